@@ -1,0 +1,217 @@
+#include "core/device_core.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace mdev {
+
+namespace {
+
+/// Length of the piece of [offset, offset + size) before the next 4 KiB boundary.
+std::size_t pieceLength(uint64_t offset, std::size_t size) {
+  return static_cast<std::size_t>(std::min<uint64_t>(kAccessPage - offset % kAccessPage, size));
+}
+
+}  // namespace
+
+DeviceCore::DeviceCore() : dma_(std::make_shared<DmaSpace>()), mailbox_(std::make_shared<TrapMailbox>()) {
+  for (auto& table : irqs_) table = std::make_shared<IrqTable>(0);
+}
+
+DeviceCore::~DeviceCore() = default;
+
+void DeviceCore::checkRegion(uint32_t index, uint32_t flags) const {
+  if (index >= kPciRegions) {
+    throw std::invalid_argument("region index is " + std::to_string(index) + "; expected 0 to " +
+                                std::to_string(kPciRegions - 1));
+  }
+  if ((flags & ~(kRegionRead | kRegionWrite)) != 0) {
+    throw std::invalid_argument("flags of region " + std::to_string(index) + " are " + std::to_string(flags) +
+                                "; expected READ (1) and WRITE (2) only");
+  }
+}
+
+void DeviceCore::setRegion(uint32_t index, uint64_t size, uint32_t flags, std::shared_ptr<RegionPort> port) {
+  checkRegion(index, flags);
+  regions_[index] = {size, flags, std::move(port), nullptr};
+}
+
+void DeviceCore::setRegionPort(uint32_t index, std::shared_ptr<RegionPort> port) {
+  checkRegion(index, 0);
+  regions_[index].registers = nullptr;
+  regions_[index].port = std::move(port);
+}
+
+std::shared_ptr<RegisterMemory> DeviceCore::setRegisterRegion(uint32_t index, uint64_t size, uint32_t flags,
+                                                              std::shared_ptr<const RegisterTable> table) {
+  checkRegion(index, flags);
+  if (size < table->blockSize()) {
+    throw std::invalid_argument("region " + std::to_string(index) + " has " + std::to_string(size) +
+                                " bytes; its register block needs " + std::to_string(table->blockSize()));
+  }
+  auto memory = std::make_shared<RegisterMemory>(table->memorySize());
+  auto registers = std::make_shared<RegisterRegion>(std::move(table), memory);
+  regions_[index] = {size, flags, registers, registers};
+  return memory;
+}
+
+void DeviceCore::setRegisterTable(uint32_t index, std::shared_ptr<const RegisterTable> table) {
+  checkRegion(index, 0);
+  Region& region = regions_[index];
+  if (region.registers == nullptr) {
+    throw std::invalid_argument("region " + std::to_string(index) + " is not a region of registers");
+  }
+  auto memory = region.registers->memory();
+  if (table->blockSize() != region.registers->blockSize() || table->memorySize() != memory->size()) {
+    throw std::invalid_argument("the table is not of the block of region " + std::to_string(index));
+  }
+  region.registers = std::make_shared<RegisterRegion>(std::move(table), std::move(memory));
+  region.port = region.registers;
+}
+
+std::shared_ptr<RegisterMemory> DeviceCore::registerMemory(uint32_t index) const {
+  if (index >= kPciRegions || regions_[index].registers == nullptr) return nullptr;
+  return regions_[index].registers->memory();
+}
+
+std::size_t DeviceCore::registerBlockSize(uint32_t index) const {
+  if (index >= kPciRegions || regions_[index].registers == nullptr) return 0;
+  return regions_[index].registers->blockSize();
+}
+
+uint64_t DeviceCore::regionSize(uint32_t index) const { return index < kPciRegions ? regions_[index].size : 0; }
+
+uint32_t DeviceCore::regionFlags(uint32_t index) const { return index < kPciRegions ? regions_[index].flags : 0; }
+
+void DeviceCore::setTrapHandler(TrapHandler* handler) { trap_ = handler; }
+
+void DeviceCore::setMemoryDecode(bool enabled) { memoryDecode_ = enabled; }
+
+void DeviceCore::setEnforceMemoryDecode(bool enforced) { enforceMemoryDecode_ = enforced; }
+
+void DeviceCore::setIsolated(bool isolated) { isolated_ = isolated; }
+
+int DeviceCore::read(uint32_t region, uint64_t offset, std::span<std::byte> data) {
+  if (const int error = check(region, offset, data.size(), kRegionRead); error != 0) return refuse(error);
+  DeviceStatistics::count(statistics_.reads);
+  while (!data.empty()) {
+    const auto piece = data.first(pieceLength(offset, data.size()));
+    data = data.subspan(piece.size());
+    RegionPort* port = regions_[region].port.get();
+    if (port == nullptr || isolated_) {
+      std::memset(piece.data(), 0xff, piece.size());
+    } else if (port->read(offset, piece) == Served::trap) {
+      if (const int error = trap(region, offset, piece, {}, false); error != 0) return error;
+      if (data.empty()) return 0;
+      // The hook may have taken the region away, or switched its decode off.
+      if (const int error = check(region, offset + piece.size(), data.size(), kRegionRead); error != 0) {
+        return refuse(error);
+      }
+    }
+    offset += piece.size();
+  }
+  return 0;
+}
+
+int DeviceCore::write(uint32_t region, uint64_t offset, std::span<const std::byte> data) {
+  if (const int error = check(region, offset, data.size(), kRegionWrite); error != 0) return refuse(error);
+  DeviceStatistics::count(statistics_.writes);
+  while (!data.empty()) {
+    const auto piece = data.first(pieceLength(offset, data.size()));
+    data = data.subspan(piece.size());
+    RegionPort* port = regions_[region].port.get();
+    if (port == nullptr || isolated_) {
+      DeviceStatistics::count(statistics_.droppedWrites);
+    } else if (port->write(offset, piece) == Served::trap) {
+      if (const int error = trap(region, offset, {}, piece, true); error != 0) return error;
+      if (data.empty()) return 0;
+      if (const int error = check(region, offset + piece.size(), data.size(), kRegionWrite); error != 0) {
+        return refuse(error);
+      }
+    }
+    offset += piece.size();
+  }
+  return 0;
+}
+
+int DeviceCore::check(uint32_t region, uint64_t offset, uint64_t size, uint32_t right) const {
+  if (region >= kPciRegions) return EINVAL;
+  const Region& target = regions_[region];
+  if ((target.flags & right) == 0 || offset > target.size || size > target.size - offset) return EINVAL;
+  if (region < kPciBars && enforceMemoryDecode_ && !memoryDecode_) return EIO;
+  return 0;
+}
+
+int DeviceCore::refuse(int error) {
+  DeviceStatistics::count(statistics_.refused);
+  return error;
+}
+
+int DeviceCore::trap(uint32_t region, uint64_t offset, std::span<std::byte> into, std::span<const std::byte> from,
+                     bool write) {
+  DeviceStatistics::count(statistics_.traps);
+  if (trap_ == nullptr) return refuse(EIO);
+  if (trapDepth_ == kTrapDepth) return refuse(EBUSY);
+  const auto mailbox = std::span<std::byte>((*mailbox_)[trapDepth_]).first(write ? from.size() : into.size());
+  if (write) {
+    std::memcpy(mailbox.data(), from.data(), from.size());
+  } else {
+    std::memset(mailbox.data(), 0, mailbox.size());
+  }
+  ++trapDepth_;
+  const int error = trap_->access(region, offset, mailbox, write);
+  --trapDepth_;
+  if (error != 0) return refuse(error);
+  if (!write) std::memcpy(into.data(), mailbox.data(), into.size());
+  return 0;
+}
+
+void DeviceCore::setIrqCount(uint32_t index, uint32_t count) {
+  constexpr std::array<uint32_t, kPciIrqs> kMost = {0, 0, kMsixVectorsMax, 1, 1};
+  if (index >= kPciIrqs) {
+    throw std::invalid_argument("irq index is " + std::to_string(index) + "; expected 0 to " +
+                                std::to_string(kPciIrqs - 1));
+  }
+  if (count > kMost[index]) {
+    throw std::invalid_argument("irq index " + std::to_string(index) + " with " + std::to_string(count) +
+                                " vectors; expected at most " + std::to_string(kMost[index]));
+  }
+  irqs_[index] = std::make_shared<IrqTable>(count);
+}
+
+int DeviceCore::reset() {
+  if (trap_ == nullptr) return refuse(EIO);
+  if (trapDepth_ == kTrapDepth) return refuse(EBUSY);
+  ++trapDepth_;
+  const int error = trap_->reset();
+  --trapDepth_;
+  return error == 0 ? 0 : refuse(error);
+}
+
+void DeviceCore::clientGone() {
+  dma_->setMessageDma(nullptr);
+  dma_->unmapAll();
+  for (const auto& table : irqs_) table->release(0, table->count());
+}
+
+void DeviceCore::close() {
+  trap_ = nullptr;
+  clientGone();
+  for (Region& region : regions_) region = {};
+}
+
+RegisterRegion::Counters DeviceCore::registerCounters() const {
+  RegisterRegion::Counters sum;
+  for (const Region& region : regions_) {
+    if (region.registers == nullptr) continue;
+    sum.dropped += region.registers->counters().dropped;
+    sum.frozen += region.registers->counters().frozen;
+  }
+  return sum;
+}
+
+}  // namespace mdev

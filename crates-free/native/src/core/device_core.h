@@ -1,0 +1,163 @@
+// One device: regions, interrupts and guest memory, whoever the client is.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/fd_closer.h"
+#include "base/foreign_fd.h"
+#include "core/region_port.h"
+#include "core/vfio.h"
+#include "irq/irq_table.h"
+#include "memory/dma_space.h"
+#include "registers/register_memory.h"
+#include "registers/register_region.h"
+
+namespace mdev {
+
+/// Where accesses go that C++ does not answer. Implemented by the JavaScript side. Results are 0 or a positive errno.
+class TrapHandler {
+ public:
+  virtual ~TrapHandler() = default;
+  /// At most 4,096 bytes, inside one 4 KiB page. May re-enter the core, close the connection, or reset the device.
+  /// `data` lies at the start of a page of `DeviceCore::mailbox()`: what is written, or where to put what is read
+  /// (zeros at first).
+  virtual int access(uint32_t region, uint64_t offset, std::span<std::byte> data, bool write) = 0;
+  virtual int reset() = 0;
+};
+
+/// How deep trapped accesses may nest: hooks that access their own device. One more is refused with EBUSY.
+inline constexpr uint32_t kTrapDepth = 4;
+
+/// Data of the trapped accesses in progress, one page for each nesting level.
+using TrapMailbox = std::array<std::array<std::byte, kAccessPage>, kTrapDepth>;
+
+/// The VFIO SET_IRQS request without its eventfds; values of <linux/vfio.h>.
+struct SetIrqs {
+  uint32_t flags;
+  uint32_t index;
+  uint32_t start;
+  uint32_t count;
+  std::span<const std::byte> data;  ///< the bytes behind the header (booleans)
+};
+
+/// Counters of one instance; read by JavaScript. Each counts requests, not bytes. Only `dmaFaults` is counted by
+/// several threads.
+struct DeviceStatistics {
+  std::atomic<uint64_t> reads{0}, writes{0}, traps{0}, refused{0}, droppedWrites{0}, dmaFaults{0};
+
+  /// Counts one on the only thread that counts this: cheaper than an atomic addition.
+  static void count(std::atomic<uint64_t>& counter) {
+    counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+};
+
+/// One device's native half. Owner thread, except what its members say.
+class DeviceCore {
+ public:
+  DeviceCore();
+  ~DeviceCore();
+  DeviceCore(const DeviceCore&) = delete;
+  DeviceCore& operator=(const DeviceCore&) = delete;
+
+  /// `port` may be null: reads give all ones, writes are dropped. Throws std::invalid_argument: no such index, or flags
+  /// other than kRegionRead | kRegionWrite.
+  void setRegion(uint32_t index, uint64_t size, uint32_t flags, std::shared_ptr<RegionPort> port);
+  /// Gives an existing region its port, in place of the one it had. Throws std::invalid_argument: no such index.
+  void setRegionPort(uint32_t index, std::shared_ptr<RegionPort> port);
+  /// A region of registers, with memory of its own. Throws std::invalid_argument also when the region is smaller than
+  /// the table's block.
+  std::shared_ptr<RegisterMemory> setRegisterRegion(uint32_t index, uint64_t size, uint32_t flags,
+                                                    std::shared_ptr<const RegisterTable> table);
+  /// Serves a region of registers from another table of the same block (other registers have hooks). Its memory and
+  /// what is in it stay. Throws std::invalid_argument: not a region of registers, or the table has other sizes.
+  void setRegisterTable(uint32_t index, std::shared_ptr<const RegisterTable> table);
+  /// The memory of a region of registers; null for any other.
+  std::shared_ptr<RegisterMemory> registerMemory(uint32_t index) const;
+  /// Bytes of a region of registers that are registers: its memory holds locks and staged halves behind them. 0 for any
+  /// other.
+  std::size_t registerBlockSize(uint32_t index) const;
+  /// 0 for an absent region or index.
+  uint64_t regionSize(uint32_t index) const;
+  uint32_t regionFlags(uint32_t index) const;
+  /// `handler` must live until it is replaced or the core is closed. Null: trapped accesses fail with EIO.
+  void setTrapHandler(TrapHandler* handler);
+  /// The memory behind trapped accesses; may be kept longer than the core.
+  const std::shared_ptr<TrapMailbox>& mailbox() const { return mailbox_; }
+
+  /// BAR accesses fail with EIO while memory decode is off (if enforced, as it is at first). Off at first, as after a
+  /// reset of PCI's COMMAND register.
+  void setMemoryDecode(bool enabled);
+  void setEnforceMemoryDecode(bool enforced);
+
+  /// Cuts the device off after an error: every region reads all ones and drops writes, and no hook runs.
+  void setIsolated(bool isolated);
+
+  /// Reads or writes a region. EINVAL: no such region, direction not allowed, offset + size beyond its end or wrapping.
+  /// size 0 succeeds. EIO: memory decode off, or the hook failed. EBUSY: hooks nested deeper than kTrapDepth.
+  ///
+  /// An access is served page by page; an error in a later page leaves the earlier ones done. A hook may do anything:
+  /// close the connection, this device, or the buffer's owner. The core works on its own mailbox while JavaScript runs
+  /// and looks at regions and decode again afterwards, but it does copy from and to `data` after a hook: **the caller
+  /// keeps `data` alive until the call returns**, and checks by itself whether what it wanted the data for still
+  /// exists.
+  int read(uint32_t region, uint64_t offset, std::span<std::byte> data);
+  int write(uint32_t region, uint64_t offset, std::span<const std::byte> data);
+
+  /// VFIO_DEVICE_SET_IRQS: the whole validation; takes `fds`, closes what it does not keep. An empty descriptor removes
+  /// its vector's eventfd, and so does an eventfd request without any fds for its whole range.
+  /// EINVAL: malformed, out of range, or not eventfds. ENOTTY: well formed, but this index cannot do it.
+  int setIrqs(const SetIrqs& request, std::vector<ForeignFd> fds);
+  /// Vectors of an index: MSI-X 0 to 2048, ERR and REQ 0 or 1, INTx and MSI 0 (this device offers neither). A new table
+  /// replaces the old one, whose eventfds it does not take over. Throws std::invalid_argument.
+  void setIrqCount(uint32_t index, uint32_t count);
+  /// Never null; throws std::out_of_range for index >= kPciIrqs. Fetch it on the owner thread; its use is free.
+  const std::shared_ptr<IrqTable>& irqs(uint32_t index) const { return irqs_.at(index); }
+
+  const std::shared_ptr<DmaSpace>& dma() const { return dma_; }
+  /// Lets JavaScript reset the device. EIO without a trap handler.
+  int reset();
+  /// The client is gone: maps and eventfds go, device state stays (what is latched too).
+  void clientGone();
+  /// Ends the device: no trap handler, no regions, no eventfds, no guest memory. Accesses fail with EINVAL from then
+  /// on.
+  void close();
+
+  /// Closes what this device's clients send and it does not keep.
+  const std::shared_ptr<FdCloser>& closer() const { return closer_; }
+
+  DeviceStatistics& statistics() { return statistics_; }
+  /// What the register regions refused: accesses of a width that the register does not take, and writes that a lock
+  /// froze entirely.
+  RegisterRegion::Counters registerCounters() const;
+
+ private:
+  struct Region {
+    uint64_t size = 0;
+    uint32_t flags = 0;
+    std::shared_ptr<RegionPort> port;
+    std::shared_ptr<RegisterRegion> registers;  ///< the port, when it is a register region
+  };
+  int check(uint32_t region, uint64_t offset, uint64_t size, uint32_t right) const;
+  int refuse(int error);
+  int trap(uint32_t region, uint64_t offset, std::span<std::byte> into, std::span<const std::byte> from, bool write);
+  void checkRegion(uint32_t index, uint32_t flags) const;
+
+  std::array<Region, kPciRegions> regions_;
+  std::array<std::shared_ptr<IrqTable>, kPciIrqs> irqs_;
+  std::shared_ptr<DmaSpace> dma_;
+  std::shared_ptr<TrapMailbox> mailbox_;
+  const std::shared_ptr<FdCloser> closer_ = std::make_shared<FdCloser>();
+  TrapHandler* trap_ = nullptr;
+  uint32_t trapDepth_ = 0;
+  bool memoryDecode_ = false;
+  bool enforceMemoryDecode_ = true;
+  bool isolated_ = false;
+  DeviceStatistics statistics_;
+};
+
+}  // namespace mdev

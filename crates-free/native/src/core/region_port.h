@@ -1,0 +1,28 @@
+// Native behaviour behind one region.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace mdev {
+
+/// Largest piece in which a port or a trap handler sees an access, bytes. Pieces never cross a multiple of it.
+inline constexpr uint64_t kAccessPage = 4096;
+
+/// What a region port did with an access.
+enum class Served : uint8_t {
+  done,
+  trap,  ///< nothing was done: the access touches a hooked register and belongs to JavaScript, whole
+};
+
+/// Native behaviour behind one region. Owner thread only. `data` never crosses a 4 KiB boundary of the region and lies
+/// inside it; it is never empty.
+class RegionPort {
+ public:
+  virtual ~RegionPort() = default;
+  virtual Served read(uint64_t offset, std::span<std::byte> data) = 0;
+  virtual Served write(uint64_t offset, std::span<const std::byte> data) = 0;
+};
+
+}  // namespace mdev

@@ -1,0 +1,401 @@
+// `DeviceCore` in JavaScript: the native half of one device, for the code that owns it.
+#include <napi.h>
+
+#include <cerrno>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "arguments_object.h"
+#include "core/device_core.h"
+#include "core/guest_copy.h"
+#include "dma_transfer_object.h"
+#include "environment_object.h"
+#include "napi_objects.h"
+#include "register_table_object.h"
+#include "trap_handler_object.h"
+
+namespace mdev {
+
+namespace {
+
+constexpr napi_type_tag kTag = {0x1c1f6c2f0d4f4a61, 0xb2f08b3ad07c5e17};
+
+class DeviceCoreObject : public Napi::ObjectWrap<DeviceCoreObject> {
+ public:
+  explicit DeviceCoreObject(const Napi::CallbackInfo& info)
+      : Napi::ObjectWrap<DeviceCoreObject>(info), core_(std::make_shared<DeviceCore>()) {
+    info.This().As<Napi::Object>().TypeTag(&kTag);
+  }
+  // Engines and connections may hold the core longer than JavaScript holds this.
+  ~DeviceCoreObject() override { end(); }
+
+  static Napi::Function define(Napi::Env env);
+
+  /// Null after close().
+  std::shared_ptr<DeviceCore> core() const { return closed_ ? nullptr : core_; }
+
+ private:
+  using Info = Napi::CallbackInfo;
+
+  // --- Regions ---
+  Napi::Value setRegisterRegion(const Info& info);
+  void setRegisterTable(const Info& info);
+  void setRegion(const Info& info);
+  void setTrapHandler(const Info& info);
+  void setMemoryDecode(const Info& info);
+  void setEnforceMemoryDecode(const Info& info);
+  void setIsolated(const Info& info);
+  Napi::Value read(const Info& info);
+  Napi::Value write(const Info& info);
+  Napi::Value reset(const Info& info);
+
+  // --- Interrupts ---
+  void setIrqCount(const Info& info);
+  void triggerIrq(const Info& info);
+  void setIrqAllMasked(const Info& info);
+  void setIrqMasked(const Info& info);
+  void bindIrqPending(const Info& info);
+  Napi::Value irqPending(const Info& info);
+  void resetIrqs(const Info& info);
+  Napi::Value setIrqs(const Info& info);
+
+  // --- Guest memory ---
+  void setBusMaster(const Info& info);
+  void setEnforceBusMaster(const Info& info);
+  Napi::Value dmaMap(const Info& info);
+  Napi::Value dmaUnmap(const Info& info);
+  void dmaUnmapAll(const Info& info);
+  Napi::Value dmaRead(const Info& info);
+  Napi::Value dmaWrite(const Info& info);
+  Napi::Value dmaTransfer(const Info& info);
+
+  // --- Life ---
+  void clientGone(const Info& info);
+  void closeForeignFd(const Info& info);
+  Napi::Value isBehindOnClosing(const Info& info);
+  Napi::Value statistics(const Info& info);
+  void close(const Info& info);
+
+  DeviceCore& open(const Info& info) const;
+  IrqTable& irqs(const Info& info) const;
+  void end();
+
+  const std::shared_ptr<DeviceCore> core_;
+  std::shared_ptr<JavaScriptTrapHandler> handler_;
+  bool closed_ = false;
+};
+
+/// Runs what may reject the vendor's arguments.
+template <typename Function>
+auto rejecting(napi_env env, Function function) {
+  try {
+    return function();
+  } catch (const std::invalid_argument& error) {
+    throw Napi::RangeError::New(env, error.what());
+  }
+}
+
+Napi::Value errorNumber(const Napi::CallbackInfo& info, int error) { return Napi::Number::New(info.Env(), error); }
+
+DeviceCore& DeviceCoreObject::open(const Info& info) const {
+  if (closed_) throw Napi::Error::New(info.Env(), "the device is closed");
+  return *core_;
+}
+
+IrqTable& DeviceCoreObject::irqs(const Info& info) const {
+  DeviceCore& core = open(info);
+  return *core.irqs(uint32Argument(info.Env(), info[0], "index", kPciIrqs - 1));
+}
+
+Napi::Value DeviceCoreObject::setRegisterRegion(const Info& info) {
+  const Napi::Env env = info.Env();
+  DeviceCore& core = open(info);
+  const uint32_t index = uint32Argument(env, info[0], "index");
+  const uint64_t size = offsetArgument(env, info[1], "size");
+  const uint32_t flags = uint32Argument(env, info[2], "flags");
+  const auto table = unwrapRegisterTable(env, info[3]);
+  const auto memory = rejecting(env, [&] { return core.setRegisterRegion(index, size, flags, table); });
+  return Napi::Value(env, externalArrayBuffer(env, memory->data(), memory->size(), memory));
+}
+
+void DeviceCoreObject::setRegisterTable(const Info& info) {
+  const Napi::Env env = info.Env();
+  DeviceCore& core = open(info);
+  const uint32_t index = uint32Argument(env, info[0], "index");
+  const auto table = unwrapRegisterTable(env, info[1]);
+  rejecting(env, [&] { core.setRegisterTable(index, table); });
+}
+
+void DeviceCoreObject::setRegion(const Info& info) {
+  const Napi::Env env = info.Env();
+  DeviceCore& core = open(info);
+  const uint32_t index = uint32Argument(env, info[0], "index");
+  const uint64_t size = offsetArgument(env, info[1], "size");
+  const uint32_t flags = uint32Argument(env, info[2], "flags");
+  rejecting(env, [&] { core.setRegion(index, size, flags, nullptr); });
+}
+
+void DeviceCoreObject::setTrapHandler(const Info& info) {
+  DeviceCore& core = open(info);
+  auto handler = std::make_shared<JavaScriptTrapHandler>(info.Env(), info[0], core.mailbox());
+  core.setTrapHandler(handler.get());
+  handler_ = std::move(handler);
+}
+
+void DeviceCoreObject::setMemoryDecode(const Info& info) {
+  open(info).setMemoryDecode(boolArgument(info.Env(), info[0], "enabled"));
+}
+
+void DeviceCoreObject::setEnforceMemoryDecode(const Info& info) {
+  open(info).setEnforceMemoryDecode(boolArgument(info.Env(), info[0], "enforced"));
+}
+
+void DeviceCoreObject::setIsolated(const Info& info) {
+  open(info).setIsolated(boolArgument(info.Env(), info[0], "isolated"));
+}
+
+// A hook may detach the caller's array while the core works: the core gets a buffer of its own, and the array is looked
+// up again afterwards.
+Napi::Value DeviceCoreObject::read(const Info& info) {
+  const Napi::Env env = info.Env();
+  DeviceCore& core = open(info);
+  const uint32_t region = uint32Argument(env, info[0], "region");
+  const uint64_t offset = offsetArgument(env, info[1], "offset");
+  const std::size_t size = bytesArgument(env, info[2], "into").size();
+  std::byte small[64];
+  std::vector<std::byte> large(size > sizeof(small) ? size : 0);
+  const std::span<std::byte> data = large.empty() ? std::span(small).first(size) : std::span(large);
+  const int error = core.read(region, offset, data);
+  if (error == 0) {
+    const std::span<std::byte> into = bytesArgument(env, info[2], "into");
+    if (into.size() != size) throw Napi::TypeError::New(env, "into was detached or resized during the access");
+    std::copy(data.begin(), data.end(), into.begin());
+  }
+  return errorNumber(info, error);
+}
+
+Napi::Value DeviceCoreObject::write(const Info& info) {
+  const Napi::Env env = info.Env();
+  DeviceCore& core = open(info);
+  const uint32_t region = uint32Argument(env, info[0], "region");
+  const uint64_t offset = offsetArgument(env, info[1], "offset");
+  const std::span<std::byte> from = bytesArgument(env, info[2], "from");
+  std::byte small[64];
+  std::vector<std::byte> large(from.size() > sizeof(small) ? from.size() : 0);
+  const std::span<std::byte> data = large.empty() ? std::span(small).first(from.size()) : std::span(large);
+  std::copy(from.begin(), from.end(), data.begin());
+  return errorNumber(info, core.write(region, offset, data));
+}
+
+Napi::Value DeviceCoreObject::reset(const Info& info) { return errorNumber(info, open(info).reset()); }
+
+void DeviceCoreObject::setIrqCount(const Info& info) {
+  const Napi::Env env = info.Env();
+  DeviceCore& core = open(info);
+  const uint32_t index = uint32Argument(env, info[0], "index");
+  const uint32_t count = uint32Argument(env, info[1], "count");
+  rejecting(env, [&] { core.setIrqCount(index, count); });
+}
+
+void DeviceCoreObject::triggerIrq(const Info& info) {
+  irqs(info).trigger(uint32Argument(info.Env(), info[1], "vector"));
+}
+
+void DeviceCoreObject::setIrqAllMasked(const Info& info) {
+  irqs(info).setAllMasked(boolArgument(info.Env(), info[1], "masked"));
+}
+
+void DeviceCoreObject::setIrqMasked(const Info& info) {
+  IrqTable& table = irqs(info);
+  const uint32_t vector = uint32Argument(info.Env(), info[1], "vector");
+  table.setMasked(vector, boolArgument(info.Env(), info[2], "masked"));
+}
+
+void DeviceCoreObject::bindIrqPending(const Info& info) {
+  const Napi::Env env = info.Env();
+  IrqTable& table = irqs(info);
+  const uint32_t region = uint32Argument(env, info[1], "region");
+  const uint64_t offset = offsetArgument(env, info[2], "offset");
+  const uint64_t size = (uint64_t{table.count()} + 63) / 64 * sizeof(uint64_t);
+  const uint64_t block = core_->registerBlockSize(region);
+  if (offset % sizeof(uint64_t) != 0 || offset > block || size > block - offset) {
+    throw Napi::RangeError::New(env, "pending bits at " + std::to_string(offset) + " of region " +
+                                         std::to_string(region) + "; expected " + std::to_string(size) +
+                                         " bytes, aligned to 8, inside a region of registers (this one has " +
+                                         std::to_string(block) + ")");
+  }
+  const auto memory = core_->registerMemory(region);
+  if (memory != nullptr) table.bindPending(reinterpret_cast<uint64_t*>(memory->data() + offset), memory);
+}
+
+Napi::Value DeviceCoreObject::irqPending(const Info& info) {
+  const IrqTable& table = irqs(info);
+  return Napi::Boolean::New(info.Env(), table.pending(uint32Argument(info.Env(), info[1], "vector")));
+}
+
+void DeviceCoreObject::resetIrqs(const Info& info) { irqs(info).reset(); }
+
+Napi::Value DeviceCoreObject::setIrqs(const Info& info) {
+  const Napi::Env env = info.Env();
+  DeviceCore& core = open(info);
+  SetIrqs request{uint32Argument(env, info[0], "flags"),
+                  uint32Argument(env, info[1], "index"),
+                  uint32Argument(env, info[2], "start"),
+                  uint32Argument(env, info[3], "count"),
+                  {}};
+  if (!info[4].IsNull()) request.data = bytesArgument(env, info[4], "data");
+  if (!info[5].IsArray()) throw Napi::TypeError::New(env, "fds is not an array");
+  const auto list = info[5].As<Napi::Array>();
+  if (list.Length() > kMsixVectorsMax) {
+    throw Napi::RangeError::New(env, "fds has " + std::to_string(list.Length()) + " entries; expected at most " +
+                                         std::to_string(kMsixVectorsMax));
+  }
+  std::vector<ForeignFd> fds;
+  for (uint32_t i = 0; i < list.Length(); ++i) {
+    fds.emplace_back(descriptorArgument(env, Napi::Value(list[i]), "an fd").release(), core.closer());
+  }
+  return errorNumber(info, core.setIrqs(request, std::move(fds)));
+}
+
+void DeviceCoreObject::setBusMaster(const Info& info) {
+  open(info).dma()->setBusMaster(boolArgument(info.Env(), info[0], "enabled"));
+}
+
+void DeviceCoreObject::setEnforceBusMaster(const Info& info) {
+  open(info).dma()->setEnforceBusMaster(boolArgument(info.Env(), info[0], "enforced"));
+}
+
+Napi::Value DeviceCoreObject::dmaMap(const Info& info) {
+  const Napi::Env env = info.Env();
+  DeviceCore& core = open(info);
+  const uint64_t iova = bigintArgument(env, info[0], "iova");
+  const uint64_t size = bigintArgument(env, info[1], "size");
+  const uint32_t rights = uint32Argument(env, info[2], "rights");
+  ForeignFd fd(descriptorArgument(env, info[3], "fd").release(), core.closer());
+  const uint64_t offset = bigintArgument(env, info[4], "offset");
+  return errorNumber(info, core.dma()->map(iova, size, rights, std::move(fd), offset));
+}
+
+Napi::Value DeviceCoreObject::dmaUnmap(const Info& info) {
+  const uint64_t iova = bigintArgument(info.Env(), info[0], "iova");
+  const uint64_t size = bigintArgument(info.Env(), info[1], "size");
+  return errorNumber(info, open(info).dma()->unmap(iova, size));
+}
+
+void DeviceCoreObject::dmaUnmapAll(const Info& info) { open(info).dma()->unmapAll(); }
+
+Napi::Value DeviceCoreObject::dmaRead(const Info& info) {
+  const DeviceCore& core = open(info);
+  const uint64_t iova = bigintArgument(info.Env(), info[0], "iova");
+  const auto into = bytesArgument(info.Env(), info[1], "into");
+  return errorNumber(info, copyFromGuest(*core.dma(), epochReader(info.Env()), iova, into));
+}
+
+Napi::Value DeviceCoreObject::dmaWrite(const Info& info) {
+  const DeviceCore& core = open(info);
+  const uint64_t iova = bigintArgument(info.Env(), info[0], "iova");
+  const auto from = bytesArgument(info.Env(), info[1], "from");
+  return errorNumber(info, copyToGuest(*core.dma(), epochReader(info.Env()), iova, from));
+}
+
+Napi::Value DeviceCoreObject::dmaTransfer(const Info& info) {
+  const DeviceCore& core = open(info);
+  const bool write = boolArgument(info.Env(), info[0], "write");
+  const uint64_t iova = bigintArgument(info.Env(), info[1], "iova");
+  return errorNumber(info, startDmaTransfer(info.Env(), core, write, iova, info[2], info[3]));
+}
+
+void DeviceCoreObject::clientGone(const Info& info) { open(info).clientGone(); }
+
+// Of a closed device too: its clients' descriptors are still to be closed.
+void DeviceCoreObject::closeForeignFd(const Info& info) {
+  core_->closer()->close(FileDescriptor(static_cast<int>(uint32Argument(info.Env(), info[0], "fd", INT32_MAX))));
+}
+
+Napi::Value DeviceCoreObject::isBehindOnClosing(const Info& info) {
+  return Napi::Boolean::New(info.Env(), core_->closer()->behind());
+}
+
+Napi::Value DeviceCoreObject::statistics(const Info& info) {
+  const DeviceStatistics& counted = core_->statistics();
+  const RegisterRegion::Counters registers = core_->registerCounters();
+  auto result = Napi::Object::New(info.Env());
+  const auto set = [&](const char* name, uint64_t value) { result.Set(name, static_cast<double>(value)); };
+  set("reads", counted.reads);
+  set("writes", counted.writes);
+  set("traps", counted.traps);
+  set("refused", counted.refused);
+  set("droppedWrites", counted.droppedWrites + registers.dropped);
+  set("frozenWrites", registers.frozen);
+  set("dmaFaults", counted.dmaFaults);
+  return result;
+}
+
+void DeviceCoreObject::close(const Info&) { end(); }
+
+void DeviceCoreObject::end() {
+  if (closed_) return;
+  closed_ = true;
+  core_->close();
+  handler_.reset();
+}
+
+Napi::Function DeviceCoreObject::define(Napi::Env env) {
+  using This = DeviceCoreObject;
+  return DefineClass(env, "DeviceCore",
+                     {
+                         InstanceMethod<&This::setRegisterRegion>("setRegisterRegion"),
+                         InstanceMethod<&This::setRegisterTable>("setRegisterTable"),
+                         InstanceMethod<&This::setRegion>("setRegion"),
+                         InstanceMethod<&This::setTrapHandler>("setTrapHandler"),
+                         InstanceMethod<&This::setMemoryDecode>("setMemoryDecode"),
+                         InstanceMethod<&This::setEnforceMemoryDecode>("setEnforceMemoryDecode"),
+                         InstanceMethod<&This::setIsolated>("setIsolated"),
+                         InstanceMethod<&This::read>("read"),
+                         InstanceMethod<&This::write>("write"),
+                         InstanceMethod<&This::reset>("reset"),
+                         InstanceMethod<&This::setIrqCount>("setIrqCount"),
+                         InstanceMethod<&This::triggerIrq>("triggerIrq"),
+                         InstanceMethod<&This::setIrqAllMasked>("setIrqAllMasked"),
+                         InstanceMethod<&This::setIrqMasked>("setIrqMasked"),
+                         InstanceMethod<&This::bindIrqPending>("bindIrqPending"),
+                         InstanceMethod<&This::irqPending>("irqPending"),
+                         InstanceMethod<&This::resetIrqs>("resetIrqs"),
+                         InstanceMethod<&This::setIrqs>("setIrqs"),
+                         InstanceMethod<&This::setBusMaster>("setBusMaster"),
+                         InstanceMethod<&This::setEnforceBusMaster>("setEnforceBusMaster"),
+                         InstanceMethod<&This::dmaMap>("dmaMap"),
+                         InstanceMethod<&This::dmaUnmap>("dmaUnmap"),
+                         InstanceMethod<&This::dmaUnmapAll>("dmaUnmapAll"),
+                         InstanceMethod<&This::dmaRead>("dmaRead"),
+                         InstanceMethod<&This::dmaWrite>("dmaWrite"),
+                         InstanceMethod<&This::dmaTransfer>("dmaTransfer"),
+                         InstanceMethod<&This::clientGone>("clientGone"),
+                         InstanceMethod<&This::closeForeignFd>("closeForeignFd"),
+                         InstanceMethod<&This::isBehindOnClosing>("isBehindOnClosing"),
+                         InstanceMethod<&This::statistics>("statistics"),
+                         InstanceMethod<&This::close>("close"),
+                     });
+}
+
+}  // namespace
+
+std::shared_ptr<DeviceCore> unwrapDevice(napi_env env, napi_value value) {
+  const Napi::Value object(env, value);
+  std::shared_ptr<DeviceCore> core;
+  if (object.IsObject() && object.As<Napi::Object>().CheckTypeTag(&kTag)) {
+    core = DeviceCoreObject::Unwrap(object.As<Napi::Object>())->core();
+    if (core == nullptr) napi_throw_type_error(env, nullptr, "the device is closed");
+  } else {
+    napi_throw_type_error(env, nullptr, "not a DeviceCore");
+  }
+  return core;
+}
+
+void registerDeviceCore(Napi::Env env, Napi::Object exports) {
+  exports.Set("DeviceCore", DeviceCoreObject::define(env));
+}
+
+}  // namespace mdev

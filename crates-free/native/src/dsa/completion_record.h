@@ -1,0 +1,66 @@
+// The 32 bytes that tell the guest how a descriptor ended. DSA specification 8.2.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace mdev::dsa {
+
+inline constexpr std::size_t kCompletionRecordSize = 32;
+/// From here to its end the record depends on operation and status.
+inline constexpr std::size_t kCompletionSpecific = 16;
+/// 32 bits, with kStatusInvalidFlags: the flags at fault.
+inline constexpr std::size_t kCompletionInvalidFlags = 16;
+/// 32 bits, of an operation with checksum.
+inline constexpr std::size_t kCompletionCrc = 16;
+
+/// Operand of a fault, bits 3:1 of the record's fault information.
+enum class FaultOperand : uint8_t {
+  unknown = 0,
+  source1 = 1,  ///< also a descriptor list
+  source2 = 2,  ///< also a CRC seed
+  destination1 = 3,
+  destination2 = 4,
+  record = 5,
+};
+
+/// How a descriptor ended.
+struct Completion {
+  /// Never 0 in a record; 0 while the descriptor runs.
+  uint8_t status = 0;
+  uint8_t result = 0;
+  FaultOperand faultOperand = FaultOperand::unknown;
+  /// Unit and meaning depend on operation and status (8.2.2 to 8.2.6).
+  uint32_t completed = 0;
+  uint64_t faultAddress = 0;
+  /// Bytes from kCompletionSpecific on.
+  std::array<std::byte, kCompletionRecordSize - kCompletionSpecific> specific{};
+
+  /// A field of `specific`, at its place in the record.
+  template <typename T>
+  void put(std::size_t place, T value) {
+    std::memcpy(&specific[place - kCompletionSpecific], &value, sizeof value);
+  }
+  template <typename T>
+  T get(std::size_t place) const {
+    T value;
+    std::memcpy(&value, &specific[place - kCompletionSpecific], sizeof value);
+    return value;
+  }
+
+  /// The record's bytes; `faultInfo` says whether the device reports the faulting operand.
+  std::array<std::byte, kCompletionRecordSize> encode(bool faultInfo) const {
+    std::array<std::byte, kCompletionRecordSize> record{};
+    record[0] = std::byte{status};
+    record[1] = std::byte{result};
+    if (faultInfo) record[2] = static_cast<std::byte>(static_cast<uint8_t>(faultOperand) << 1);
+    std::memcpy(&record[4], &completed, sizeof completed);
+    std::memcpy(&record[8], &faultAddress, sizeof faultAddress);
+    std::memcpy(&record[kCompletionSpecific], specific.data(), specific.size());
+    return record;
+  }
+};
+
+}  // namespace mdev::dsa

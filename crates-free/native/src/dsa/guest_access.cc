@@ -1,0 +1,145 @@
+#include "dsa/guest_access.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <new>
+#include <utility>
+
+namespace mdev::dsa {
+
+void BounceBuffer::submit(const std::shared_ptr<BounceBuffer>& buffer, MessageDma* channel,
+                          std::shared_ptr<Waker> waker) {
+  if (channel == nullptr) {
+    buffer->error_ = ENOTCONN;
+    buffer->issued = 0;
+    return;
+  }
+  buffer->waker_ = std::move(waker);
+  buffer->busy_.store(true, std::memory_order_relaxed);
+  channel->submit(buffer);
+}
+
+void BounceBuffer::finished(int error) {
+  error_ = error;
+  // As soon as `busy` is false the engine may use this buffer again.
+  const std::shared_ptr<Waker> waker = std::move(waker_);
+  busy_.store(false, std::memory_order_release);
+  waker->wake();
+}
+
+GuestAccess::GuestAccess() {
+  for (Slot& slot : slots_) slot.buffer = std::make_shared<BounceBuffer>();
+}
+
+void GuestAccess::begin(const DmaSpace& dma, const std::shared_ptr<Waker>& waker, const MessageOwner& owner,
+                        uint64_t sequence) {
+  dma_ = &dma;
+  waker_ = &waker;
+  for (Slot& slot : slots_) {
+    slot.buffer->owner = &owner;
+    slot.buffer->sequence = sequence;
+  }
+  forget();
+}
+
+void GuestAccess::dropBusyBuffers() {
+  for (Slot& slot : slots_) {
+    if (slot.buffer != nullptr && slot.buffer->busy()) slot.buffer.reset();
+  }
+}
+
+bool GuestAccess::makeBuffers() noexcept try {
+  for (Slot& slot : slots_) {
+    if (slot.buffer == nullptr) slot.buffer = std::make_shared<BounceBuffer>();
+  }
+  return true;
+} catch (const std::bad_alloc&) {
+  return false;
+}
+
+void GuestAccess::forget() {
+  for (Slot& slot : slots_) slot.content = Content::none;
+}
+
+Translation GuestAccess::translate(Walk walk, uint64_t address, uint64_t length, uint32_t rights) const {
+  return walk == Walk::forward ? dma_->translate(address, length, rights)
+                               : dma_->translateBackward(address, length, rights);
+}
+
+AccessResult GuestAccess::read(unsigned slot, Walk walk, uint64_t address, uint64_t length, Piece& piece) {
+  Slot& own = slots_[slot];
+  BounceBuffer& buffer = *own.buffer;
+  if (buffer.busy()) return AccessResult::parked;
+  if (own.content == Content::reading) {
+    own.content = buffer.error() == 0 ? Content::data : Content::none;
+    if (buffer.error() != 0) return AccessResult::fault;
+  }
+  piece.translation = translate(walk, address, length, kDmaRead);
+  if (piece.translation.kind == Translation::Kind::fault) return AccessResult::fault;
+  piece.message = piece.translation.kind == Translation::Kind::message;
+  if (!piece.message) {
+    piece.pointer = piece.translation.pointer;
+    piece.length = piece.translation.length;
+    return AccessResult::ready;
+  }
+  const uint64_t usable = std::min<uint64_t>(piece.translation.length, kMessageDmaMax);
+  if (own.content == Content::data) {
+    // What was fetched may reach further than what was used of it so far.
+    const uint64_t into = address - buffer.address;
+    if (walk == Walk::forward && into < buffer.count) {
+      piece.pointer = buffer.data.data() + into;
+      piece.length = std::min(usable, buffer.count - into);
+      return AccessResult::ready;
+    }
+    if (walk == Walk::backward && into - 1 < buffer.count) {
+      piece.length = std::min(usable, into);
+      piece.pointer = buffer.data.data() + (into - piece.length);
+      return AccessResult::ready;
+    }
+  }
+  buffer.write = false;
+  buffer.address = walk == Walk::forward ? address : address - usable;
+  buffer.count = static_cast<uint32_t>(usable);
+  own.content = Content::reading;
+  BounceBuffer::submit(own.buffer, dma_->messageDma().get(), *waker_);
+  return AccessResult::parked;
+}
+
+AccessResult GuestAccess::write(unsigned slot, Walk walk, uint64_t address, uint64_t length, Piece& piece) {
+  Slot& own = slots_[slot];
+  if (own.buffer->busy()) return AccessResult::parked;
+  piece.translation = translate(walk, address, length, kDmaWrite);
+  if (piece.translation.kind == Translation::Kind::fault) return AccessResult::fault;
+  piece.message = piece.translation.kind == Translation::Kind::message;
+  if (piece.message) {
+    own.content = Content::none;
+    piece.pointer = own.buffer->data.data();
+    piece.length = std::min<uint64_t>(piece.translation.length, kMessageDmaMax);
+  } else {
+    piece.pointer = piece.translation.pointer;
+    piece.length = piece.translation.length;
+  }
+  return AccessResult::ready;
+}
+
+void GuestAccess::send(unsigned slot, uint64_t address, uint32_t count) {
+  Slot& own = slots_[slot];
+  own.buffer->write = true;
+  own.buffer->address = address;
+  own.buffer->count = count;
+  own.content = Content::writing;
+  BounceBuffer::submit(own.buffer, dma_->messageDma().get(), *waker_);
+}
+
+AccessResult GuestAccess::sent(unsigned slot) const {
+  const Slot& own = slots_[slot];
+  if (own.content != Content::writing) return AccessResult::ready;
+  if (own.buffer->busy()) return AccessResult::parked;
+  return own.buffer->error() == 0 ? AccessResult::ready : AccessResult::fault;
+}
+
+bool GuestAccess::outstanding() const {
+  return std::any_of(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.buffer->busy(); });
+}
+
+}  // namespace mdev::dsa

@@ -1,0 +1,116 @@
+// Guest memory as an operation sees it: piece by piece, mapped or fetched by message.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "memory/dma_space.h"
+#include "memory/message_dma.h"
+
+namespace mdev::dsa {
+
+/// Who waits for replies. `wake` may come from any thread.
+class Waker {
+ public:
+  virtual ~Waker() = default;
+  virtual void wake() = 0;
+};
+
+/// A request by message and its data, allocated once and used again and again.
+class BounceBuffer final : public MessageRequest {
+ public:
+  // Written out, so that making one does not clear the data.
+  BounceBuffer() {}
+
+  /// Sent, and not yet answered: nobody but the channel may touch it.
+  bool busy() const { return busy_.load(std::memory_order_acquire); }
+  /// 0 or the errno of the last answer.
+  int error() const { return error_; }
+  /// Sends it. Without a channel, or when its owner has given up, it fails at once.
+  static void submit(const std::shared_ptr<BounceBuffer>& buffer, MessageDma* channel, std::shared_ptr<Waker> waker);
+
+  void finished(int error) override;
+
+ private:
+  std::atomic<bool> busy_{false};
+  int error_ = 0;
+  std::shared_ptr<Waker> waker_;
+};
+
+/// A contiguous piece of an operand.
+struct Piece {
+  std::byte* pointer = nullptr;
+  uint64_t length = 0;
+  /// `pointer` is a bounce buffer's: what is written there still has to be sent.
+  bool message = false;
+  Translation translation;
+};
+
+enum class AccessResult : uint8_t {
+  ready,
+  fault,
+  parked,  ///< a message is on its way: come back when nothing is outstanding
+};
+
+/// Direction in which an operand is walked.
+enum class Walk : uint8_t { forward, backward };
+
+/// The operands of one descriptor. One engine thread at a time, inside its epoch guard; pieces are valid until the
+/// guard ends.
+class GuestAccess {
+ public:
+  /// Operands that an operation has at once.
+  static constexpr unsigned kSlots = 3;
+
+  GuestAccess();
+
+  /// From now on for this device, this engine and this owner's descriptor, which outlive its use. Nothing may be
+  /// outstanding, and the buffers are there.
+  void begin(const DmaSpace& dma, const std::shared_ptr<Waker>& waker, const MessageOwner& owner, uint64_t sequence);
+  /// Leaves what is outstanding to itself, and gives up those buffers.
+  void dropBusyBuffers();
+  /// Makes the buffers that are missing. False when there is no memory for them: it may be tried again.
+  bool makeBuffers() noexcept;
+  /// What was fetched before is void: another descriptor begins.
+  void forget();
+
+  /// The piece that begins at `address` (forward) or ends before it (backward), of at most `length` > 0 bytes.
+  AccessResult read(unsigned slot, Walk walk, uint64_t address, uint64_t length, Piece& piece);
+  /// As `read`; the piece may be written. A message piece's bytes go into its buffer from the front, whatever the
+  /// direction.
+  AccessResult write(unsigned slot, Walk walk, uint64_t address, uint64_t length, Piece& piece);
+  /// Ends the use of a piece: of its bytes, `length` from `from` on were read, or written. False when they are void.
+  /// True for a message's, which has not been carried out yet.
+  bool finish(const Piece& piece, const std::byte* from, uint64_t length, bool wrote) const {
+    return piece.message || dma_->finish(piece.translation, from, length, wrote);
+  }
+  /// Sends the slot's first `count` bytes to `address`.
+  void send(unsigned slot, uint64_t address, uint32_t count);
+  /// How `send` ended.
+  AccessResult sent(unsigned slot) const;
+  /// The client may have carried out what was sent, even if it was cancelled later.
+  bool mayHaveArrived(unsigned slot) const { return slots_[slot].buffer->issued > 0; }
+
+  /// Some reply is missing.
+  bool outstanding() const;
+  const DmaSpace& dma() const { return *dma_; }
+  std::byte* buffer(unsigned slot) { return slots_[slot].buffer->data.data(); }
+
+ private:
+  enum class Content : uint8_t { none, reading, data, writing };
+  struct Slot {
+    std::shared_ptr<BounceBuffer> buffer;
+    Content content = Content::none;
+  };
+  Translation translate(Walk walk, uint64_t address, uint64_t length, uint32_t rights) const;
+
+  std::array<Slot, kSlots> slots_;
+  const DmaSpace* dma_ = nullptr;
+  /// Where the engine has it: only a message takes a share in it.
+  const std::shared_ptr<Waker>* waker_ = nullptr;
+};
+
+}  // namespace mdev::dsa

@@ -1,0 +1,43 @@
+// What a device and a work queue allow a descriptor to ask for.
+#pragma once
+
+#include <bitset>
+#include <cstdint>
+
+#include "dsa/opcode.h"
+
+namespace mdev::dsa {
+
+/// Bit n: operation n, as in OPCAP.
+using Operations = std::bitset<kOpcodes>;
+
+/// Capabilities of the device that decide what a descriptor may say. DSA specification 9.2.2.
+struct Capabilities {
+  /// GENCAP bit 1: source and destination of a memory move may overlap.
+  bool overlappingMove = false;
+  /// GENCAP bit 2: the cache-write hint may be set. It has no effect on memory that is always coherent.
+  bool cacheControl = true;
+  /// GENCAP bit 8: the destination may be asked to be read back, which coherent memory makes a no-op.
+  bool destinationReadback = false;
+  /// GENCAP bit 12: records name the operand that faulted.
+  bool faultInfo = false;
+  /// GENCAP bit 15: the batch-error flag exists, and a batch's record has a result.
+  bool batchContinuation = false;
+  /// GENCAP bit 52: a batch may have one descriptor.
+  bool batchOfOne = false;
+};
+
+/// Limits of one enabled work queue. DSA specification 9.2.24.
+struct QueueLimits {
+  Operations operations;
+  /// Largest transfer, bytes.
+  uint64_t maxTransfer = 0;
+  /// Largest number of descriptors of a batch.
+  uint32_t maxBatch = 0;
+  /// The queue lets descriptors set the block-on-fault flag.
+  bool blockOnFault = false;
+  /// The completion-interrupt flag may be set.
+  bool completionInterrupts = true;
+};
+
+}  // namespace mdev::dsa

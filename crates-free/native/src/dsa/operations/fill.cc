@@ -1,0 +1,33 @@
+// Fill. DSA specification 8.3.5.
+#include <array>
+#include <bit>
+#include <cstring>
+
+#include "dsa/operations/operation.h"
+#include "dsa/operations/stream.h"
+
+namespace mdev::dsa {
+namespace {
+
+constexpr StreamOperand kFill[] = {{24, true, FaultOperand::destination1}};
+
+uint64_t fillKernel(Execution& execution, std::byte* const* pointers, uint64_t length) {
+  // The pattern's phase counts from the destination's first byte, not from an aligned address.
+  const int phase = static_cast<int>(execution.done % sizeof(uint64_t));
+  const uint64_t pattern = std::rotr(execution.descriptor.at<uint64_t>(16), 8 * phase);
+  std::array<uint64_t, 32> block;
+  block.fill(pattern);
+  std::byte* const out = pointers[0];
+  uint64_t at = 0;
+  for (; length - at >= sizeof block; at += sizeof block) std::memcpy(out + at, block.data(), sizeof block);
+  std::memcpy(out + at, block.data(), length - at);
+  return length;
+}
+
+}  // namespace
+
+Step fill(Execution& execution, GuestAccess& memory, Budget& budget) {
+  return stream(execution, memory, budget, kFill, fillKernel);
+}
+
+}  // namespace mdev::dsa

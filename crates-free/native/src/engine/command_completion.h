@@ -1,0 +1,60 @@
+// A command of the device that ends when descriptors have ended.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "engine/register_effect.h"
+#include "irq/irq_table.h"
+
+namespace mdev {
+
+class QueueRun;
+
+/// What becomes true when a command ends: register words in this order, then vectors.
+struct CommandEffects {
+  std::vector<RegisterEffect> registers;
+  std::vector<uint32_t> vectors;
+};
+
+/// At most one command of a device waits for engines; the one that ends the last descriptor applies its effects.
+class CommandCompletion {
+ public:
+  /// Everything of `run` that was submitted before `sequence`.
+  struct Target {
+    std::shared_ptr<QueueRun> run;
+    uint64_t sequence;
+  };
+
+  CommandCompletion(std::shared_ptr<RegisterMemory> memory, std::shared_ptr<IrqTable> irqs);
+  ~CommandCompletion();
+
+  /// True when a command waits. An engine that is applying one finishes that first: false means that its effects are
+  /// there.
+  bool pending() const;
+  /// Applies the effects at once (true) or when the last target has ended (false). None may be pending.
+  bool start(std::vector<Target> targets, CommandEffects effects);
+  /// Drops a pending command's effects: on return they are applied entirely or never.
+  void cancel();
+  /// Called after a descriptor ended. Any thread.
+  void check() {
+    if (pending_.load()) finishIfDone();
+  }
+
+ private:
+  void finishIfDone();
+  bool allEnded() const;
+  void apply();
+
+  const std::shared_ptr<RegisterMemory> memory_;
+  const std::shared_ptr<IrqTable> irqs_;
+  std::atomic<bool> pending_{false};
+  mutable std::mutex mutex_;
+  std::vector<Target> targets_;
+  CommandEffects effects_;
+};
+
+}  // namespace mdev

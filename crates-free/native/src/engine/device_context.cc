@@ -1,0 +1,26 @@
+#include "engine/device_context.h"
+
+namespace mdev {
+namespace {
+
+// MSIXPERM entry.
+constexpr uint32_t kIgnore = 1u << 2;
+constexpr uint32_t kPasidEnable = 1u << 3;
+constexpr unsigned kPasidShift = 12;
+
+}  // namespace
+
+bool DeviceContext::mayUseHandle(uint16_t handle, const std::optional<Pasid>& pasid) const {
+  if (handle >= handles) return false;
+  const uint32_t entry = registers->word32(offsets.msixPermissions.at(handle)).load(std::memory_order_acquire);
+  const bool restricted = (entry & kPasidEnable) != 0;
+  if (restricted != pasid.has_value()) return false;
+  return !restricted || entry >> kPasidShift == pasid->value;
+}
+
+void DeviceContext::raiseCompletion(uint16_t handle) const {
+  const uint32_t entry = registers->word32(offsets.msixPermissions.at(handle)).load(std::memory_order_acquire);
+  if ((entry & kIgnore) == 0) irqs->trigger(handle);
+}
+
+}  // namespace mdev

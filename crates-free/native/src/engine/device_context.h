@@ -1,0 +1,79 @@
+// What the queues of one device share with the engines that serve them.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "dsa/limits.h"
+#include "engine/command_completion.h"
+#include "engine/software_errors.h"
+#include "irq/irq_table.h"
+#include "memory/dma_space.h"
+#include "registers/register_memory.h"
+
+namespace mdev {
+
+/// Place of a register in each element of a table.
+struct RegisterArray {
+  uint32_t offset = 0;
+  uint32_t stride = 0;
+  uint32_t at(uint32_t index) const { return offset + index * stride; }
+};
+
+/// Where a device has the shared registers that engines read and change: byte offsets in the region's memory.
+struct RegisterOffsets {
+  /// SWERROR, four 64-bit words.
+  uint32_t softwareError = 0;
+  /// INTCAUSE, GENCTRL: 32 bits.
+  uint32_t interruptCause = 0;
+  uint32_t generalControl = 0;
+  /// Occupancy (bits 15:0) and state of each work queue: 32 bits.
+  RegisterArray workQueueStatus;
+  /// MSIXPERM of each vector: 32 bits.
+  RegisterArray msixPermissions;
+};
+
+/// The submitter that a queue's descriptors act for.
+struct Pasid {
+  uint32_t value = 0;
+  bool privileged = false;
+};
+
+/// One device as engines see it. Kept alive by everything that still works for it.
+struct DeviceContext {
+  DeviceContext(std::shared_ptr<RegisterMemory> memory, std::shared_ptr<DmaSpace> space,
+                std::shared_ptr<std::atomic<uint64_t>> faults, std::shared_ptr<IrqTable> vectors,
+                const RegisterOffsets& places, const dsa::Capabilities& device, uint32_t handleCount)
+      : registers(std::move(memory)),
+        dma(std::move(space)),
+        dmaFaults(std::move(faults)),
+        irqs(std::move(vectors)),
+        offsets(places),
+        capabilities(device),
+        handles(handleCount),
+        errors(registers, irqs, {places.softwareError, places.interruptCause, places.generalControl}),
+        command(registers, irqs) {}
+
+  const std::shared_ptr<RegisterMemory> registers;
+  const std::shared_ptr<DmaSpace> dma;
+  /// Counts accesses to guest memory that failed.
+  const std::shared_ptr<std::atomic<uint64_t>> dmaFaults;
+  const std::shared_ptr<IrqTable> irqs;
+  const RegisterOffsets offsets;
+  const dsa::Capabilities capabilities;
+  /// Interrupt handles are the indices of MSI-X vectors, below this.
+  const uint32_t handles;
+  SoftwareErrors errors;
+  CommandCompletion command;
+
+  /// Whether a descriptor of `pasid` may use the handle: it exists, and its MSIXPERM entry names the same submitter.
+  /// DSA specification 9.2.25.
+  bool mayUseHandle(uint16_t handle, const std::optional<Pasid>& pasid) const;
+  /// The completion interrupt: nothing when the entry says to ignore it.
+  void raiseCompletion(uint16_t handle) const;
+};
+
+}  // namespace mdev

@@ -1,0 +1,71 @@
+// One engine: a thread that executes descriptors.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "engine/parker.h"
+#include "memory/epoch.h"
+
+namespace mdev {
+
+class Group;
+class Job;
+
+/// Serves the queues of its group: at most one descriptor of each at a time, all of them in turns of one chunk, so that
+/// a long one does not keep others waiting.
+class Engine {
+ public:
+  /// Starts the thread. `name` is what the operating system shows, at most 15 bytes of it. Throws std::system_error
+  /// when no thread can be made, or std::bad_alloc.
+  explicit Engine(const std::string& name);
+  /// Closes it.
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  /// Ends the thread, within one chunk; what it had in work is abandoned, as by an abort. May be called again. Not from
+  /// an engine's thread.
+  void close();
+
+  /// Any thread.
+  void wake() { parker_->wake(); }
+  const std::shared_ptr<dsa::Waker>& waker() const { return waker_; }
+  std::shared_ptr<Group> group() const;
+  /// Called by the group, which knows its members.
+  void setGroup(std::shared_ptr<Group> group);
+
+ private:
+  void run();
+  bool work();
+  void turn(Job& job);
+  void finish(Job& job, bool completed);
+  void refreshGroup();
+  Job* nextReady();
+  void append(Job& job);
+  Job* pop();
+
+  const std::shared_ptr<Parker> parker_ = std::make_shared<Parker>();
+  const std::shared_ptr<dsa::Waker> waker_ = parker_;
+  std::atomic<bool> closing_{false};
+
+  mutable std::mutex mutex_;
+  std::weak_ptr<Group> group_;
+  std::atomic<uint64_t> groupVersion_{1};
+
+  // Only the thread itself.
+  EpochDomain::Reader reader_;
+  std::shared_ptr<Group> currentGroup_;
+  uint64_t currentVersion_ = 0;
+  Job* first_ = nullptr;
+  Job* last_ = nullptr;
+  std::size_t jobs_ = 0;
+
+  std::thread thread_;
+};
+
+}  // namespace mdev

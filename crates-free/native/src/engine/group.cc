@@ -1,0 +1,151 @@
+#include "engine/group.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/engine.h"
+#include "engine/queue_run.h"
+
+namespace mdev {
+namespace {
+
+/// Engines move between groups one at a time.
+std::mutex& assignment() {
+  static std::mutex mutex;
+  return mutex;
+}
+
+}  // namespace
+
+Group::~Group() = default;
+
+void Group::setEngines(std::vector<std::shared_ptr<Engine>> engines) {
+  const std::lock_guard assigning(assignment());
+  std::vector<Member> members;
+  for (const auto& engine : engines) members.push_back({engine, false});
+  {
+    const std::lock_guard lock(mutex_);
+    // What can fail comes first: then nothing has changed.
+    for (const auto& run : runs_) run->reserve(members.size());
+    members_.swap(members);
+    idleMembers_.store(0);
+  }
+  for (const auto& engine : engines) {
+    const std::shared_ptr<Group> other = engine->group();
+    if (other != nullptr && other.get() != this) other->removeMember(*engine);
+  }
+  for (const Member& member : members) {
+    if (std::find(engines.begin(), engines.end(), member.engine) == engines.end()) member.engine->setGroup(nullptr);
+  }
+  for (const auto& engine : engines) engine->setGroup(shared_from_this());
+}
+
+void Group::leave(Engine& engine) {
+  const std::lock_guard assigning(assignment());
+  removeMember(engine);
+  engine.setGroup(nullptr);
+}
+
+void Group::close() {
+  setEngines({});
+  std::vector<std::shared_ptr<QueueRun>> runs;
+  const std::lock_guard lock(mutex_);
+  runs_.swap(runs);
+}
+
+void Group::attach(std::shared_ptr<QueueRun> run) {
+  const std::lock_guard lock(mutex_);
+  run->reserve(members_.size());
+  run->credits = run->config.priority;
+  runs_.push_back(std::move(run));
+}
+
+void Group::detach(const QueueRun& run) {
+  std::shared_ptr<QueueRun> last;
+  const std::lock_guard lock(mutex_);
+  const auto found = std::find_if(runs_.begin(), runs_.end(), [&](const auto& other) { return other.get() == &run; });
+  if (found == runs_.end()) return;
+  last = std::move(*found);
+  runs_.erase(found);
+}
+
+void Group::submitted(const QueueRun& run) {
+  // Sequentially consistent: an engine that is not counted yet will see the descriptor before it sleeps.
+  if (idleMembers_.load() == 0) return;
+  std::shared_ptr<Engine> engine;
+  {
+    const std::lock_guard lock(mutex_);
+    for (Member& member : members_) {
+      if (!member.idle || !run.availableTo(*member.engine)) continue;
+      setBusy(member);
+      engine = member.engine;
+      break;
+    }
+  }
+  if (engine != nullptr) engine->wake();
+}
+
+Job* Group::take(Engine& engine) {
+  const std::lock_guard lock(mutex_);
+  Member* const member = find(engine);
+  if (member == nullptr) return nullptr;
+  setBusy(*member);
+  const std::size_t count = runs_.size();
+  for (int round = 0; round < 2; ++round) {
+    bool available = false;
+    for (std::size_t step = 0; step < count; ++step) {
+      const std::size_t place = (next_ + step) % count;
+      const std::shared_ptr<QueueRun>& run = runs_[place];
+      if (!run->availableTo(engine)) continue;
+      available = true;
+      if (run->credits == 0) continue;
+      Job* const job = run->take(run, engine);
+      if (job == nullptr) continue;
+      --run->credits;
+      next_ = (place + 1) % count;
+      return job;
+    }
+    if (!available) return nullptr;
+    for (const auto& run : runs_) run->credits = run->config.priority;
+  }
+  return nullptr;
+}
+
+bool Group::idle(Engine& engine) {
+  const std::lock_guard lock(mutex_);
+  Member* const member = find(engine);
+  if (member == nullptr) return true;
+  if (!member->idle) {
+    member->idle = true;
+    idleMembers_.fetch_add(1);
+  }
+  // Only now: what was queued without seeing the count is seen here.
+  const bool available =
+      std::any_of(runs_.begin(), runs_.end(), [&](const auto& run) { return run->availableTo(engine); });
+  if (available) setBusy(*member);
+  return !available;
+}
+
+Group::Member* Group::find(const Engine& engine) {
+  const auto found = std::find_if(members_.begin(), members_.end(),
+                                  [&](const Member& member) { return member.engine.get() == &engine; });
+  return found == members_.end() ? nullptr : &*found;
+}
+
+void Group::removeMember(const Engine& engine) {
+  const std::lock_guard lock(mutex_);
+  Member* const member = find(engine);
+  if (member == nullptr) return;
+  setBusy(*member);
+  members_.erase(members_.begin() + (member - members_.data()));
+  // It may have been woken for work that it will not take any more.
+  for (const Member& other : members_) other.engine->wake();
+}
+
+void Group::setBusy(Member& member) {
+  if (!member.idle) return;
+  member.idle = false;
+  idleMembers_.fetch_sub(1);
+}
+
+}  // namespace mdev

@@ -1,0 +1,66 @@
+// Work queues and the engines that serve them.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace mdev {
+
+class Engine;
+class Job;
+class QueueRun;
+
+/// Chooses whose descriptor is dispatched next: each queue has credits, as many as its priority; a dispatch costs one;
+/// when no queue that could be served has any left, all get new ones. DSA specification 3.7.
+class Group : public std::enable_shared_from_this<Group> {
+ public:
+  Group() = default;
+  ~Group();
+  Group(const Group&) = delete;
+  Group& operator=(const Group&) = delete;
+
+  // --- Owner threads ---
+
+  /// The engines that serve the group from now on. An engine belongs to one group: the newest assignment wins. What an
+  /// engine has in work it ends. Throws std::bad_alloc; then nothing has changed.
+  void setEngines(std::vector<std::shared_ptr<Engine>> engines);
+  /// The engine ends: it is no member any more.
+  void leave(Engine& engine);
+  /// No engines and no queues any more.
+  void close();
+  /// Throws std::bad_alloc; then the run is not attached.
+  void attach(std::shared_ptr<QueueRun> run);
+  void detach(const QueueRun& run);
+  /// A descriptor was queued, or can be dispatched after all: wakes one idle engine that can take it.
+  void submitted(const QueueRun& run);
+
+  // --- Engines ---
+
+  /// The next descriptor for this engine, or null.
+  Job* take(Engine& engine);
+  /// The engine is about to sleep. False when there is something for it after all.
+  bool idle(Engine& engine);
+
+ private:
+  struct Member {
+    std::shared_ptr<Engine> engine;
+    /// Asleep, or about to be: `submitted` may choose it.
+    bool idle = false;
+  };
+  Member* find(const Engine& engine);
+  void removeMember(const Engine& engine);
+  void setBusy(Member& member);
+
+  std::mutex mutex_;
+  std::vector<Member> members_;
+  std::vector<std::shared_ptr<QueueRun>> runs_;
+  /// The run that is looked at first.
+  std::size_t next_ = 0;
+  /// Members that are idle; looked at without the lock.
+  std::atomic<uint32_t> idleMembers_{0};
+};
+
+}  // namespace mdev

@@ -1,0 +1,150 @@
+#include "engine/job.h"
+
+#include <utility>
+
+#include "dsa/check.h"
+#include "dsa/flags.h"
+#include "dsa/opcode.h"
+#include "dsa/operations/operation.h"
+#include "dsa/status.h"
+#include "engine/device_context.h"
+#include "engine/engine.h"
+#include "engine/queue_run.h"
+
+namespace mdev {
+namespace {
+
+using dsa::Budget;
+using dsa::Completion;
+using dsa::Descriptor;
+using dsa::Step;
+
+}  // namespace
+
+Job::Job() = default;
+Job::~Job() = default;
+
+void Job::begin(std::shared_ptr<QueueRun> run, Engine& engine, uint64_t sequence, const Descriptor& descriptor) {
+  memory_.begin(*run->device->dma, engine.waker(), run->messageOwner(), sequence);
+  run_ = std::move(run);
+  engine_ = &engine;
+  sequence_ = sequence;
+  waitsForEarlier_ = false;
+  abandoned_ = false;
+  own_.member = false;
+  start(own_, descriptor);
+}
+
+void Job::end() {
+  engine_ = nullptr;
+  waitsForEarlier_ = false;
+}
+
+std::shared_ptr<QueueRun> Job::release() { return std::move(run_); }
+
+bool Job::aborted() const { return run_->aborted(sequence_); }
+
+bool Job::abandonIfAborted() {
+  if (aborted()) abandoned_ = true;
+  return abandoned_;
+}
+
+bool Job::ready() const {
+  // What was sent is answered or cancelled: only a run that is over for good does not wait for that.
+  if (memory_.outstanding()) return run_->detached();
+  if (aborted()) return true;
+  return !waitsForEarlier_ || run_->endedBefore(sequence_);
+}
+
+Turn Job::turn() {
+  Budget budget;
+  const Step step = advance(own_, budget);
+  if (abandoned_) return Turn::abandoned;
+  switch (step) {
+    case Step::yield:
+      return Turn::yield;
+    case Step::parked:
+      return Turn::parked;
+    case Step::finished:
+      break;
+  }
+  return Turn::completed;
+}
+
+void Job::start(Unit& unit, const Descriptor& descriptor) {
+  unit.execution = {};
+  unit.execution.descriptor = descriptor;
+  unit.stage = Stage::check;
+  unit.handleGood = false;
+}
+
+Step Job::advance(Unit& unit, Budget& budget) {
+  for (;;) {
+    Step step = Step::finished;
+    switch (unit.stage) {
+      case Stage::check:
+        check(unit);
+        continue;
+      case Stage::operate:
+        step = operate(unit, budget);
+        if (step != Step::finished || abandoned_) return step;
+        unit.stage = Stage::settle;
+        continue;
+      case Stage::settle:
+        return settle(unit);
+      case Stage::recordBody:
+        step = sendStatus(unit);
+        break;
+      case Stage::recordStatus:
+        step = settleStatus(unit);
+        break;
+    }
+    return step;
+  }
+}
+
+void Job::check(Unit& unit) {
+  const Descriptor& descriptor = unit.execution.descriptor;
+  Completion& completion = unit.execution.completion;
+  const dsa::QueueLimits& limits = run_->config.limits;
+  const DeviceContext& device = *run_->device;
+
+  memory_.forget();
+  dsa::Failure failure = dsa::check(descriptor, device.capabilities, limits, unit.member);
+  if (descriptor.has(dsa::kFlagRequestCompletionInterrupt) && limits.completionInterrupts) {
+    unit.handleGood = device.mayUseHandle(descriptor.interruptHandle(), run_->config.pasid);
+    if (!failure && !unit.handleGood) failure = {dsa::kStatusInterruptHandle, 0};
+  }
+  completion.status = failure.status;
+  completion.put(dsa::kCompletionInvalidFlags, failure.invalidFlags);
+  unit.stage = failure ? Stage::settle : Stage::operate;
+  if (!failure && descriptor.opcode() == dsa::kOpBatch) {
+    batch_.fetched = batch_.taken = batch_.begun = batch_.ended = 0;
+    batch_.memberActive = batch_.failed = false;
+    // A continuation of a batch in which something failed before.
+    if (descriptor.has(dsa::kFlagBatchError)) batch_.failed = true;
+  }
+}
+
+Step Job::operate(Unit& unit, Budget& budget) {
+  // A batch looks by itself: the member that it is at may have come too far to be abandoned.
+  if (unit.execution.descriptor.opcode() == dsa::kOpBatch) return batch(unit, budget);
+  if (abandonIfAborted()) return Step::finished;
+  switch (unit.execution.descriptor.opcode()) {
+    case dsa::kOpNoOp:
+      unit.execution.completion.status = dsa::kStatusSuccess;
+      return Step::finished;
+    case dsa::kOpDrain:
+      return drain(unit);
+    default:
+      return dsa::operationOf(unit.execution.descriptor.opcode())(unit.execution, memory_, budget);
+  }
+}
+
+Step Job::drain(Unit& unit) {
+  if (!run_->waitForEarlier(*this)) return Step::parked;
+  unit.execution.completion.status = dsa::kStatusSuccess;
+  return Step::finished;
+}
+
+}  // namespace mdev

@@ -1,0 +1,123 @@
+// One descriptor on its way through an engine, and everything it needs on the way.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "dsa/completion_record.h"
+#include "dsa/descriptor.h"
+#include "dsa/execution.h"
+#include "dsa/guest_access.h"
+
+namespace mdev {
+
+class Engine;
+class QueueRun;
+
+/// How a turn of a job ended.
+enum class Turn : uint8_t {
+  yield,      ///< there is more to do
+  parked,     ///< waits for a message or for other descriptors
+  completed,  ///< record and interrupt are out
+  abandoned,  ///< aborted: no record, no interrupt
+};
+
+/// Executes a descriptor, and the members of a batch one after the other, in turns of at most one chunk. Allocated when
+/// its queue is enabled, and used for one descriptor after another.
+class Job {
+ public:
+  Job();
+  ~Job();
+  Job(const Job&) = delete;
+  Job& operator=(const Job&) = delete;
+
+  // --- Under the lock of its run ---
+
+  /// Has what it needs to take a descriptor on. False when there is no memory for that: it may be tried again.
+  bool prepare() noexcept { return memory_.makeBuffers(); }
+  /// Takes a descriptor on for an engine.
+  void begin(std::shared_ptr<QueueRun> run, Engine& engine, uint64_t sequence, const dsa::Descriptor& descriptor);
+  /// The descriptor has ended: the job is free.
+  void end();
+  /// Who executes it; null while it is free.
+  Engine* engine() const { return engine_; }
+  uint64_t sequence() const { return sequence_; }
+  bool waitsForEarlier() const { return waitsForEarlier_; }
+  void setWaitsForEarlier(bool waits) { waitsForEarlier_ = waits; }
+
+  // --- Its engine's thread ---
+
+  /// Whether a turn would get anywhere.
+  bool ready() const;
+  /// Works for at most one chunk. Inside an epoch guard.
+  Turn turn();
+  /// Gives up the reference to the run, which the caller needs to finish the job.
+  std::shared_ptr<QueueRun> release();
+  /// Leaves requests by message to themselves, with their buffers.
+  void forsakeMessages() { memory_.dropBusyBuffers(); }
+
+  /// The next job of the engine's list.
+  Job* next = nullptr;
+
+ private:
+  enum class Stage : uint8_t { check, operate, settle, recordBody, recordStatus };
+
+  /// A descriptor that is executed: the job's own, or a member of its batch.
+  struct Unit {
+    dsa::Execution execution;
+    Stage stage = Stage::check;
+    bool member = false;
+    uint16_t batchIndex = 0;
+    /// Its interrupt handle may be used.
+    bool handleGood = false;
+  };
+
+  /// The list of a batch.
+  struct Batch {
+    /// Descriptors fetched at a time.
+    static constexpr uint32_t kFetch = 16;
+    std::array<std::byte, kFetch * dsa::kDescriptorSize> list;
+    /// Bytes in `list`, and those of them that are taken.
+    uint32_t fetched = 0;
+    uint32_t taken = 0;
+    /// Members begun, and ended.
+    uint32_t begun = 0;
+    uint32_t ended = 0;
+    bool memberActive = false;
+    bool failed = false;
+  };
+
+  void start(Unit& unit, const dsa::Descriptor& descriptor);
+  dsa::Step advance(Unit& unit, dsa::Budget& budget);
+  void check(Unit& unit);
+  dsa::Step operate(Unit& unit, dsa::Budget& budget);
+  dsa::Step drain(Unit& unit);
+  dsa::Step batch(Unit& unit, dsa::Budget& budget);
+  dsa::Step fetchList(Unit& unit, dsa::Budget& budget);
+  void endBatch(Unit& unit, uint8_t status);
+  dsa::Step settle(Unit& unit);
+  dsa::Step sendStatus(Unit& unit);
+  dsa::Step settleStatus(Unit& unit);
+  dsa::Step writeRecord(Unit& unit);
+  void interrupt(const Unit& unit);
+  void reportError(const Unit& unit);
+  void recordFault(Unit& unit);
+  void countFault();
+  bool aborted() const;
+  bool abandonIfAborted();
+
+  dsa::GuestAccess memory_;
+  Unit own_;
+  Unit member_;
+  Batch batch_;
+  bool abandoned_ = false;
+
+  std::shared_ptr<QueueRun> run_;
+  Engine* engine_ = nullptr;
+  uint64_t sequence_ = 0;
+  bool waitsForEarlier_ = false;
+};
+
+}  // namespace mdev

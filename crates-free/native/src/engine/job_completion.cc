@@ -1,0 +1,149 @@
+// How a descriptor's end reaches the guest: record, interrupt, or software error. DSA specification 3.6, 5.4 and 8.2.
+#include <atomic>
+#include <cstring>
+
+#include "dsa/flags.h"
+#include "dsa/status.h"
+#include "engine/device_context.h"
+#include "engine/job.h"
+#include "engine/queue_run.h"
+
+namespace mdev {
+namespace {
+
+using dsa::AccessResult;
+using dsa::Completion;
+using dsa::Descriptor;
+using dsa::Step;
+
+/// Slot of the job's guest access from which a record goes out; the operation is over by then.
+constexpr unsigned kRecordSlot = 2;
+
+}  // namespace
+
+Step Job::settle(Unit& unit) {
+  const Descriptor& descriptor = unit.execution.descriptor;
+  const uint8_t status = unit.execution.completion.status;
+  const bool hasRecord = descriptor.has(dsa::kFlagCompletionAddressValid);
+  const bool failed = !dsa::endedWell(status);
+  const bool wantsRecord = hasRecord && (failed || descriptor.has(dsa::kFlagRequestCompletionRecord));
+  // Nobody is to be told.
+  if (!failed && !wantsRecord && !unit.handleGood) return Step::finished;
+
+  // A reset of the device waits for the end of this turn: whether the guest sees this descriptor end is decided here.
+  if (abandonIfAborted()) return Step::finished;
+  if (dsa::isFault(status)) countFault();
+  if (status == dsa::kStatusRecordAlignment) {
+    reportError(unit);
+    return Step::finished;
+  }
+  if (wantsRecord) return writeRecord(unit);
+  if (failed) reportError(unit);
+  interrupt(unit);
+  return Step::finished;
+}
+
+Step Job::writeRecord(Unit& unit) {
+  const uint64_t address = unit.execution.descriptor.completionAddress();
+  const auto record = unit.execution.completion.encode(run_->device->capabilities.faultInfo);
+  const Translation place = run_->device->dma->translate(address, record.size(), kDmaWrite);
+  if (place.kind == Translation::Kind::message) {
+    memory_.forget();
+    std::memcpy(memory_.buffer(kRecordSlot), record.data() + 1, record.size() - 1);
+    memory_.send(kRecordSlot, address + 1, static_cast<uint32_t>(record.size() - 1));
+    unit.stage = Stage::recordBody;
+    return Step::parked;
+  }
+  // Aligned to its size, and maps consist of pages: it lies in one piece or nowhere.
+  bool good = place.kind == Translation::Kind::mapped && place.length == record.size();
+  if (good) {
+    std::memcpy(place.pointer + 1, record.data() + 1, record.size() - 1);
+    std::atomic_ref<uint8_t>(*reinterpret_cast<uint8_t*>(place.pointer))
+        .store(unit.execution.completion.status, std::memory_order_release);
+    good = run_->device->dma->finish(place, place.pointer, record.size(), true);
+  }
+  if (good) {
+    interrupt(unit);
+  } else {
+    recordFault(unit);
+  }
+  return Step::finished;
+}
+
+/// The record's bytes 1 to 31 have been sent.
+Step Job::sendStatus(Unit& unit) {
+  if (abandonIfAborted()) return Step::finished;
+  if (memory_.outstanding()) return Step::parked;
+  if (memory_.sent(kRecordSlot) == AccessResult::fault) {
+    recordFault(unit);
+    return Step::finished;
+  }
+  memory_.buffer(kRecordSlot)[0] = std::byte{unit.execution.completion.status};
+  memory_.send(kRecordSlot, unit.execution.descriptor.completionAddress(), 1);
+  unit.stage = Stage::recordStatus;
+  return Step::parked;
+}
+
+/// The record's status byte has been sent: for the guest the descriptor has ended, even if it was aborted meanwhile.
+Step Job::settleStatus(Unit& unit) {
+  if (run_->detached()) {
+    abandoned_ = true;
+    return Step::finished;
+  }
+  if (memory_.outstanding()) return Step::parked;
+  const bool failed = memory_.sent(kRecordSlot) == AccessResult::fault;
+  if (failed && aborted() && !memory_.mayHaveArrived(kRecordSlot)) {
+    abandoned_ = true;
+  } else if (failed && !aborted()) {
+    recordFault(unit);
+  } else {
+    // An abort does not wait for the client's answer: the guest may have seen the status by then, or is about to.
+    interrupt(unit);
+  }
+  return Step::finished;
+}
+
+void Job::interrupt(const Unit& unit) {
+  if (unit.handleGood) run_->device->raiseCompletion(unit.execution.descriptor.interruptHandle());
+}
+
+void Job::countFault() { run_->device->dmaFaults->fetch_add(1, std::memory_order_relaxed); }
+
+void Job::recordFault(Unit& unit) {
+  countFault();
+  Completion& completion = unit.execution.completion;
+  completion = {};
+  completion.status = dsa::kStatusRecordFault | dsa::kStatusFaultOnWrite;
+  completion.faultAddress = unit.execution.descriptor.completionAddress();
+  completion.faultOperand = dsa::FaultOperand::record;
+  reportError(unit);
+}
+
+void Job::reportError(const Unit& unit) {
+  constexpr unsigned kOperandShift = 29;  // bits 63:61 of SWERROR's second word
+  const Descriptor& descriptor = unit.execution.descriptor;
+  const Completion& completion = unit.execution.completion;
+  SoftwareError error;
+  error.code = completion.status & dsa::kStatusCodeMask;
+  error.queue = static_cast<uint8_t>(run_->index);
+  error.descriptor.emplace();
+  error.descriptor->opcode = descriptor.opcode();
+  if (run_->config.pasid) {
+    error.descriptor->pasid = run_->config.pasid->value;
+    error.descriptor->privileged = run_->config.pasid->privileged;
+  }
+  if (unit.member) error.descriptor->batchIndex = unit.batchIndex;
+  if (dsa::isFault(completion.status)) {
+    error.write = (completion.status & dsa::kStatusFaultOnWrite) != 0;
+    error.faultAddress = completion.faultAddress;
+  }
+  if (error.code == dsa::kStatusInvalidFlags)
+    error.information = completion.get<uint32_t>(dsa::kCompletionInvalidFlags);
+  if (error.code == dsa::kStatusInterruptHandle) error.information = descriptor.interruptHandle();
+  if (error.code == dsa::kStatusPageFault && run_->device->capabilities.faultInfo) {
+    error.information = static_cast<uint32_t>(completion.faultOperand) << kOperandShift;
+  }
+  run_->device->errors.record(error);
+}
+
+}  // namespace mdev

@@ -1,0 +1,24 @@
+// Where an engine's thread sleeps.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "dsa/guest_access.h"
+
+namespace mdev {
+
+/// One thread parks, any thread wakes it. A wake-up that comes first is remembered, so none is lost; several count as
+/// one.
+class Parker final : public dsa::Waker {
+ public:
+  /// Sleeps until woken, or returns at once when woken since the last time. One thread only.
+  void park();
+  void wake() override;
+
+ private:
+  enum State : uint32_t { kAwake, kParked, kWoken };
+  std::atomic<uint32_t> state_{kAwake};
+};
+
+}  // namespace mdev

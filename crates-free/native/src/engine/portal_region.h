@@ -1,0 +1,57 @@
+// The region through which a guest submits descriptors. DSA specification 3.3 and 9.3.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/region_port.h"
+#include "dsa/descriptor.h"
+#include "engine/work_queue.h"
+
+namespace mdev {
+
+/// Four pages for each work queue: unlimited and limited portal with MSI-X, then the two with IMS, which drop
+/// everything here. Each page has 64 slots of 64 bytes that all are the same portal.
+///
+/// A descriptor is one 64-byte write, or is put together from smaller writes into one slot: it goes off when all bytes
+/// are there. A write to bytes that are already there begins the slot anew. Owner thread; never allocates after
+/// construction.
+class PortalRegion final : public RegionPort {
+ public:
+  static constexpr uint64_t kPage = 4096;
+  static constexpr uint64_t kPagesPerQueue = 4;
+  /// Bytes of the region that belong to one queue.
+  static constexpr uint64_t kQueueStride = kPage * kPagesPerQueue;
+
+  explicit PortalRegion(std::vector<std::shared_ptr<WorkQueue>> queues);
+
+  /// All bytes 0xff.
+  Served read(uint64_t offset, std::span<std::byte> data) override;
+  Served write(uint64_t offset, std::span<const std::byte> data) override;
+
+  /// Forgets the halves in the queue's slots.
+  void dropPartial(uint32_t queue);
+  void dropAllPartial();
+  /// Takes no writes any more.
+  void close() { queues_.clear(); }
+
+ private:
+  static constexpr uint64_t kMsixPages = 2;
+  static constexpr uint64_t kSlots = kPage / dsa::kDescriptorSize;
+
+  struct Slot {
+    dsa::Descriptor descriptor;
+    /// Bit n: byte n is there.
+    uint64_t present = 0;
+  };
+  using QueueSlots = std::array<Slot, kMsixPages * kSlots>;
+
+  void writeSlot(WorkQueue& queue, Slot& slot, uint64_t at, std::span<const std::byte> data);
+
+  std::vector<std::shared_ptr<WorkQueue>> queues_;
+  std::vector<QueueSlots> slots_;
+};
+
+}  // namespace mdev

@@ -1,0 +1,137 @@
+#include "engine/queue_device.h"
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "engine/group.h"
+#include "memory/epoch.h"
+
+namespace mdev {
+namespace {
+
+constexpr uint32_t kMaxQueues = 256;
+constexpr uint32_t kMaxPriority = 15;
+constexpr uint32_t kMaxSize = 0xffff;
+
+void require(bool condition, const std::string& message) {
+  if (!condition) throw std::invalid_argument(message);
+}
+
+void requireWord(const RegisterMemory& memory, uint64_t offset, uint64_t size, const char* name) {
+  require(offset % size == 0 && offset < memory.size() && memory.size() - offset >= size,
+          std::string(name) + " at offset " + std::to_string(offset) + ": expected a multiple of " +
+              std::to_string(size) + " inside the region's " + std::to_string(memory.size()) + " bytes");
+}
+
+void requireArray(const RegisterMemory& memory, const RegisterArray& array, uint32_t count, const char* name) {
+  for (uint64_t index = 0; index < count; ++index) {
+    requireWord(memory, array.offset + index * array.stride, sizeof(uint32_t), name);
+  }
+}
+
+std::shared_ptr<DeviceContext> makeContext(const QueueDeviceOptions& options) {
+  require(options.registers != nullptr, "registerRegion: expected a region of registers");
+  require(options.queues >= 1 && options.queues <= kMaxQueues,
+          "queues is " + std::to_string(options.queues) + ": expected 1 to " + std::to_string(kMaxQueues));
+  require(options.handles <= options.irqs->count(), "vectors is " + std::to_string(options.handles) +
+                                                        ": expected at most the device's " +
+                                                        std::to_string(options.irqs->count()) + " MSI-X vectors");
+  const RegisterMemory& memory = *options.registers;
+  for (uint32_t word = 0; word < 4; ++word) {
+    requireWord(memory, uint64_t{options.offsets.softwareError} + word * sizeof(uint64_t), sizeof(uint64_t),
+                "registers.softwareError");
+  }
+  requireWord(memory, options.offsets.interruptCause, sizeof(uint32_t), "registers.interruptCause");
+  requireWord(memory, options.offsets.generalControl, sizeof(uint32_t), "registers.generalControl");
+  requireArray(memory, options.offsets.workQueueStatus, options.queues, "registers.workQueueStatus");
+  requireArray(memory, options.offsets.msixPermissions, options.handles, "registers.msixPermissions");
+  return std::make_shared<DeviceContext>(options.registers, options.dma, options.dmaFaults, options.irqs,
+                                         options.offsets, options.capabilities, options.handles);
+}
+
+std::vector<std::shared_ptr<WorkQueue>> makeQueues(const std::shared_ptr<DeviceContext>& device, uint32_t count) {
+  std::vector<std::shared_ptr<WorkQueue>> queues;
+  for (uint32_t index = 0; index < count; ++index) queues.push_back(std::make_shared<WorkQueue>(device, index));
+  return queues;
+}
+
+}  // namespace
+
+QueueDevice::QueueDevice(const QueueDeviceOptions& options)
+    : device_(makeContext(options)),
+      queues_(makeQueues(device_, options.queues)),
+      portal_(std::make_shared<PortalRegion>(queues_)) {}
+
+QueueDevice::~QueueDevice() { close(); }
+
+void QueueDevice::enable(uint32_t queue, const QueueConfig& config, const std::shared_ptr<Group>& group) {
+  require(queue < queues_.size(),
+          "work queue " + std::to_string(queue) + ": the device has " + std::to_string(queues_.size()));
+  require(config.size >= 1 && config.size <= kMaxSize,
+          "size is " + std::to_string(config.size) + ": expected 1 to " + std::to_string(kMaxSize));
+  require(config.priority >= 1 && config.priority <= kMaxPriority,
+          "priority is " + std::to_string(config.priority) + ": expected 1 to " + std::to_string(kMaxPriority));
+  require(!closed_, "the device is closed");
+  queues_[queue]->enable(config, group);
+  portal_->dropPartial(queue);
+}
+
+bool QueueDevice::command(Command command) {
+  for (const uint32_t queue : command.queues) {
+    require(queue < queues_.size(),
+            "work queue " + std::to_string(queue) + ": the device has " + std::to_string(queues_.size()));
+  }
+  for (const RegisterEffect& effect : command.effects.registers) {
+    require(effect.fits(*device_->registers), "effect at offset " + std::to_string(effect.offset) +
+                                                  ": expected an aligned word inside the region's " +
+                                                  std::to_string(device_->registers->size()) + " bytes");
+  }
+  for (const uint32_t vector : command.effects.vectors) {
+    require(vector < device_->irqs->count(),
+            "vector " + std::to_string(vector) + ": the device has " + std::to_string(device_->irqs->count()));
+  }
+  if (commandPending()) throw std::logic_error("another command is pending");
+
+  std::vector<CommandCompletion::Target> targets;
+  targets.reserve(command.queues.size());
+  const std::shared_ptr<MessageDma> channel = device_->dma->messageDma();
+  for (const uint32_t index : command.queues) {
+    const std::shared_ptr<QueueRun>& run = queues_[index]->run();
+    if (run == nullptr) continue;
+    if (command.stopAccepting) {
+      run->stopAccepting();
+      portal_->dropPartial(index);
+    }
+    if (command.abort) {
+      run->abort();
+      // A client need not answer, and a driver may wait for this command without doing anything else.
+      if (channel != nullptr) channel->cancelOwner(run->messageOwner());
+    }
+    targets.push_back({run, run->submitted()});
+  }
+  return device_->command.start(std::move(targets), std::move(command.effects));
+}
+
+void QueueDevice::reset() {
+  device_->command.cancel();
+  for (const auto& queue : queues_) queue->abandon();
+  portal_->dropAllPartial();
+  // Turns that began before may still write: neither bus master nor a map ends them.
+  EpochDomain::instance().synchronize();
+  const std::shared_ptr<MessageDma> channel = device_->dma->messageDma();
+  for (const auto& queue : queues_) {
+    if (channel != nullptr && queue->run() != nullptr) channel->cancelOwner(queue->run()->messageOwner());
+    queue->reset();
+  }
+}
+
+void QueueDevice::close() {
+  if (closed_) return;
+  closed_ = true;
+  reset();
+  portal_->close();
+}
+
+}  // namespace mdev

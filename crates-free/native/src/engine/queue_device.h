@@ -1,0 +1,88 @@
+// The queues of one device, its portals, and the commands on them.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "engine/device_context.h"
+#include "engine/portal_region.h"
+#include "engine/queue_config.h"
+#include "engine/register_effect.h"
+#include "engine/work_queue.h"
+
+namespace mdev {
+
+class Group;
+
+/// What a QueueDevice consists of.
+struct QueueDeviceOptions {
+  /// Region memory with the registers of `offsets`.
+  std::shared_ptr<RegisterMemory> registers;
+  std::shared_ptr<DmaSpace> dma;
+  /// Counts accesses to guest memory that failed.
+  std::shared_ptr<std::atomic<uint64_t>> dmaFaults;
+  /// The MSI-X vectors.
+  std::shared_ptr<IrqTable> irqs;
+  /// Work queues, 1 to 256.
+  uint32_t queues = 0;
+  /// Interrupt handles: the vectors from 0 on that descriptors may name.
+  uint32_t handles = 0;
+  RegisterOffsets offsets;
+  dsa::Capabilities capabilities;
+};
+
+/// Owner thread only.
+class QueueDevice {
+ public:
+  /// Throws std::invalid_argument that names the option and what was expected.
+  explicit QueueDevice(const QueueDeviceOptions& options);
+  /// Closes it.
+  ~QueueDevice();
+  QueueDevice(const QueueDevice&) = delete;
+  QueueDevice& operator=(const QueueDevice&) = delete;
+
+  uint32_t queues() const { return static_cast<uint32_t>(queues_.size()); }
+  const std::shared_ptr<PortalRegion>& portal() const { return portal_; }
+
+  /// Throws std::invalid_argument, std::logic_error when the queue has not ended, or std::bad_alloc.
+  void enable(uint32_t queue, const QueueConfig& config, const std::shared_ptr<Group>& group);
+
+  /// A command over some queues.
+  struct Command {
+    std::vector<uint32_t> queues;
+    /// They take no descriptors any more.
+    bool stopAccepting = false;
+    /// What was submitted is abandoned instead of waited for, at its chunk; requests by message that the client has not
+    /// answered are cancelled.
+    bool abort = false;
+    CommandEffects effects;
+  };
+  /// Applies the effects when everything that was submitted before has ended: now (true), or later on an engine's
+  /// thread (false). Throws std::invalid_argument, std::logic_error while another command is pending, or
+  /// std::bad_alloc; then nothing has changed.
+  bool command(Command command);
+  bool commandPending() const { return device_->command.pending(); }
+
+  /// Function-level and device reset: abandons every descriptor at its chunk, half-written ones in portals, and a
+  /// pending command. On return neither guest memory nor a register nor a vector is touched any more, and no request by
+  /// message is outstanding; waits for engines for at most one chunk, as an unmap. Not inside an EpochGuard.
+  void reset();
+
+  void recordError(const SoftwareError& error) { device_->errors.record(error); }
+  uint64_t softwareErrors() const { return device_->errors.recorded(); }
+
+  const WorkQueue& queue(uint32_t index) const { return *queues_.at(index); }
+
+  /// Resets it, and takes no writes any more. May be called again.
+  void close();
+
+ private:
+  const std::shared_ptr<DeviceContext> device_;
+  std::vector<std::shared_ptr<WorkQueue>> queues_;
+  std::shared_ptr<PortalRegion> portal_;
+  bool closed_ = false;
+};
+
+}  // namespace mdev

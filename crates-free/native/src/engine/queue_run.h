@@ -1,0 +1,112 @@
+// A work queue from the moment it is enabled until it is disabled or reset.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "dsa/descriptor.h"
+#include "engine/queue_config.h"
+#include "memory/message_dma.h"
+
+namespace mdev {
+
+class Engine;
+class Group;
+class Job;
+
+/// The descriptors of one enable, waiting and in flight. A later enable has a run of its own, so that what is left of
+/// this one cannot disturb it.
+///
+/// Descriptors have sequence numbers from 0 on, in the order in which they were submitted and are dispatched.
+class QueueRun {
+ public:
+  QueueRun(std::shared_ptr<DeviceContext> device, std::shared_ptr<QueueCounters> counters, uint32_t index,
+           const QueueConfig& config, const std::shared_ptr<Group>& group);
+  ~QueueRun();
+  QueueRun(const QueueRun&) = delete;
+  QueueRun& operator=(const QueueRun&) = delete;
+
+  const uint32_t index;
+  const QueueConfig config;
+  const std::shared_ptr<DeviceContext> device;
+  const std::weak_ptr<Group> group;
+  /// Only to be compared with.
+  const Group* const groupAddress;
+
+  // --- Owner thread ---
+
+  /// Queues a descriptor. False when the queue is full. Never allocates.
+  bool push(const dsa::Descriptor& descriptor);
+  bool accepting() const { return accepting_; }
+  void stopAccepting() { accepting_ = false; }
+  /// Descriptors so far.
+  uint64_t submitted() const { return tail_.load(std::memory_order_relaxed); }
+  /// Abandons everything submitted so far: what waits at once, what is in flight at its chunk.
+  void abort();
+  /// Abandons everything for good. A turn of an engine that begins afterwards touches neither guest memory nor the
+  /// device; who needs the end of those that have begun waits for them (EpochDomain::synchronize). May be called again.
+  void detach();
+  /// Stopped, and nothing is left of it.
+  bool ended() const;
+  /// Makes sure that so many engines can work on it at once. Under the group's lock. Throws std::bad_alloc.
+  void reserve(std::size_t engines);
+
+  // --- Any thread ---
+
+  /// Waiting for dispatch.
+  uint64_t waiting() const;
+  /// Being executed.
+  uint32_t inFlight() const;
+  /// Every descriptor before `sequence` has ended.
+  bool endedBefore(uint64_t sequence) const;
+  /// Abandoned by `abort` or `detach`.
+  bool aborted(uint64_t sequence) const { return sequence < messages_.abandonedBefore.load(); }
+  bool detached() const { return messages_.abandonedBefore.load() == kEverything; }
+  /// Something waits for dispatch.
+  bool hasWaiting() const { return head_.load() != tail_.load(); }
+  /// Whose the requests by message are that its descriptors make, under their sequence numbers.
+  const MessageOwner& messageOwner() const { return messages_; }
+
+  // --- Engines ---
+
+  /// Whether `take` would give this engine something: an engine works on one descriptor of a queue at a time.
+  bool availableTo(const Engine& engine) const;
+  /// Dispatches the next descriptor to the engine, or null.
+  Job* take(const std::shared_ptr<QueueRun>& self, Engine& engine);
+  /// The job's descriptor has ended, and is in flight no more.
+  void finish(Job& job, bool completed);
+  /// True when everything before `job` has ended; else its engine is woken when that comes true.
+  bool waitForEarlier(Job& job);
+
+  // --- Under the group's lock ---
+
+  /// Dispatches left before the other queues' turn.
+  uint32_t credits = 0;
+
+ private:
+  /// Above every sequence number.
+  static constexpr uint64_t kEverything = ~uint64_t{0};
+
+  bool endedBeforeLocked(uint64_t sequence) const;
+  Job* freeJob(const Engine& engine) const;
+  void dropWaiting();
+
+  const std::shared_ptr<QueueCounters> counters_;
+  const std::atomic_ref<uint32_t> status_;
+  bool accepting_ = true;
+
+  std::vector<dsa::Descriptor> ring_;
+  std::atomic<uint64_t> head_{0};
+  std::atomic<uint64_t> tail_{0};
+  /// Also says what is aborted.
+  MessageOwner messages_;
+
+  /// Dispatch and end of descriptors: `head_`, which jobs are in flight, and which of them wait for others.
+  mutable std::mutex mutex_;
+  std::vector<std::unique_ptr<Job>> jobs_;
+};
+
+}  // namespace mdev

@@ -1,0 +1,52 @@
+#include "engine/work_queue.h"
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "dsa/status.h"
+#include "engine/group.h"
+
+namespace mdev {
+
+WorkQueue::WorkQueue(std::shared_ptr<DeviceContext> device, uint32_t index)
+    : device_(std::move(device)), index_(index) {}
+
+WorkQueue::~WorkQueue() { reset(); }
+
+void WorkQueue::enable(const QueueConfig& config, const std::shared_ptr<Group>& group) {
+  if (run_ != nullptr && !run_->ended()) {
+    throw std::logic_error("work queue " + std::to_string(index_) + " is enabled, or still has descriptors in flight");
+  }
+  auto run = std::make_shared<QueueRun>(device_, counters_, index_, config, group);
+  reset();
+  group->attach(run);
+  run_ = std::move(run);
+  group_ = group;
+}
+
+void WorkQueue::abandon() {
+  if (run_ == nullptr) return;
+  run_->detach();
+  group_->detach(*run_);
+}
+
+void WorkQueue::reset() {
+  abandon();
+  run_.reset();
+  group_.reset();
+}
+
+void WorkQueue::submit(const dsa::Descriptor& descriptor) {
+  if (!run_->push(descriptor)) {
+    counters_->full.fetch_add(1, std::memory_order_relaxed);
+    SoftwareError error;
+    error.code = dsa::kErrorQueueFull;
+    error.queue = static_cast<uint8_t>(index_);
+    device_->errors.record(error);
+    return;
+  }
+  group_->submitted(*run_);
+}
+
+}  // namespace mdev

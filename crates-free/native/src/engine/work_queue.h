@@ -1,0 +1,50 @@
+// One work queue of a device, enabled or not.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "dsa/descriptor.h"
+#include "engine/device_context.h"
+#include "engine/queue_config.h"
+#include "engine/queue_run.h"
+
+namespace mdev {
+
+class Group;
+
+/// Owner thread only.
+class WorkQueue {
+ public:
+  WorkQueue(std::shared_ptr<DeviceContext> device, uint32_t index);
+  ~WorkQueue();
+  WorkQueue(const WorkQueue&) = delete;
+  WorkQueue& operator=(const WorkQueue&) = delete;
+
+  /// Throws std::logic_error when an earlier enable has not ended, or std::bad_alloc: then the queue is not enabled.
+  void enable(const QueueConfig& config, const std::shared_ptr<Group>& group);
+  /// Abandons the run, if there is one, as QueueRun::detach, and leaves its group.
+  void abandon();
+  /// The same, and forgets the run.
+  void reset();
+
+  /// Takes posted writes.
+  bool accepts() const { return run_ != nullptr && run_->accepting() && run_->config.dedicated; }
+  /// Queues a descriptor that came through a portal. A full queue is the guest's error.
+  void submit(const dsa::Descriptor& descriptor);
+  /// A write came while the queue does not take any.
+  void drop() { counters_->dropped.fetch_add(1, std::memory_order_relaxed); }
+
+  /// The run of the last enable, or null.
+  const std::shared_ptr<QueueRun>& run() const { return run_; }
+  const QueueCounters& counters() const { return *counters_; }
+
+ private:
+  const std::shared_ptr<DeviceContext> device_;
+  const uint32_t index_;
+  const std::shared_ptr<QueueCounters> counters_ = std::make_shared<QueueCounters>();
+  std::shared_ptr<QueueRun> run_;
+  std::shared_ptr<Group> group_;
+};
+
+}  // namespace mdev

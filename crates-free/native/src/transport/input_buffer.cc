@@ -1,0 +1,36 @@
+#include "transport/input_buffer.h"
+
+#include <cstring>
+
+namespace mdev {
+
+InputBuffer::InputBuffer()
+    : bytes_(std::make_unique_for_overwrite<std::byte[]>(kInitialSize)), capacity_(kInitialSize) {}
+
+std::span<std::byte> InputBuffer::room(std::size_t wanted) {
+  if (wanted > capacity_) {
+    moveTo(wanted);
+  } else if (capacity_ > kInitialSize && wanted <= kInitialSize && size() <= kInitialSize / 2) {
+    moveTo(kInitialSize);  // the large message is over
+  } else if (begin_ > 0 && (size() == 0 || begin_ + wanted > capacity_ || capacity_ - end_ < capacity_ / 2)) {
+    moveTo(capacity_);
+  }
+  return {bytes_.get() + end_, capacity_ - end_};
+}
+
+void InputBuffer::moveTo(std::size_t capacity) {
+  const std::size_t held = size();
+  if (capacity == capacity_) {
+    std::memmove(bytes_.get(), bytes_.get() + begin_, held);
+  } else {
+    auto moved = std::make_unique_for_overwrite<std::byte[]>(capacity);
+    std::memcpy(moved.get(), bytes_.get() + begin_, held);
+    bytes_ = std::move(moved);
+    capacity_ = capacity;
+  }
+  base_ += begin_;
+  begin_ = 0;
+  end_ = held;
+}
+
+}  // namespace mdev

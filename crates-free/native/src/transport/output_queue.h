@@ -1,0 +1,49 @@
+// What waits to be sent on a stream.
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <span>
+#include <vector>
+
+#include "transport/transport.h"
+
+namespace mdev {
+
+/// Messages in order, collected into as few sends as possible; a message with fds is sent on its own.
+///
+/// Two buffers take turns: one is being sent and stays where it is, the other collects.
+class OutputQueue {
+ public:
+  /// Bytes not sent yet.
+  std::size_t size() const { return collected_.bytes.size() + sending_.bytes.size() - sent_; }
+
+  void append(std::span<const std::byte> bytes) {
+    collected_.bytes.insert(collected_.bytes.end(), bytes.begin(), bytes.end());
+  }
+  /// A message that carries fds.
+  void appendWithFds(std::span<const std::byte> bytes, std::vector<FileDescriptor> fds);
+
+  Outgoing next();
+  void sent(std::size_t size);
+  void clear();
+
+ private:
+  /// Bytes [begin, end) go out on their own, with fds.
+  struct Attachment {
+    std::size_t begin;
+    std::size_t end;
+    std::vector<FileDescriptor> fds;
+  };
+  struct Buffer {
+    std::vector<std::byte> bytes;
+    std::deque<Attachment> attachments;
+  };
+
+  Buffer collected_;
+  Buffer sending_;
+  /// Bytes of sending_ that are gone.
+  std::size_t sent_ = 0;
+};
+
+}  // namespace mdev

@@ -1,0 +1,75 @@
+#include "vfio_user/channel.h"
+
+#include <utility>
+
+#include "transport/socket_io.h"
+
+namespace mdev::vfio_user {
+
+Channel::Channel(std::unique_ptr<Transport> transport, std::shared_ptr<ChannelHandler> handler)
+    : transport_(std::move(transport)),
+      handler_(std::move(handler)),
+      // What the other side's messages may carry is for the handler to know.
+      framer_([](const Header&) { return true; }, kMaxMessage, kMaxFdsPerRead) {}
+
+void Channel::start() { transport_->start(shared_from_this()); }
+
+void Channel::send(std::span<const std::byte> bytes, std::vector<FileDescriptor> fds) {
+  if (closed_) return;
+  output_.appendWithFds(bytes, std::move(fds));
+  transport_->wake();
+}
+
+void Channel::setPaused(bool paused) {
+  paused_ = paused;
+  if (!closed_) transport_->wake();
+}
+
+void Channel::close(const std::string& reason) {
+  if (closed_) return;
+  const auto self = shared_from_this();
+  closed_ = true;
+  transport_->close();
+  output_.clear();
+  framer_.dropFds();
+  handler_->closed(reason);
+}
+
+void Channel::roundBegan() {
+  messages_ = 0;
+  handler_->roundBegan();
+}
+
+std::span<std::byte> Channel::receiveRoom() {
+  if (closed_ || paused_) return {};
+  return framer_.room();
+}
+
+void Channel::received(std::size_t size, std::vector<ForeignFd> fds) { framer_.received(size, std::move(fds)); }
+
+Turn Channel::turn() {
+  while (!closed_ && !paused_ && messages_ < kRoundMessages) {
+    std::optional<Message> message = framer_.next();
+    if (!message) return Turn::idle;
+    if (message->badSize) {
+      close("a message of " + std::to_string(message->header.size) + " bytes");
+      return Turn::idle;
+    }
+    ++messages_;
+    handler_->message(framer_.whole(), std::move(message->fds));
+    framer_.consume();
+  }
+  return closed_ || paused_ ? Turn::idle : Turn::more;
+}
+
+Outgoing Channel::toSend() { return output_.next(); }
+
+void Channel::sent(std::size_t size) { output_.sent(size); }
+
+void Channel::ended(const std::string& reason) {
+  close(framer_.atBoundary() ? reason : reason + " in the middle of a message");
+}
+
+void Channel::roundEnded() { handler_->roundEnded(); }
+
+}  // namespace mdev::vfio_user

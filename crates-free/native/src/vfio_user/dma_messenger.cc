@@ -1,0 +1,177 @@
+#include "vfio_user/dma_messenger.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace mdev::vfio_user {
+
+namespace {
+
+bool commandMatches(const Header& header, bool write) {
+  return header.command == (write ? kCommandDmaWrite : kCommandDmaRead);
+}
+
+constexpr const char* kOtherCommand = "the client answered a request with another command";
+
+}  // namespace
+
+DmaMessenger::DmaMessenger(std::function<void()> wake) : wake_(std::move(wake)) { onWire_.reserve(kMaxOnWire); }
+
+void DmaMessenger::submit(std::shared_ptr<MessageRequest> request) {
+  request->issued = request->answered = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    // Under the lock, which `cancelOwner` takes after the owner has given up: it finds this request, or this finds
+    // that it is given up.
+    if (!closed_ && !request->abandoned()) {
+      const bool first = submitted_.empty();
+      submitted_.pushBack(std::move(request));
+      // Under the lock: `close` then knows that no wake-up is under way.
+      if (first) wake_();
+      return;
+    }
+  }
+  request->finished(ECANCELED);
+}
+
+void DmaMessenger::takeSubmitted() {
+  const std::lock_guard lock(mutex_);
+  requests_.append(submitted_);
+}
+
+uint16_t DmaMessenger::freeId() {
+  const auto used = [this](uint16_t id) {
+    return owed_.test(id) ||
+           std::any_of(onWire_.begin(), onWire_.end(), [id](const Piece& piece) { return piece.id == id; });
+  };
+  while (used(nextId_)) ++nextId_;
+  return nextId_++;
+}
+
+const char* DmaMessenger::fill(OutputQueue& output) {
+  starved_ = false;
+  if (owedCount_ > kMaxOwed) return "the client does not answer DMA requests";
+  takeSubmitted();
+  for (MessageRequest* request = requests_.front(); request != nullptr; request = request->next.get()) {
+    while (request->issued < request->count) {
+      const uint32_t count = std::min(request->count - request->issued, maxTransfer_);
+      if (onWire_.size() == kMaxOnWire || bytesOnWire_ + count > kMaxBytesOnWire) return nullptr;
+      const uint32_t size = sizeof(Header) + sizeof(DmaBody) + (request->write ? count : 0);
+      if (output.size() + size > kMaxUnsent) {
+        starved_ = true;
+        return nullptr;
+      }
+      const Piece piece{freeId(), request->write, request->address + request->issued, count, request->issued, request};
+      output.append(encoded(Header{piece.id, piece.write ? kCommandDmaWrite : kCommandDmaRead, size, kTypeCommand, 0}));
+      output.append(encoded(DmaBody{piece.address, count}));
+      if (piece.write) output.append(std::span(request->data).subspan(piece.offset, count));
+      request->issued += count;
+      bytesOnWire_ += count;
+      onWire_.push_back(piece);
+    }
+  }
+  return nullptr;
+}
+
+const char* DmaMessenger::reply(const Header& header, std::span<const std::byte> body) {
+  const auto place =
+      std::find_if(onWire_.begin(), onWire_.end(), [&](const Piece& piece) { return piece.id == header.id; });
+  if (place == onWire_.end()) return replyOwed(header);
+  const Piece piece = *place;
+  if (!commandMatches(header, piece.write)) return kOtherCommand;
+  onWire_.erase(place);
+  bytesOnWire_ -= piece.count;
+
+  if ((header.flags & kError) != 0) {
+    // Whatever the client's reason is: this memory could not be reached.
+    finish(piece.request, EFAULT);
+    return nullptr;
+  }
+  if (body.size() != sizeof(DmaBody) + (piece.write ? 0 : piece.count)) {
+    finish(piece.request, EFAULT);
+    return "the client's answer to a DMA request has the wrong size";
+  }
+  const auto echoed = decode<DmaBody>(body);
+  if (echoed.address != piece.address || echoed.count != piece.count) {
+    finish(piece.request, EFAULT);
+    return "the client's answer to a DMA request has another address or count";
+  }
+  MessageRequest& request = *piece.request;
+  if (!piece.write) std::memcpy(request.data.data() + piece.offset, body.data() + sizeof(DmaBody), piece.count);
+  request.answered += piece.count;
+  if (request.answered == request.count) finish(&request, 0);
+  return nullptr;
+}
+
+const char* DmaMessenger::replyOwed(const Header& header) {
+  if (!owed_.test(header.id)) return "the client answered a request that it was not sent";
+  if (!commandMatches(header, owedWrites_.test(header.id))) return kOtherCommand;
+  owed_.reset(header.id);
+  --owedCount_;
+  return nullptr;
+}
+
+template <typename Predicate>
+void DmaMessenger::forget(Predicate matches) {
+  std::erase_if(onWire_, [&](const Piece& piece) {
+    if (!matches(*piece.request)) return false;
+    owed_.set(piece.id);
+    owedWrites_.set(piece.id, piece.write);
+    ++owedCount_;
+    bytesOnWire_ -= piece.count;
+    return true;
+  });
+}
+
+void DmaMessenger::finish(MessageRequest* request, int error) {
+  const auto matches = [request](const MessageRequest& other) { return &other == request; };
+  MessageList over;
+  forget(matches);
+  requests_.moveIf(matches, over);
+  over.popFront()->finished(error);
+}
+
+template <typename Predicate>
+void DmaMessenger::cancelIf(Predicate matches) {
+  takeSubmitted();
+  MessageList over;
+  forget(matches);
+  requests_.moveIf(matches, over);
+  if (over.empty()) return;
+  {
+    // There is room on the wire for others now, or more is owed than may be.
+    const std::lock_guard lock(mutex_);
+    if (!closed_) wake_();
+  }
+  // The last look at anything of this object: what is called may do anything.
+  while (!over.empty()) over.popFront()->finished(ECANCELED);
+}
+
+void DmaMessenger::cancel(uint64_t address, uint64_t size) {
+  if (size == 0) return;
+  const uint64_t last = size - 1 > UINT64_MAX - address ? UINT64_MAX : address + (size - 1);
+  cancelIf([&](const MessageRequest& request) {
+    return request.address <= last && address <= request.address + (request.count - 1);
+  });
+}
+
+void DmaMessenger::cancelOwner(const MessageOwner& owner) {
+  cancelIf([&](const MessageRequest& request) { return request.owner == &owner && request.abandoned(); });
+}
+
+void DmaMessenger::cancelAll() {
+  cancelIf([](const MessageRequest&) { return true; });
+}
+
+void DmaMessenger::close() {
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    wake_ = nullptr;
+  }
+  cancelAll();
+}
+
+}  // namespace mdev::vfio_user

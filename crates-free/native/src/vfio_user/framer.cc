@@ -1,0 +1,109 @@
+#include "vfio_user/framer.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+namespace mdev::vfio_user {
+
+Framer::Framer(CarriesFds carriesFds, uint32_t maxMessage, uint32_t maxFds)
+    : carriesFds_(carriesFds), maxMessage_(maxMessage), maxFds_(maxFds) {}
+
+std::optional<Header> Framer::headerAt(uint64_t position) const {
+  if (buffer_.end() - position < sizeof(Header)) return std::nullopt;
+  return decode<Header>(buffer_.from(position));
+}
+
+bool Framer::badSize(const Header& header) const { return header.size < sizeof(Header) || header.size > maxMessage_; }
+
+uint64_t Framer::lengthOf(const Header& header) const { return badSize(header) ? sizeof(Header) : header.size; }
+
+std::span<std::byte> Framer::room() {
+  const std::optional<Header> header = headerAt(buffer_.begin());
+  const std::size_t first = header ? static_cast<std::size_t>(lengthOf(*header)) : sizeof(Header);
+  // While it is open whose fds some are, the first message may have to wait for a header that is still to come.
+  return buffer_.room(undecided_.empty() ? first : std::max(first, buffer_.size() + sizeof(Header)));
+}
+
+void Framer::received(std::size_t size, std::vector<ForeignFd> fds, bool welcome) {
+  const uint64_t begin = buffer_.end();
+  buffer_.append(size);
+  if (!fds.empty()) {
+    const bool dropped = !welcome || fds.size() > maxFds_;
+    if (dropped) fds.clear();
+    undecided_.push_back({begin, buffer_.end(), std::move(fds), dropped});
+  }
+  while (!undecided_.empty() && decide()) {
+  }
+}
+
+bool Framer::decide() {
+  const FdSet& set = undecided_.front();
+  // Whose bytes are in the read? Every message from the first one held on that ends behind its start and begins before
+  // its end.
+  std::optional<uint64_t> owner;
+  uint64_t last = buffer_.begin();
+  for (uint64_t position = buffer_.begin(); position < set.end;) {
+    const std::optional<Header> header = headerAt(position);
+    if (!header) return false;
+    const uint64_t end = position + lengthOf(*header);
+    if (end > set.begin) {
+      last = position;
+      if (!badSize(*header) && carriesFds_(*header)) owner = position;
+    }
+    // Behind a message of unknown length nothing is known to be a message.
+    if (header->size > maxMessage_) break;
+    position = end;
+  }
+  FdSet decided = std::move(undecided_.front());
+  undecided_.pop_front();
+  give(owner.value_or(last), std::move(decided), !owner);
+  return true;
+}
+
+void Framer::give(uint64_t message, FdSet set, bool stray) {
+  auto place = std::find_if(owned_.begin(), owned_.end(), [&](const Owned& entry) { return entry.message >= message; });
+  if (place == owned_.end() || place->message != message) place = owned_.insert(place, {message, {}, false});
+  place->stray = place->stray || stray || set.dropped || place->fds.size() + set.fds.size() > maxFds_;
+  if (place->stray) {
+    place->fds.clear();
+  } else {
+    std::move(set.fds.begin(), set.fds.end(), std::back_inserter(place->fds));
+  }
+}
+
+std::optional<Message> Framer::next() {
+  const uint64_t begin = buffer_.begin();
+  const std::optional<Header> header = headerAt(begin);
+  if (!header) return std::nullopt;
+  const uint64_t length = lengthOf(*header);
+  if (buffer_.size() < length) return std::nullopt;
+  const bool bad = badSize(*header);
+  // It may still be given fds: wait for the header that decides it.
+  if (!undecided_.empty() && begin + length > undecided_.front().begin && !bad && carriesFds_(*header))
+    return std::nullopt;
+
+  Message message;
+  message.header = *header;
+  message.badSize = bad;
+  current_ = static_cast<std::size_t>(length);
+  message.body = body();
+  if (!owned_.empty() && owned_.front().message == begin) {
+    message.fds = std::move(owned_.front().fds);
+    message.strayFds = owned_.front().stray;
+    owned_.pop_front();
+  }
+  return message;
+}
+
+void Framer::dropFds() {
+  undecided_.clear();
+  owned_.clear();
+}
+
+void Framer::consume() {
+  buffer_.consume(current_);
+  current_ = 0;
+}
+
+}  // namespace mdev::vfio_user

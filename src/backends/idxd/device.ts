@@ -1,0 +1,112 @@
+import { offsetOf } from '../../emulation/index.ts';
+import { QueueDevice } from '../../engine/index.ts';
+import { type MdevBehaviour, type MdevContext, mmio, portal } from '../../mdev/index.ts';
+import { CommandProcessor } from './commands.ts';
+import type { DsaDescription } from './description.ts';
+import type { EngineAllocation } from './engine-pool.ts';
+import { DsaGuestErrors } from './guest-errors.ts';
+import { MSIXPERM_STRIDE, portalSize, vectorCount, WQCFG_STRIDE } from './layout.ts';
+import { operationBytes } from './operations.ts';
+import { restoreLocks } from './region.ts';
+import { type DsaRegisterBlock, dsaRegisters } from './registers.ts';
+
+/** VFIO region indices of the two BARs. */
+const CONTROL_REGION = 0;
+const PORTAL_REGION = 2;
+
+/** What is behind the BARs of a device: registers and portals. */
+export function dsaRegions(device: DsaDescription) {
+  return {
+    bar0: mmio(dsaRegisters(device)),
+    bar2: portal({ size: portalSize(device.queues) }),
+  };
+}
+
+/** What `create` of a DSA type gets. */
+export type DsaContext = MdevContext<unknown, ReturnType<typeof dsaRegions>, EngineAllocation>;
+/** What it gives back. */
+export type DsaBehaviour = MdevBehaviour<ReturnType<typeof dsaRegions>>;
+
+/** Byte offsets of the registers that engines change. */
+function sharedRegisters(block: DsaRegisterBlock): ConstructorParameters<typeof QueueDevice>[1]['registers'] {
+  return {
+    softwareError: offsetOf(block, 'SWERROR0'),
+    interruptCause: offsetOf(block, 'INTCAUSE'),
+    generalControl: offsetOf(block, 'GENCTRL'),
+    workQueueStatus: { offset: offsetOf(block, 'WQCFG[0].STATUS'), stride: WQCFG_STRIDE },
+    msixPermissions: { offset: offsetOf(block, 'MSIXPERM[0].ENTRY'), stride: MSIXPERM_STRIDE },
+  };
+}
+
+/**
+ * Makes the behaviour of one virtual DSA: its queues on the engines that the instance was given, and the commands on
+ * them.
+ */
+export function createDsa(context: DsaContext, device: DsaDescription): DsaBehaviour {
+  const { bar0, irq, resources } = context;
+  const queues = new QueueDevice(context.device, {
+    portalRegion: PORTAL_REGION,
+    registerRegion: CONTROL_REGION,
+    queues: device.queues,
+    vectors: vectorCount(device.queues),
+    registers: sharedRegisters(bar0.table.block),
+    capabilities: {
+      overlappingMove: device.overlappingMove,
+      maxTransferShift: device.maxTransferShift,
+      maxBatchShift: device.maxBatchShift,
+      operations: operationBytes(device.operations),
+    },
+  });
+  const commands = new CommandProcessor({
+    device,
+    region: bar0,
+    queues,
+    groups: resources.backing,
+    busMaster: () => context.busMaster,
+    trigger: (vector) => {
+      irq.msix.trigger(vector);
+    },
+  });
+  const guestErrors = new DsaGuestErrors(bar0, (queue) => queues.statistics(queue));
+  restoreLocks(bar0);
+
+  return {
+    hooks: {
+      bar0: {
+        CMD: {
+          afterWrite: (command) => {
+            commands.execute(command);
+          },
+        },
+        SWERROR0: {
+          afterWrite: (next, previous) => {
+            guestErrors.afterWrite(next, previous);
+          },
+        },
+        WQCFG: {
+          OCCUPANCY_LIMIT: {
+            afterWrite: ({ interruptEnable }, _previous, { index }) => {
+              const queue = bar0.registers.WQCFG[index];
+              if (queue !== undefined) queue.locks.occupancyInterruptEnabled = interruptEnable;
+            },
+          },
+        },
+      },
+    },
+    busMaster: (enabled) => {
+      if (!enabled) commands.halt();
+    },
+    stop: () => {
+      queues.reset();
+      guestErrors.look();
+    },
+    guestErrors: () => guestErrors.all(),
+    reset: () => {
+      restoreLocks(bar0);
+      guestErrors.look();
+    },
+    close: () => {
+      queues.close();
+    },
+  };
+}

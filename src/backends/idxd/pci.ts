@@ -1,0 +1,35 @@
+import { msix, pciExpress, powerManagement } from '../../emulation/index.ts';
+import type { PciDeclaration } from '../../mdev/index.ts';
+import type { DsaDescription } from './description.ts';
+import { msixPlaces } from './layout.ts';
+
+/** Intel. */
+export const VENDOR_ID = 0x8086;
+/** The DSA of Sapphire Rapids, which Linux's idxd, DPDK and SPDK know. */
+export const DEVICE_ID = 0x0b25;
+/** Base system peripheral, other. */
+export const CLASS_CODE = 0x08_80_00;
+
+/**
+ * The PCI function, laid out as that of the physical device (DSA specification, appendix C). It has no extended
+ * capabilities, because nothing behind AER, LTR, TPH, VC, ATS, PASID or PRI exists here; and DEVCAP2 leaves out what
+ * would belong to them, and deferrable memory writes.
+ */
+export function pciDeclaration(device: DsaDescription): PciDeclaration {
+  return {
+    vendorId: VENDOR_ID,
+    deviceId: DEVICE_ID,
+    classCode: CLASS_CODE,
+    capabilities: [
+      pciExpress({
+        offset: 0x40,
+        functionLevelReset: true,
+        deviceCapabilities: { maxPayloadSupported: 2, extendedTag: true },
+        deviceControl: { relaxedOrdering: true, extendedTag: true, noSnoop: true, maxReadRequest: 2 },
+        deviceCapabilities2: { completionTimeoutDisable: true, tenBitTagCompleter: true, tenBitTagRequester: true },
+      }),
+      msix({ offset: 0x80, ...msixPlaces(device.queues) }),
+      powerManagement({ offset: 0x90 }),
+    ],
+  };
+}

@@ -1,0 +1,110 @@
+import { type AttributeValues, defineMdevType, flag, integer, type MdevType } from '../../mdev/index.ts';
+import type { DsaDescription } from './description.ts';
+import { createDsa, dsaRegions } from './device.ts';
+import type { EnginePool } from './engine-pool.ts';
+import { pciDeclaration } from './pci.ts';
+import type { ResourceBooks } from './resources.ts';
+
+/** What every virtual DSA of a parent has in common. */
+export type CommonDescription = Pick<DsaDescription, 'overlappingMove' | 'operations'>;
+
+/** What the parent's types are made of. */
+export interface TypeContext {
+  readonly books: ResourceBooks;
+  readonly pool: EnginePool;
+  readonly common: CommonDescription;
+}
+
+/** Largest value of WQCFG.MODE.priority. */
+const MAX_PRIORITY = 15;
+
+/** Attributes of both types: what the device says that it can do. */
+const limits = {
+  // As on Sapphire Rapids. SPDK takes at least 2^30 bytes for granted.
+  maxTransferShift: integer({ minimum: 12, maximum: 31, default: 31, description: 'Largest transfer, 2^N bytes' }),
+  // Without "batch of one" (GENCAP bit 52) a queue with shift 0 cannot be enabled.
+  maxBatchShift: integer({ minimum: 1, maximum: 10, default: 10, description: 'Largest batch, 2^N descriptors' }),
+  interruptHandles: flag({ default: false, description: 'The guest must request its interrupt handles' }),
+};
+
+/**
+ * `dsa-1dwq-v1`: one dedicated queue on an engine that other instances share, in fixed configuration (GENCAP bit 31
+ * clear). The guest can use it as it comes, and can change nothing about it.
+ */
+export function oneDedicatedQueueType({ books, pool, common }: TypeContext): MdevType {
+  const { entries, queues } = books.total;
+  const attributes = {
+    entries: integer({
+      minimum: 1,
+      maximum: entries,
+      default: Math.max(1, Math.floor(entries / queues)),
+      description: 'Descriptors that the queue holds',
+    }),
+    priority: integer({
+      minimum: 1,
+      maximum: MAX_PRIORITY,
+      default: 8,
+      description: 'Share of its engine, against the other queues there',
+    }),
+    ...limits,
+  };
+  const describe = (values: AttributeValues<typeof attributes>): DsaDescription => ({
+    ...common,
+    queues: 1,
+    groups: 1,
+    engines: 1,
+    configurable: false,
+    ...values,
+  });
+  return defineMdevType({
+    id: 'dsa-1dwq-v1',
+    name: 'DSA with one dedicated work queue',
+    description: 'One dedicated work queue in fixed configuration, on an engine shared with other instances.',
+    attributes,
+    pci: (values) => pciDeclaration(describe(values)),
+    regions: (values) => dsaRegions(describe(values)),
+    resources: {
+      available: (values) => books.availableShared(values.entries),
+      allocate: (values) => pool.shared(values.entries),
+    },
+    create: (context) => createDsa(context, describe(context.attributes)),
+  });
+}
+
+/** `dsa-cfg-v1`: queues, groups and engines of its own, configured by the guest. All of the parent by default. */
+export function configurableType({ books, pool, common }: TypeContext): MdevType {
+  const { total } = books;
+  const upTo = (maximum: number, description: string): ReturnType<typeof integer> =>
+    integer({ minimum: 1, maximum, default: maximum, description });
+  const attributes = {
+    queues: upTo(total.queues, 'Work queues'),
+    entries: upTo(total.entries, 'Descriptors that all queues hold together'),
+    groups: upTo(total.groups, 'Groups'),
+    engines: upTo(total.engines, 'Engines'),
+    ...limits,
+  };
+  const describe = (values: AttributeValues<typeof attributes>): DsaDescription => ({
+    ...common,
+    configurable: true,
+    priority: 0,
+    ...values,
+  });
+  return defineMdevType({
+    id: 'dsa-cfg-v1',
+    name: 'DSA that the guest configures',
+    description: 'Work queues, groups and engines of its own, configured by the guest like a physical device.',
+    attributes,
+    // A queue without entries cannot be enabled. softwareDsa asks the same of the parent.
+    checkAttributes: ({ entries, queues }) =>
+      entries < queues
+        ? `entries is ${entries}; expected at least ${queues}, one for each of the ${queues} queues`
+        : undefined,
+    pci: (values) => pciDeclaration(describe(values)),
+    regions: (values) => dsaRegions(describe(values)),
+    resources: {
+      available: (values) => books.availableExclusive(values),
+      allocate: (values) => pool.exclusive(values),
+    },
+    create: (context) => createDsa(context, describe(context.attributes)),
+  });
+}

@@ -1,0 +1,46 @@
+/**
+ * Registers and PCI functions: declarations, their meaning for guest and device, and the table that C++ serves them from.
+ *
+ * @packageDocumentation
+ */
+export type { Access } from './access.ts';
+export {
+  type Field,
+  type FieldDeclarer,
+  type FieldValue,
+  type FieldValues,
+  lockedBy,
+  rc,
+  ro,
+  rw,
+  w0c,
+  w1c,
+  w1s,
+  wo,
+} from './field.ts';
+export {
+  type AccessWidth,
+  type Fields,
+  reg16,
+  reg32,
+  reg64,
+  reg8,
+  type Register,
+  type RegisterDeclarer,
+  type RegisterOptions,
+  type ResetKind,
+  type Width,
+} from './register.ts';
+export { array, type ArrayOptions, type Element, type RegisterArray } from './array.ts';
+export { group, type RegisterGroup } from './group.ts';
+export { registerBlock, type RegisterBlock, type Registers } from './block.ts';
+export type { FieldStates, Locks, LockStates, RegisterFile, RegisterValue, RegisterView } from './infer.ts';
+export type { FieldChanges, Fieldset, Hooks, ReadAccess, RegisterHooks, WriteAccess } from './hooks.ts';
+export { compile, type CompiledTable } from './compile.ts';
+export { RegisterRegion, type RegionCounters, type RegionOptions } from './region.ts';
+export { resetValue } from './reset-value.ts';
+export * from './pci/index.ts';
+export { offsetOf, type RegisterAt, type RegisterPath } from './paths.ts';
+export { lockEffect, type RegisterEffect, wordEffect } from './effects.ts';
+export { describe, type FieldDescription, type RegisterDescription } from './describe.ts';
+export { formatDescription } from './format-description.ts';

@@ -1,0 +1,28 @@
+/** Number of a base address register. */
+export type BarNumber = 0 | 1 | 2 | 3 | 4 | 5;
+
+/** A memory base address register. Plain data; made by {@link memoryBar}. */
+export interface MemoryBar {
+  readonly kind: 'memory';
+  /** Bytes: a power of two, at least 16. */
+  readonly size: number;
+  /** Bits of the address; a 64-bit BAR takes the next register too. */
+  readonly width: 32 | 64;
+  readonly prefetchable: boolean;
+}
+
+/** BARs by number. */
+export type Bars = Readonly<Partial<Record<BarNumber, MemoryBar>>>;
+
+/**
+ * Declares a memory BAR.
+ *
+ * @throws RangeError if the size is no power of two from 16 bytes to 2 GiB (32 bits) or 2^63 bytes (64 bits)
+ */
+export function memoryBar(options: { size: number; width?: 32 | 64; prefetchable?: boolean }): MemoryBar {
+  const { size, width = 64, prefetchable = false } = options;
+  const limit = 2 ** (width - 1);
+  if (!Number.isInteger(Math.log2(size)) || size < 16 || size > limit)
+    throw new RangeError(`memoryBar: size ${size} is not a power of two from 16 to 2^${width - 1}`);
+  return { kind: 'memory', size, width, prefetchable };
+}

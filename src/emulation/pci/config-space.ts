@@ -1,0 +1,70 @@
+import { type RegisterBlock, registerBlock, type Registers } from '../block.ts';
+import { group, type RegisterGroup } from '../group.ts';
+import type { Bars } from './bar.ts';
+import { type BarRegisters, barRegisters } from './bar-registers.ts';
+import type { Capability, PlacedCapability } from './capability.ts';
+import { type CapabilityHeader, headerOf } from './capability-header.ts';
+import { CapabilityId } from './capability-ids.ts';
+import { placeCapabilities } from './capability-places.ts';
+import { type HeaderRegisters, headerRegisters, type PciIdentity } from './header.ts';
+
+/** What {@link configSpace} declares. */
+export interface ConfigSpaceOptions<C extends readonly Capability[]> extends PciIdentity {
+  /** BARs by number; none when absent. */
+  readonly bars?: Bars;
+  /** In the order of the chain. */
+  readonly capabilities?: C;
+  /** 256 or 4,096 bytes; 4,096 when absent if there is a PCI Express or an extended capability. */
+  readonly size?: 256 | 4096;
+}
+
+type CapabilityGroups<C extends Capability> = {
+  readonly [K in C as K['name']]: RegisterGroup<CapabilityHeader<K> & K['registers']>;
+};
+
+/** Registers of a config space with these capabilities. */
+export type ConfigSpaceRegisters<C extends Capability = never> = HeaderRegisters & BarRegisters & CapabilityGroups<C>;
+
+/** The config space of a PCI function. Plain data; made by {@link configSpace}. */
+export interface ConfigSpace<R extends Registers = Registers> {
+  readonly block: RegisterBlock<R>;
+  readonly bars: Bars;
+  /** In the order of the chains: standard ones, then extended ones. */
+  readonly capabilities: readonly PlacedCapability[];
+  readonly size: 256 | 4096;
+}
+
+/**
+ * Declares a type 0 config space: the header, its BARs, and the capabilities with their chain.
+ *
+ * @throws RangeError or TypeError that names the capability or BAR and what was expected: places that overlap or lie
+ * outside, the first extended capability anywhere but at 0x100, names used twice, values that do not fit
+ */
+export function configSpace<const C extends readonly Capability[] = readonly []>(
+  options: ConfigSpaceOptions<C>,
+): ConfigSpace<ConfigSpaceRegisters<C[number]>> {
+  const { bars = {} } = options;
+  const declared: readonly Capability[] = options.capabilities ?? [];
+  const size = options.size ?? (declared.some(needsExtendedSpace) ? 4096 : 256);
+  const capabilities = placeCapabilities(declared, size);
+  const first = capabilities.find(({ version }) => version === undefined);
+  const registers: Record<string, Registers[string]> = {
+    ...headerRegisters(options, first?.offset ?? 0),
+    ...barRegisters(bars),
+  };
+  capabilities.forEach((placed, i) => {
+    if (Object.hasOwn(registers, placed.name))
+      throw new TypeError(`configSpace: capability ${placed.name} has the name of another register`);
+    const next = capabilities[i + 1];
+    // The two chains are separate: the last standard capability does not lead to the extended ones.
+    const sameChain = (next?.version === undefined) === (placed.version === undefined);
+    const header = headerOf(placed, next !== undefined && sameChain ? next.offset : 0);
+    registers[placed.name] = group(placed.offset, { ...header, ...placed.registers });
+  });
+  const block = registerBlock(size, registers) as unknown as RegisterBlock<ConfigSpaceRegisters<C[number]>>;
+  return { block, bars, capabilities, size };
+}
+
+function needsExtendedSpace({ id, version }: Capability): boolean {
+  return version !== undefined || id === CapabilityId.pciExpress;
+}

@@ -1,0 +1,64 @@
+import type { RegisterBlock, Registers } from '../block.ts';
+import type { RegisterFile, RegisterView } from '../infer.ts';
+import type { RegisterRegion } from '../region.ts';
+import type { Capability } from './capability.ts';
+import { CapabilityId } from './capability-ids.ts';
+import type { ConfigSpace } from './config-space.ts';
+import type { HeaderRegisters } from './header.ts';
+import type { MsixCapabilityRegisters } from './msix.ts';
+import type { PciExpressRegisters } from './pci-express-registers.ts';
+import type { PowerManagementRegisters } from './power-management.ts';
+
+/** Names of the capabilities on which a function acts; undefined where there is none. */
+export interface FunctionCapabilities {
+  readonly pciExpress: string | undefined;
+  readonly msix: string | undefined;
+  readonly powerManagement: string | undefined;
+}
+
+/** The registers on which a function acts, from the device's side. */
+export interface FunctionRegisters {
+  readonly command: RegisterView<HeaderRegisters['COMMAND']>;
+  readonly pciExpress: RegisterFile<RegisterBlock<PciExpressRegisters>> | undefined;
+  readonly msix: RegisterFile<RegisterBlock<MsixCapabilityRegisters>> | undefined;
+  readonly powerManagement: RegisterFile<RegisterBlock<PowerManagementRegisters>> | undefined;
+}
+
+/** What a capability must declare for a function to act on it, by register. */
+const PCI_EXPRESS = { DEVCAP: ['functionLevelReset'], DEVCTL: ['maxPayload', 'initiateFunctionLevelReset'] };
+const MSIX = { CONTROL: ['functionMask', 'enable'] };
+const POWER_MANAGEMENT = { PMC: ['d1', 'd2'], PMCSR: ['powerState', 'noSoftReset'] };
+
+/** Finds the capabilities: those whose id, registers and fields fit, ours or a vendor's own. */
+export function functionCapabilities({ capabilities }: ConfigSpace): FunctionCapabilities {
+  const find = (id: number, needed: Readonly<Record<string, readonly string[]>>): string | undefined =>
+    capabilities.find((capability) => capability.id === id && declares(capability, needed))?.name;
+  return {
+    pciExpress: find(CapabilityId.pciExpress, PCI_EXPRESS),
+    msix: find(CapabilityId.msix, MSIX),
+    powerManagement: find(CapabilityId.powerManagement, POWER_MANAGEMENT),
+  };
+}
+
+function declares(capability: Capability, needed: Readonly<Record<string, readonly string[]>>): boolean {
+  if (capability.version !== undefined) return false;
+  return Object.entries(needed).every(([name, fields]) => {
+    const register = Object.hasOwn(capability.registers, name) ? capability.registers[name] : undefined;
+    return register?.kind === 'register' && fields.every((field) => Object.hasOwn(register.fields, field));
+  });
+}
+
+/** The views of a region of this config space. {@link functionCapabilities} checked that they have these fields. */
+export function functionRegisters<R extends Registers>(
+  region: RegisterRegion<RegisterBlock<R>>,
+  names: FunctionCapabilities,
+): FunctionRegisters {
+  const file = region.registers as Readonly<Record<string, object>>;
+  const at = (name: string | undefined): object | undefined => (name === undefined ? undefined : file[name]);
+  return {
+    command: file['COMMAND'],
+    pciExpress: at(names.pciExpress),
+    msix: at(names.msix),
+    powerManagement: at(names.powerManagement),
+  } as FunctionRegisters;
+}

@@ -1,0 +1,166 @@
+import type { RegisterBlock, Registers } from '../block.ts';
+import type { Hooks, RegisterHooks } from '../hooks.ts';
+import type { RegisterRegion } from '../region.ts';
+import type { BarNumber } from './bar.ts';
+import type { ConfigSpace } from './config-space.ts';
+import {
+  type FunctionCapabilities,
+  functionCapabilities,
+  type FunctionRegisters,
+  functionRegisters,
+} from './function-registers.ts';
+import type { HeaderRegisters } from './header.ts';
+import { mergeHooks } from './merge-hooks.ts';
+import type { MsixCapabilityRegisters } from './msix.ts';
+import type { PciExpressRegisters } from './pci-express-registers.ts';
+import type { PciHost, PowerState } from './pci-host.ts';
+import type { PowerManagementRegisters } from './power-management.ts';
+
+const D3_HOT = 3;
+
+/**
+ * The behaviour of one instance's config space: command register, function-level reset, MSI-X control and power states.
+ * Everything else in config space is declaration.
+ *
+ * Made in three steps, because a region needs the hooks and the hooks need the region:
+ * `const pci = new PciFunction(config, host)`, `const region = new RegisterRegion(config.block, { hooks: pci.hooks })`,
+ * `pci.bind(region)`.
+ */
+export class PciFunction<R extends Registers = Registers> {
+  readonly config: ConfigSpace<R>;
+  /** Hooks for the region: the function's and the vendor's. */
+  readonly hooks: Hooks<RegisterBlock<R>>;
+  readonly #host: PciHost;
+  readonly #names: FunctionCapabilities;
+  #region: RegisterRegion<RegisterBlock<R>> | undefined;
+  #registers: FunctionRegisters | undefined;
+  /** What the host was told last. */
+  #memoryDecode = false;
+  #busMaster = false;
+  #msixEnabled = false;
+  #msixMasked = false;
+  #powerState: PowerState = 0;
+
+  /**
+   * @param host - is told of every change
+   * @param hooks - a vendor's hooks on other registers of the config space
+   * @throws TypeError if `hooks` has one for a register of the function
+   */
+  constructor(config: ConfigSpace<R>, host: PciHost, hooks?: Hooks<RegisterBlock<R>>) {
+    this.config = config;
+    this.#host = host;
+    this.#names = functionCapabilities(config);
+    this.hooks = mergeHooks(this.#ownHooks(), hooks ?? {});
+  }
+
+  /**
+   * Says which region the function lives in, once. Tells the host what a region with restored contents has changed.
+   *
+   * @throws Error if it is bound already or the region is of another block
+   */
+  bind(region: RegisterRegion<RegisterBlock<R>>): void {
+    if (this.#region !== undefined) throw new Error('PciFunction: already bound to a region');
+    if (region.block !== this.config.block) throw new Error('PciFunction: the region is of another register block');
+    this.#region = region;
+    this.#registers = functionRegisters(region, this.#names);
+    this.synchronize();
+  }
+
+  /** The region of {@link bind}. */
+  get region(): RegisterRegion<RegisterBlock<R>> {
+    if (this.#region === undefined) throw new Error('PciFunction: not bound to a region yet');
+    return this.#region;
+  }
+
+  /** The address that the guest gave a BAR; undefined if there is none of this number. */
+  barAddress(number: BarNumber): bigint | undefined {
+    const bar = this.config.bars[number];
+    if (bar === undefined) return undefined;
+    const file = this.region.registers as Readonly<Record<string, { readonly value: number } | undefined>>;
+    const low = BigInt(file[`BAR${number}`]?.value ?? 0) & ~0xfn;
+    return bar.width === 32 ? low : low | (BigInt(file[`BAR${number + 1}`]?.value ?? 0) << 32n);
+  }
+
+  /**
+   * Resets config space and tells the host what that changed; not `functionReset`, since whoever calls this knows. A
+   * function reset keeps the maximum payload size (Base Specification 5.0, 6.6.2).
+   */
+  reset(kind: 'cold' | 'function'): void {
+    const deviceControl = this.#registers?.pciExpress?.DEVCTL;
+    const maxPayload = deviceControl?.maxPayload;
+    this.region.reset(kind);
+    if (kind === 'function' && deviceControl !== undefined && maxPayload !== undefined)
+      deviceControl.maxPayload = maxPayload;
+    this.synchronize();
+  }
+
+  /** Compares config space with what the host was told and tells it the difference. For use after `region.restore`. */
+  synchronize(): void {
+    const { command, msix, powerManagement } = this.#bound();
+    // The host may touch config space and so come back here: each value is read only when its turn comes, and noted
+    // before the host hears of it.
+    const powerState = (powerManagement?.PMCSR.powerState ?? 0) as PowerState;
+    if (powerState !== this.#powerState) this.#host.powerState((this.#powerState = powerState));
+    const memoryDecode = command.memorySpace && this.#powerState === 0;
+    if (memoryDecode !== this.#memoryDecode) this.#host.memoryDecode((this.#memoryDecode = memoryDecode));
+    const busMaster = command.busMaster && this.#powerState === 0;
+    if (busMaster !== this.#busMaster) this.#host.busMaster((this.#busMaster = busMaster));
+    const enabled = msix?.CONTROL.enable ?? false;
+    const masked = msix?.CONTROL.functionMask ?? false;
+    if (enabled !== this.#msixEnabled || masked !== this.#msixMasked) {
+      this.#msixEnabled = enabled;
+      this.#msixMasked = masked;
+      this.#host.msixControl({ enabled, masked });
+    }
+  }
+
+  #bound(): FunctionRegisters {
+    if (this.#registers === undefined) throw new Error('PciFunction: not bound to a region yet');
+    return this.#registers;
+  }
+
+  #resetByGuest(): void {
+    this.reset('function');
+    this.#host.functionReset();
+  }
+
+  #ownHooks(): object {
+    const { pciExpress, msix, powerManagement } = this.#names;
+    const synchronize = (): void => {
+      this.synchronize();
+    };
+    const command: RegisterHooks<HeaderRegisters['COMMAND']> = { afterWrite: synchronize };
+    const msixControl: RegisterHooks<MsixCapabilityRegisters['CONTROL']> = { afterWrite: synchronize };
+    return {
+      COMMAND: command,
+      ...(msix === undefined ? {} : { [msix]: { CONTROL: msixControl } }),
+      ...(pciExpress === undefined ? {} : { [pciExpress]: { DEVCTL: this.#deviceControlHooks() } }),
+      ...(powerManagement === undefined ? {} : { [powerManagement]: { PMCSR: this.#powerHooks() } }),
+    };
+  }
+
+  #deviceControlHooks(): RegisterHooks<PciExpressRegisters['DEVCTL']> {
+    return {
+      afterWrite: ({ initiateFunctionLevelReset }) => {
+        if (!initiateFunctionLevelReset) return undefined;
+        if (this.#bound().pciExpress?.DEVCAP.functionLevelReset === true) this.#resetByGuest();
+        return { initiateFunctionLevelReset: false };
+      },
+    };
+  }
+
+  #powerHooks(): RegisterHooks<PowerManagementRegisters['PMCSR']> {
+    return {
+      beforeWrite: ({ powerState }, previous) => {
+        const capabilities = this.#bound().powerManagement?.PMC;
+        const refused =
+          (powerState === 1 && capabilities?.d1 !== true) || (powerState === 2 && capabilities?.d2 !== true);
+        return refused ? { powerState: previous.powerState } : undefined;
+      },
+      afterWrite: ({ powerState, noSoftReset }, previous) => {
+        if (previous.powerState === D3_HOT && powerState === 0 && !noSoftReset) this.#resetByGuest();
+        else this.synchronize();
+      },
+    };
+  }
+}

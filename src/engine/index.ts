@@ -1,0 +1,22 @@
+/**
+ * Engines, groups and work queues for backends: the data path of devices that take descriptors through portals, after
+ * the DSA specification. TypeScript configures it; descriptors never reach JavaScript.
+ */
+export { Engine, type EngineOptions } from './engine.ts';
+export { Group } from './group.ts';
+export { supportedOperations } from './operations.ts';
+export {
+  type CommandEffects,
+  type DeviceHandle,
+  type QueueCommand,
+  QueueDevice,
+  type SoftwareErrorReport,
+} from './queue-device.ts';
+export type {
+  QueueCapabilities,
+  QueueDeviceOptions,
+  RegisterPlaces,
+  SharedRegisters,
+  WorkQueueConfig,
+} from './queue-options.ts';
+export type { QueueStatistics } from './queue-statistics.ts';

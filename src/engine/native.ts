@@ -1,0 +1,52 @@
+/** What the native addon has for this layer. The order of the arrays' elements is that of `queue_device_object.cc`. */
+import { addon, type DeviceCore } from '../native/binding.ts';
+
+declare const opaque: unique symbol;
+
+/** A thread that executes descriptors. */
+export interface NativeEngine {
+  readonly [opaque]: 'Engine';
+  close(): void;
+}
+
+/** Queues and the engines that serve them. */
+export interface NativeGroup {
+  readonly [opaque]: 'Group';
+  setEngines(engines: readonly NativeEngine[]): void;
+  close(): void;
+}
+
+/** The work queues and portals of one device. */
+export interface NativeQueueDevice {
+  readonly [opaque]: 'QueueDevice';
+  enable(queue: number, group: NativeGroup, configuration: Uint32Array, operations: Uint8Array): void;
+  /** @param effects offset, operation (0 store, 1 or, 2 and) and value of each effect. */
+  command(
+    queues: Uint32Array,
+    stopAccepting: boolean,
+    abort: boolean,
+    effects: Uint32Array,
+    vectors: Uint32Array,
+  ): boolean;
+  reset(): void;
+  recordError(error: Uint32Array): void;
+  statistics(queue: number): Float64Array;
+  close(): void;
+}
+
+interface Addon {
+  readonly Engine: new (name: string) => NativeEngine;
+  readonly Group: new () => NativeGroup;
+  readonly QueueDevice: new (
+    device: DeviceCore,
+    portalRegion: number,
+    registerRegion: number,
+    queues: number,
+    vectors: number,
+    registers: Uint32Array,
+    capabilities: number,
+  ) => NativeQueueDevice;
+  readonly supportedOperations: () => Uint8Array;
+}
+
+export const native = addon as Addon;

@@ -1,0 +1,185 @@
+import type { RegisterEffect } from '../emulation/index.ts';
+import type { DeviceCore } from '../native/binding.ts';
+import { checkInteger, checkOperations } from './checks.ts';
+import { nativeGroup } from './group.ts';
+import { native, type NativeQueueDevice } from './native.ts';
+import { supportedOperations } from './operations.ts';
+import type { QueueDeviceOptions, WorkQueueConfig } from './queue-options.ts';
+import { queueStatistics, type QueueStatistics } from './queue-statistics.ts';
+import { capabilityBits, configurationWords, effectWords, errorWords, MAX_WORD } from './words.ts';
+
+/** The native half of a device, as a backend is given it. */
+export type DeviceHandle = DeviceCore;
+
+const MAX_QUEUES = 256;
+const MAX_VECTORS = 2048;
+const MAX_ENTRIES = 0xffff;
+const MAX_PRIORITY = 15;
+const MAX_PASID = 0xfffff;
+const MAX_TRANSFER_SHIFT = 31;
+const MAX_BATCH_SHIFT = 15;
+const MAX_REGION = 8;
+
+/** What becomes visible when a command ends. */
+export interface CommandEffects {
+  /** Applied in this order, each with release semantics; see `wordEffect` and `lockEffect`. */
+  readonly registers: readonly RegisterEffect[];
+  /** MSI-X vectors, raised after that. */
+  readonly vectors: readonly number[];
+}
+
+/** A command over some queues of a device. */
+export interface QueueCommand {
+  readonly queues: readonly number[];
+  /** They take no descriptors any more, until they are enabled again. */
+  readonly stopAccepting: boolean;
+  /**
+   * What was submitted is abandoned at its next chunk, instead of waited for. What it has asked of the client by message
+   * is cancelled: nobody waits for an answer.
+   */
+  readonly abort: boolean;
+  readonly effects: CommandEffects;
+}
+
+/** An error for SWERROR (DSA specification 9.2.15). */
+export interface SoftwareErrorReport {
+  /** The code, bits 15:8 of the register, 1 to 255. */
+  readonly code: number;
+  /** The work queue it is about. */
+  readonly queue?: number;
+}
+
+/**
+ * The work queues of one device, and its portals: from a guest's write to the completion record and the interrupt, no
+ * JavaScript runs.
+ *
+ * The device's registers and interrupts must be there before; the register region and the number of MSI-X vectors must
+ * stay as they are. All methods are for the owner's thread.
+ */
+export class QueueDevice implements Disposable {
+  readonly #native: NativeQueueDevice;
+  readonly #options: QueueDeviceOptions;
+
+  /** @throws RangeError or TypeError that names the option and what was expected. */
+  constructor(device: DeviceHandle, options: QueueDeviceOptions) {
+    const { capabilities, registers } = options;
+    checkInteger('portalRegion', options.portalRegion, 0, MAX_REGION);
+    checkInteger('registerRegion', options.registerRegion, 0, MAX_REGION);
+    checkInteger('queues', options.queues, 1, MAX_QUEUES);
+    checkInteger('vectors', options.vectors, 0, MAX_VECTORS);
+    checkInteger('capabilities.maxTransferShift', capabilities.maxTransferShift, 0, MAX_TRANSFER_SHIFT);
+    checkInteger('capabilities.maxBatchShift', capabilities.maxBatchShift, 0, MAX_BATCH_SHIFT);
+    checkOperations('capabilities.operations', capabilities.operations, supportedOperations(), 'the engine');
+    const places = {
+      'registers.softwareError': registers.softwareError,
+      'registers.interruptCause': registers.interruptCause,
+      'registers.generalControl': registers.generalControl,
+      'registers.workQueueStatus.offset': registers.workQueueStatus.offset,
+      'registers.workQueueStatus.stride': registers.workQueueStatus.stride,
+      'registers.msixPermissions.offset': registers.msixPermissions.offset,
+      'registers.msixPermissions.stride': registers.msixPermissions.stride,
+    };
+    for (const [name, value] of Object.entries(places)) checkInteger(name, value, 0, MAX_WORD);
+    this.#options = { ...options, capabilities: { ...capabilities, operations: capabilities.operations.slice() } };
+    this.#native = new native.QueueDevice(
+      device,
+      options.portalRegion,
+      options.registerRegion,
+      options.queues,
+      options.vectors,
+      Uint32Array.from(Object.values(places)),
+      capabilityBits(capabilities),
+    );
+  }
+
+  /**
+   * Enables a work queue: its portals take descriptors from now on.
+   *
+   * @throws RangeError for a value out of range, TypeError for a closed group, Error when the queue is enabled, or
+   * descriptors of an earlier enable are still in flight.
+   */
+  enable(queue: number, config: WorkQueueConfig): void {
+    const { capabilities, queues } = this.#options;
+    checkInteger('queue', queue, 0, queues - 1);
+    checkInteger('size', config.size, 1, MAX_ENTRIES);
+    checkInteger('threshold', config.threshold, 0, config.size);
+    checkInteger('priority', config.priority, 1, MAX_PRIORITY);
+    checkInteger('maxTransferShift', config.maxTransferShift, 0, capabilities.maxTransferShift);
+    checkInteger('maxBatchShift', config.maxBatchShift, 0, capabilities.maxBatchShift);
+    if (config.pasid !== undefined) checkInteger('pasid', config.pasid, 0, MAX_PASID);
+    const operations = config.operations ?? capabilities.operations;
+    checkOperations('operations', operations, capabilities.operations, 'the device');
+    this.#native.enable(queue, nativeGroup(config.group), configurationWords(config), operations);
+  }
+
+  /**
+   * Carries out a command on queues: first what `stopAccepting` and `abort` say, then, when everything that was submitted
+   * to them before has ended, the effects. Queues that are not enabled have nothing to wait for.
+   *
+   * @returns true when the effects have been applied; false when an engine will do that later, without JavaScript.
+   * @throws RangeError for an argument out of range, Error while another command is pending; then nothing has changed.
+   */
+  command(command: QueueCommand): boolean {
+    const { effects, queues, stopAccepting, abort } = command;
+    for (const queue of queues) checkInteger('queue', queue, 0, this.#options.queues - 1);
+    for (const vector of effects.vectors) checkInteger('vector', vector, 0, MAX_VECTORS - 1);
+    return this.#native.command(
+      Uint32Array.from(queues),
+      stopAccepting,
+      abort,
+      effectWords(effects.registers),
+      Uint32Array.from(effects.vectors),
+    );
+  }
+
+  /**
+   * Function-level or device reset: disables all queues, abandons their descriptors (at their next chunk), what portals
+   * have of unfinished descriptors, and a pending command. Waits until no engine is at a chunk of them: on return, nothing
+   * of an abandoned descriptor comes any more, be it data, record, interrupt or register change, and queues may be
+   * enabled again.
+   */
+  reset(): void {
+    this.#native.reset();
+  }
+
+  /**
+   * Records an error in SWERROR, with the interrupt if GENCTRL wants it. While an earlier one is there, only the overflow
+   * bit is set.
+   *
+   * @throws RangeError for a value out of range.
+   */
+  recordError({ code, queue }: SoftwareErrorReport): void {
+    checkInteger('code', code, 1, 0xff);
+    if (queue !== undefined) checkInteger('queue', queue, 0, this.#options.queues - 1);
+    this.#native.recordError(errorWords(code, queue));
+  }
+
+  /** Counters of a queue. @throws RangeError when there is no such queue. */
+  statistics(queue: number): QueueStatistics {
+    checkInteger('queue', queue, 0, this.#options.queues - 1);
+    return queueStatistics(this.#native.statistics(queue));
+  }
+
+  /** Descriptors of a queue that wait for an engine. */
+  occupancy(queue: number): number {
+    return this.statistics(queue).waiting;
+  }
+
+  /** Descriptors of a queue that engines have in work. */
+  inFlight(queue: number): number {
+    return this.statistics(queue).inFlight;
+  }
+
+  /**
+   * Resets it, takes the portals away, and waits until no engine touches the device's memory: at most one chunk. Repeats
+   * do nothing; every other method throws from then on.
+   */
+  close(): void {
+    this.#native.close();
+  }
+
+  /** {@link close} */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}

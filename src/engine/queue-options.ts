@@ -1,0 +1,90 @@
+import type { Group } from './group.ts';
+
+/** A register in each element of an array of registers. */
+export interface RegisterPlaces {
+  /** Byte offset of the first element's. */
+  readonly offset: number;
+  /** Bytes from one element's to the next. */
+  readonly stride: number;
+}
+
+/**
+ * Where the device has the registers that engines read and change, as byte offsets in the memory of its register
+ * region. All of them must be declared `shared`.
+ */
+export interface SharedRegisters {
+  /** SWERROR, four 64-bit words (DSA specification 9.2.15). */
+  readonly softwareError: number;
+  /** INTCAUSE, 32 bits: bit 0 is set for software errors (9.2.11). */
+  readonly interruptCause: number;
+  /** GENCTRL, 32 bits: bit 0 enables the interrupt for software errors (9.2.9). */
+  readonly generalControl: number;
+  /** Bytes 24 to 27 of each WQCFG: bits 15:0 are the occupancy, which engines keep (9.2.24). */
+  readonly workQueueStatus: RegisterPlaces;
+  /** MSIXPERM of each vector, 32 bits (9.2.25). */
+  readonly msixPermissions: RegisterPlaces;
+}
+
+/** What descriptors may do, as the device's capability registers say (DSA specification 9.2.2 to 9.2.6). */
+export interface QueueCapabilities {
+  /** GENCAP bit 1: source and destination of a memory move may overlap. */
+  readonly overlappingMove: boolean;
+  /** GENCAP bits 20:16: the largest transfer is 2^n bytes, 0 to 31. */
+  readonly maxTransferShift: number;
+  /** GENCAP bits 24:21: the largest batch has 2^n descriptors, 0 to 15. */
+  readonly maxBatchShift: number;
+  /** GENCAP bit 52: a batch may have one descriptor. False when absent. */
+  readonly batchOfOne?: boolean;
+  /** GENCAP bit 2: the cache-write hint may be set; memory here is always coherent. True when absent. */
+  readonly cacheControl?: boolean;
+  /** GENCAP bit 8: a readback of the destination may be asked for; memory here is always coherent. False when absent. */
+  readonly destinationReadback?: boolean;
+  /** GENCAP bit 12: records name the operand that faulted. False when absent. */
+  readonly faultInfo?: boolean;
+  /** GENCAP bit 15: batches can be continued, and their records have a result. False when absent. */
+  readonly batchContinuation?: boolean;
+  /** OPCAP, 32 bytes: bit n is operation code n. At most what `supportedOperations` says. */
+  readonly operations: Uint8Array;
+}
+
+/** What a {@link QueueDevice} is made of. */
+export interface QueueDeviceOptions {
+  /** VFIO index of the region with the portals, at least 16 KiB for each queue. */
+  readonly portalRegion: number;
+  /** VFIO index of the region with the registers. */
+  readonly registerRegion: number;
+  /** Work queues, 1 to 256. */
+  readonly queues: number;
+  /** Interrupt handles that descriptors may name: MSI-X vectors 0 to this - 1. */
+  readonly vectors: number;
+  readonly registers: SharedRegisters;
+  readonly capabilities: QueueCapabilities;
+}
+
+/** WQCFG of a queue that is enabled (DSA specification 9.2.24). */
+export interface WorkQueueConfig {
+  /** The engines' group. */
+  readonly group: Group;
+  /** Entries, 1 to 65,535. */
+  readonly size: number;
+  /** A dedicated queue takes posted writes. A shared one would need an answer to each write, so its portal drops them. */
+  readonly mode: 'dedicated' | 'shared';
+  /** Entries that a limited portal of a shared queue may fill, 0 to `size`. */
+  readonly threshold: number;
+  /** 1 to 15, see {@link Group}. */
+  readonly priority: number;
+  /** The largest transfer is 2^n bytes, at most what the device has. */
+  readonly maxTransferShift: number;
+  /** The largest batch has 2^n descriptors, at most what the device has. */
+  readonly maxBatchShift: number;
+  /** The operations that the queue takes, 32 bytes; all of the device's when absent. */
+  readonly operations?: Uint8Array;
+  /** Descriptors may set the block-on-fault flag, which has no effect without page requests. False when absent. */
+  readonly blockOnFault?: boolean;
+  /** GENCFG bit 12: descriptors of a queue with an unprivileged PASID may ask for interrupts. True when absent. */
+  readonly userInterrupts?: boolean;
+  /** The PASID that descriptors act for, 20 bits. Without one, only MSIXPERM entries without one can be used. */
+  readonly pasid?: number;
+  /** The PASID is a privileged one. False when absent. */
+  readonly privileged?: boolean;
+}

@@ -1,0 +1,47 @@
+import type { Hooks, ResetKind } from '../emulation/index.ts';
+import type { GuestError } from './guest-errors.ts';
+import type { MmioRegion, Regions } from './regions.ts';
+
+/** Hooks of a type's register regions, by BAR. */
+export type RegionHooks<R extends Regions> = {
+  readonly [K in keyof R as R[K] extends MmioRegion ? K : never]?: R[K] extends MmioRegion<infer B> ? Hooks<B> : never;
+};
+
+/**
+ * What a vendor gives back for a new instance. Every function is synchronous where it may not wait: it runs while a
+ * guest access waits for its answer. One that throws puts this instance into `failed`.
+ */
+export interface MdevBehaviour<R extends Regions = Regions> {
+  /** What happens when the guest touches registers. Registers without hooks are served natively. */
+  readonly hooks?: RegionHooks<R>;
+  /**
+   * The guest gave the function memory or took it away, by COMMAND.busMaster or by its power state: D3hot has none. Not
+   * called for what a reset does to it, nor where bus master is not enforced. Memory is still there while `false` is
+   * told, so that what is in flight can be ended as it should be instead of by faults.
+   */
+  readonly busMaster?: (enabled: boolean) => void;
+  /**
+   * Stop everything at once: no guest memory, no interrupts, no registers touched after it returns. Called before a
+   * reset and when the instance is frozen, fails or closes. It may be called again when nothing runs.
+   */
+  readonly stop?: () => void;
+  /** The function was reset; registers, config space and locks have their reset values already. */
+  readonly reset?: (kind: ResetKind) => void;
+  /**
+   * Pause: resolves when nothing touches guest memory, interrupts or registers any more. Without it, the instance
+   * cannot be quiesced.
+   */
+  readonly quiesce?: () => Promise<void>;
+  /**
+   * What the guest did wrong, by kinds of the vendor's own, counted since the instance was made. Asked for about once a
+   * second while a client holds the instance, and when it leaves. Counters belong where the mistakes are seen.
+   */
+  readonly guestErrors?: () => readonly GuestError[];
+  /** Go on after `quiesce`. */
+  readonly resume?: () => void;
+  /**
+   * The instance is going away; `stop` was called, tasks were told by their signal. Give back what was taken, within 2 s:
+   * then the instance is closed all the same, and this is reported (`abandoned`).
+   */
+  readonly close?: () => void | Promise<void>;
+}

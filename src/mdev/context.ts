@@ -1,0 +1,66 @@
+import type { RegisterBlock, RegisterRegion } from '../emulation/index.ts';
+import type { DeviceCore } from '../native/binding.ts';
+import type { DeviceDma } from './device-dma.ts';
+import type { MmioRegion, Regions } from './regions.ts';
+
+/** The native half of an instance, as the engine takes it. It has no use but to be handed on. */
+export type DeviceHandle = DeviceCore;
+
+/**
+ * The device's side of a register region: `registers` and `locks` by name, without the guest's rules and without hooks.
+ * `reset` is for what the device does to itself (kind `software`); the framework does the others.
+ */
+export type DeviceRegion<B extends RegisterBlock> = Pick<RegisterRegion<B>, 'registers' | 'locks' | 'table' | 'reset'>;
+
+/** The register regions of a type, by BAR. */
+export type DeviceRegions<R extends Regions> = {
+  readonly [K in keyof R as R[K] extends MmioRegion ? K : never]: R[K] extends MmioRegion<infer B>
+    ? DeviceRegion<B>
+    : never;
+};
+
+/** The message-signalled interrupts of an instance. */
+export interface MessageInterrupts {
+  /** How many there are. */
+  readonly count: number;
+  /**
+   * Raises one. A masked vector, or one whose client has not given an eventfd yet, is latched and fires later.
+   * @throws RangeError for a vector that does not exist.
+   */
+  trigger(vector: number): void;
+}
+
+/** What the framework hands to the behaviour of a new instance, beside its regions. */
+export interface MdevServices<A, T> {
+  /** The instance's UUID. */
+  readonly uuid: string;
+  /** Validated, defaults filled in. */
+  readonly attributes: A;
+  /** What the type's resource pool gave. Disposed of by the framework, after `close`. */
+  readonly resources: T;
+  /** The way to engines. */
+  readonly device: DeviceHandle;
+  readonly irq: { readonly msix: MessageInterrupts };
+  readonly dma: DeviceDma;
+  /**
+   * Whether the device may reach guest memory: COMMAND.busMaster and power state D0, or true where bus master is not
+   * enforced.
+   */
+  readonly busMaster: boolean;
+  /** Ends when the instance fails or closes. */
+  readonly signal: AbortSignal;
+  /**
+   * Background work. Its signal ends at the next reset, and when the instance fails or closes. A rejection fails the
+   * instance, unless the signal has ended by then. A task that goes on for 2 s after the instance has closed is left
+   * alone, and reported (`abandoned` of the instance).
+   * @param name For that report; the function's name, or the task's number, when absent.
+   */
+  task(work: (signal: AbortSignal) => Promise<void>, name?: string): void;
+  /** Puts this instance into `failed`. */
+  fail(error: unknown): void;
+  /** Isolates this instance after an error that a reset can mend (`frozen`). */
+  freeze(error: unknown): void;
+}
+
+/** What `create` of a type gets. */
+export type MdevContext<A, R extends Regions, T = undefined> = DeviceRegions<R> & MdevServices<A, T>;

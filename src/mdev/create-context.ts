@@ -1,0 +1,40 @@
+import type { AttributeValues } from './attributes.ts';
+import type { MdevContext } from './context.ts';
+import { DeviceDma } from './device-dma.ts';
+import type { MdevFunction } from './mdev-function.ts';
+import type { Regions } from './regions.ts';
+import type { Tasks } from './tasks.ts';
+
+/** What the context of an instance is made of. */
+export interface ContextParts {
+  readonly uuid: string;
+  readonly attributes: AttributeValues;
+  readonly resources: Disposable | undefined;
+  readonly function: MdevFunction;
+  readonly tasks: Tasks;
+  readonly fail: (error: unknown) => void;
+  readonly freeze: (error: unknown) => void;
+}
+
+/** Makes what the vendor's `create` gets. Its type is that of the vendor's declaration, which nobody knows here. */
+export function createContext(parts: ContextParts): object {
+  const { uuid, attributes, resources, function: mdevFunction, tasks, fail, freeze } = parts;
+  const services: Omit<MdevContext<AttributeValues, Regions, Disposable | undefined>, keyof Regions> = {
+    uuid,
+    attributes,
+    resources,
+    device: mdevFunction.core,
+    irq: { msix: mdevFunction.irqs.msix },
+    dma: new DeviceDma(mdevFunction.core, tasks.signal),
+    get busMaster() {
+      return mdevFunction.busMaster;
+    },
+    signal: tasks.signal,
+    task: (work, name) => {
+      tasks.start(work, name);
+    },
+    fail,
+    freeze,
+  };
+  return Object.defineProperties(mdevFunction.deviceRegions(), Object.getOwnPropertyDescriptors(services));
+}

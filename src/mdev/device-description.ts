@@ -1,0 +1,98 @@
+import { describe, type RegisterDescription } from '../emulation/index.ts';
+import type { AttributeValues } from './attributes.ts';
+import type { MdevState } from './life-cycle.ts';
+import type { MdevDevice } from './mdev-device.ts';
+import type { MdevFunction } from './mdev-function.ts';
+import type { PlatformCapabilities } from './platform-capabilities.ts';
+import { type BarName, barsOf } from './regions.ts';
+import { type IrqInfo, type RegionInfo, VfioRegion } from './vfio.ts';
+
+/** One BAR of an instance. */
+export interface BarDescription {
+  readonly name: BarName;
+  /** Also its VFIO region index. */
+  readonly index: number;
+  readonly kind: 'mmio' | 'portal';
+  /** Bytes. */
+  readonly size: number;
+  readonly width: 32 | 64;
+  readonly prefetchable: boolean;
+  /** The address that the guest gave it. */
+  readonly address: bigint;
+}
+
+/** One capability of an instance. */
+export interface CapabilityDescription {
+  readonly name: string;
+  readonly id: number;
+  /** Offset in config space. */
+  readonly offset: number;
+  /** Bytes. */
+  readonly size: number;
+  /** Of an extended capability. */
+  readonly version: number | undefined;
+}
+
+/** An instance as data. */
+export interface DeviceDescription {
+  readonly uuid: string;
+  readonly parent: string;
+  readonly type: string;
+  readonly state: MdevState;
+  readonly attributes: AttributeValues;
+  readonly platform: PlatformCapabilities;
+  readonly bars: readonly BarDescription[];
+  readonly capabilities: readonly CapabilityDescription[];
+  /** Bytes of config space. */
+  readonly configSpaceSize: number;
+  /** Every register of config space with its present value. */
+  readonly configSpace: readonly RegisterDescription[];
+  /** Every register behind the BARs with its present value. */
+  readonly registers: Readonly<Partial<Record<BarName, readonly RegisterDescription[]>>>;
+  readonly regions: readonly RegionInfo[];
+  readonly irqs: readonly IrqInfo[];
+}
+
+/** @internal */
+export function describeDevice(device: MdevDevice, mdevFunction: MdevFunction): DeviceDescription {
+  const { configSpace } = mdevFunction;
+  const bars = barsOf(mdevFunction.bars);
+  return {
+    uuid: device.uuid,
+    parent: device.parent.name,
+    type: device.type.id,
+    state: device.state,
+    attributes: device.attributes,
+    platform: device.platform,
+    bars: bars.map(({ name, index, region: { kind, size, width, prefetchable } }) => ({
+      name,
+      index,
+      kind,
+      size,
+      width,
+      prefetchable,
+      address: mdevFunction.barAddress(index) ?? 0n,
+    })),
+    capabilities: configSpace.capabilities.map(({ name, id, offset, size, version }) => ({
+      name,
+      id,
+      offset,
+      size,
+      version,
+    })),
+    configSpaceSize: configSpace.size,
+    configSpace: registersOf(mdevFunction, VfioRegion.config),
+    registers: Object.fromEntries(
+      bars
+        .filter(({ region }) => region.kind === 'mmio')
+        .map(({ name, index }) => [name, registersOf(mdevFunction, index)]),
+    ),
+    regions: mdevFunction.regions,
+    irqs: mdevFunction.irqInfos,
+  };
+}
+
+function registersOf(mdevFunction: MdevFunction, index: number): readonly RegisterDescription[] {
+  const region = mdevFunction.registers.get(index);
+  return describe(region.block, region);
+}

@@ -1,0 +1,65 @@
+/**
+ * Mediated devices: parents, types, instances and their registry.
+ *
+ * @packageDocumentation
+ */
+export {
+  type Attribute,
+  type AttributeInput,
+  type AttributeSchema,
+  type AttributeValues,
+  choice,
+  type ChoiceAttribute,
+  expectedValues,
+  flag,
+  type FlagAttribute,
+  integer,
+  type IntegerAttribute,
+} from './attributes.ts';
+export type { MdevBehaviour, RegionHooks } from './behaviour.ts';
+export type { DeviceRegion, DeviceRegions, MdevContext, MdevServices, MessageInterrupts } from './context.ts';
+export type { DeviceDma, TransferOptions } from './device-dma.ts';
+export { LIFE_CYCLE, type MdevState, type MdevTransition } from './life-cycle.ts';
+export { MdevError, type MdevErrorCode } from './mdev-error.ts';
+export {
+  type CreateOptions,
+  MdevRegistry,
+  type MdevRegistryEvents,
+  type Removal,
+  type RemoveOptions,
+} from './mdev-registry.ts';
+export { defineMdevType, type MdevType, type MdevTypeDeclaration, type PciDeclaration } from './mdev-type.ts';
+export { ParentDevice, type ParentDeviceOptions } from './parent-device.ts';
+export { defaultPlatformCapabilities, type PlatformCapabilities } from './platform-capabilities.ts';
+export {
+  type BarName,
+  type BarOptions,
+  mmio,
+  type MmioRegion,
+  portal,
+  type PortalRegion,
+  type Region,
+  type Regions,
+} from './regions.ts';
+export type { ResourcePool } from './resource-pool.ts';
+export { generateUuid, parseUuid } from './uuid.ts';
+export {
+  type IrqInfo,
+  type RegionInfo,
+  VFIO_IRQS,
+  VFIO_REGIONS,
+  VfioIrq,
+  VfioIrqFlag,
+  VfioRegion,
+  VfioRegionFlag,
+} from './vfio.ts';
+export type { Attachment, Holder } from './attachment.ts';
+export type { DeviceHandle } from './context.ts';
+export type { BarDescription, CapabilityDescription, DeviceDescription } from './device-description.ts';
+export { DeviceSession, type DmaMapRequest, type SetIrqsRequest } from './device-session.ts';
+export type { GuestError } from './guest-errors.ts';
+export { HookFailure } from './hook-guard.ts';
+export type { MsixMessage } from './irqs.ts';
+export { MdevDevice } from './mdev-device.ts';
+export type { MdevDeviceEvents, MdevFailure } from './mdev-device-events.ts';
+export type { ResetCause } from './mdev-function.ts';

@@ -1,0 +1,446 @@
+import { EventEmitter } from 'eventemitter3';
+
+import type { ConfigSpace } from '../emulation/index.ts';
+import type { DeviceCore, DeviceStatistics } from '../native/binding.ts';
+import { type Attachment, createAttachment, type Holder } from './attachment.ts';
+import type { AttributeValues } from './attributes.ts';
+import type { MdevBehaviour } from './behaviour.ts';
+import { createContext } from './create-context.ts';
+import { deferred, type Deferred } from './deferred.ts';
+import { describeDevice, type DeviceDescription } from './device-description.ts';
+import { DeviceSession } from './device-session.ts';
+import { endsWithin } from './ends-within.ts';
+import { type GuestError, GuestErrors } from './guest-errors.ts';
+import { type MdevState, type MdevTransition, nextState } from './life-cycle.ts';
+import { MdevError } from './mdev-error.ts';
+import type { MdevDeviceEvents, MdevFailure } from './mdev-device-events.ts';
+import { MdevFunction, type ResetCause } from './mdev-function.ts';
+import type { MdevType } from './mdev-type.ts';
+import type { ParentDevice } from './parent-device.ts';
+import { defaultPlatformCapabilities, type PlatformCapabilities } from './platform-capabilities.ts';
+import type { Regions } from './regions.ts';
+import { Tasks } from './tasks.ts';
+import type { IrqInfo, RegionInfo } from './vfio.ts';
+
+/** @internal */
+export interface MdevDeviceOptions {
+  readonly uuid: string;
+  readonly parent: ParentDevice;
+  readonly type: MdevType;
+  readonly attributes: AttributeValues;
+  readonly resources: Disposable | undefined;
+  readonly platform: Partial<PlatformCapabilities>;
+}
+
+/** How often it is looked for what the guest did wrong, milliseconds. */
+const GUEST_ERROR_PERIOD_MS = 1000;
+
+/** How long `close` waits for the behaviour's `close`, and then for tasks, milliseconds. */
+const CLOSE_LIMIT_MS = 2000;
+
+/** Linux errno values that DEVICE_RESET answers with. */
+const EIO = 5;
+
+/**
+ * A mediated instance: a PCI function that one client at a time holds. Made by a registry.
+ *
+ * Everything here runs on the thread that created the instance.
+ */
+export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
+  /** 36 characters, lower case. */
+  readonly uuid: string;
+  readonly parent: ParentDevice;
+  readonly type: MdevType;
+  /** Validated, defaults filled in. */
+  readonly attributes: AttributeValues;
+  /** What this instance's platform does: the type's word, and that of who created it, over the defaults. */
+  readonly platform: PlatformCapabilities;
+  readonly #function: MdevFunction;
+  readonly #tasks: Tasks;
+  readonly #guestErrors: GuestErrors;
+  #guestErrorTimer: NodeJS.Timeout | undefined;
+  #behaviour: MdevBehaviour = {};
+  #state: MdevState = 'created';
+  #failure: MdevFailure | undefined;
+  #attachment: Attachment | undefined;
+  #released: Deferred | undefined;
+  #quiescing = false;
+  readonly #closed = deferred();
+  #closing: Promise<void> | undefined;
+
+  /**
+   * Makes an instance and its behaviour.
+   * @internal
+   * @throws What the declaration or the vendor's `create` throws; nothing is left then.
+   */
+  static async create(options: MdevDeviceOptions): Promise<MdevDevice> {
+    const device = new MdevDevice(options);
+    try {
+      device.#behaviour = await options.type.create(
+        createContext({
+          ...options,
+          function: device.#function,
+          tasks: device.#tasks,
+          fail: (error) => {
+            device.#fail('behaviour', error);
+          },
+          freeze: (error) => {
+            device.#freeze('behaviour', error);
+          },
+        }),
+      );
+      // What `create` started may have failed already.
+      if (device.#failure !== undefined) throw device.#failure.error;
+      device.#function.bind(device.#behaviour);
+      return device;
+    } catch (error) {
+      // Its own errors would hide the first one.
+      await device.close().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  private constructor(options: MdevDeviceOptions) {
+    super();
+    this.uuid = options.uuid;
+    this.parent = options.parent;
+    this.type = options.type;
+    this.attributes = options.attributes;
+    this.platform = Object.freeze({ ...defaultPlatformCapabilities, ...options.platform });
+    this.#tasks = new Tasks((error) => {
+      this.#fail('task', error);
+    });
+    this.#function = new MdevFunction(options.type.declarationOf(options.attributes), this.platform, {
+      failed: (path, error) => {
+        this.#fail(path, error);
+      },
+      wasReset: (kind, cause) => {
+        this.#tasks.reset();
+        this.#tell('reset', { kind, cause });
+      },
+      resetByClient: () => this.#resetByClient(),
+    });
+    this.#guestErrors = new GuestErrors(() => this.#function.guestErrors());
+  }
+
+  /** Where the instance is in its life. */
+  get state(): MdevState {
+    return this.#state;
+  }
+
+  /** Why it is `frozen` or `failed`. */
+  get failure(): MdevFailure | undefined {
+    return this.#failure;
+  }
+
+  /** The client that holds it. */
+  get attachment(): Attachment | undefined {
+    return this.#attachment;
+  }
+
+  /** GET_REGION_INFO, by VFIO index. */
+  get regions(): readonly RegionInfo[] {
+    return this.#function.regions;
+  }
+
+  /** GET_IRQ_INFO, by VFIO index. */
+  get irqs(): readonly IrqInfo[] {
+    return this.#function.irqInfos;
+  }
+
+  /** Declaration of the config space. */
+  get configSpace(): ConfigSpace {
+    return this.#function.configSpace;
+  }
+
+  /** What is behind the BARs. */
+  get bars(): Regions {
+    return this.#function.bars;
+  }
+
+  /** The native half, for a server. */
+  get core(): DeviceCore {
+    return this.#function.core;
+  }
+
+  /**
+   * Counters of what the guest and the client did, and of what was refused. They go on until the instance is closed.
+   */
+  get statistics(): DeviceStatistics {
+    return this.#function.statistics();
+  }
+
+  /**
+   * What the guest did wrong since its client came, or what the last client's guest had done when it left, by kind. As of
+   * the last look, which is up to a second ago.
+   */
+  get guestErrors(): readonly GuestError[] {
+    return this.#guestErrors.all;
+  }
+
+  /**
+   * The instance as data: identity, BARs, capabilities, regions, irqs, and the registers of its config space with their
+   * present values.
+   */
+  describe(): DeviceDescription {
+    return describeDevice(this, this.#function);
+  }
+
+  /**
+   * Takes hold of the instance for a client.
+   * @throws {@link MdevError} `EBUSY` when it is held, which says by whom; `EIO` when it is frozen or failed; `ENODEV`
+   * when it is closed.
+   */
+  attach(holder: Holder): Attachment {
+    const held = this.#attachment;
+    if (held !== undefined) {
+      throw new MdevError('EBUSY', `${this.#who} is held by ${held.holder.name} since ${held.since.toISOString()}`);
+    }
+    this.#transit('attach');
+    const attachment = createAttachment(holder, {
+      isActive: (candidate) => candidate === this.#attachment,
+      start: () => {
+        this.#transit('start');
+      },
+      detach: () => {
+        this.#detach();
+      },
+    });
+    this.#attachment = attachment;
+    this.#watchGuestErrors();
+    this.#tell('attached', holder);
+    return attachment;
+  }
+
+  /**
+   * Takes hold of the instance for a VMM in this process.
+   * @throws {@link MdevError} see {@link attach}.
+   */
+  open(holder: Holder): DeviceSession {
+    const attachment = this.attach(holder);
+    attachment.start();
+    return new DeviceSession(attachment, this.#function, () => {
+      this.reset();
+    });
+  }
+
+  /**
+   * Resets the function as VFIO_DEVICE_RESET does: config space and registers have their reset values, eventfds and
+   * memory maps stay. Mends a frozen instance.
+   * @throws {@link MdevError} `EIO` when it has failed, also when it does during the reset; `ENODEV` when it is closed.
+   */
+  reset(): void {
+    this.#reset('owner');
+  }
+
+  /**
+   * Pauses a running instance.
+   * @throws {@link MdevError} `ENOTTY` when its behaviour cannot, else what the life cycle says.
+   */
+  async quiesce(): Promise<void> {
+    nextState(this.#state, 'quiesce', this.#who);
+    const { quiesce } = this.#behaviour;
+    if (quiesce === undefined) throw new MdevError('ENOTTY', `${this.#who}: type ${this.type.id} cannot be quiesced`);
+    if (this.#quiescing) throw new MdevError('EBUSY', `${this.#who} is being quiesced`);
+    this.#quiescing = true;
+    try {
+      await quiesce.call(this.#behaviour);
+    } catch (error) {
+      this.#fail('quiesce', error);
+      throw error;
+    } finally {
+      this.#quiescing = false;
+    }
+    // Meanwhile the client may have left: then there is nobody to say when to go on.
+    if (this.#state !== 'running') this.#attempt('resume', () => this.#behaviour.resume?.());
+    this.#transit('quiesce');
+  }
+
+  /**
+   * Lets a quiesced instance go on.
+   * @throws {@link MdevError} when it is not quiesced.
+   */
+  resume(): void {
+    nextState(this.#state, 'resume', this.#who);
+    const failure = this.#attempt('resume', () => this.#behaviour.resume?.());
+    if (failure !== undefined) throw new MdevError('EIO', `${this.#who} failed to resume`, { cause: failure.error });
+    this.#transit('resume');
+  }
+
+  /** Asks the client to let go (irq index REQ, `onRequest`) and resolves when no client holds the instance any more. */
+  async requestRelease(): Promise<void> {
+    const held = this.#attachment;
+    if (held === undefined) return;
+    this.#released ??= deferred();
+    const { promise } = this.#released;
+    this.#function.irqs.request();
+    this.#tell('request', held.holder);
+    guarded(() => held.holder.onRequest?.());
+    await promise;
+  }
+
+  /**
+   * Ends the instance: takes it away from its client, stops its work and closes its behaviour. Idempotent. A registry's
+   * `remove` does this and gives back what the instance took from its parent. Resolves within about 4 s: a behaviour that
+   * does not close within 2 s, and tasks that ignore their signal for 2 s, are left alone (`abandoned`).
+   */
+  close(): Promise<void> {
+    // A listener that is told of the close may ask for it too.
+    this.#closing ??= this.#state === 'closed' ? this.#closed.promise : this.#close();
+    return this.#closing;
+  }
+
+  get #who(): string {
+    return `instance ${this.uuid} (${this.parent.name}, ${this.type.id})`;
+  }
+
+  /** Ends the client's hold, whatever the state. */
+  #detach(): void {
+    const held = this.#attachment;
+    if (held === undefined) return;
+    this.#attachment = undefined;
+    // Before its memory goes: what the device does not find any more then is no fault of its guest.
+    clearInterval(this.#guestErrorTimer);
+    this.#lookForGuestErrors();
+    this.#function.core.clientGone();
+    if (this.#state !== 'closed') {
+      const wasQuiesced = this.#state === 'quiesced';
+      this.#transit('detach');
+      if (wasQuiesced) this.#attempt('resume', () => this.#behaviour.resume?.());
+    }
+    this.#tell('detached', held.holder);
+    this.#released?.resolve();
+    this.#released = undefined;
+  }
+
+  #watchGuestErrors(): void {
+    this.#attempt('guestErrors', () => {
+      this.#guestErrors.begin();
+    });
+    this.#guestErrorTimer = setInterval(() => {
+      this.#lookForGuestErrors();
+    }, GUEST_ERROR_PERIOD_MS);
+    this.#guestErrorTimer.unref();
+  }
+
+  #lookForGuestErrors(): void {
+    this.#attempt('guestErrors', () => {
+      for (const error of this.#guestErrors.look()) this.#tell('guestError', error);
+    });
+  }
+
+  #resetByClient(): number {
+    try {
+      this.#reset('client');
+      return 0;
+    } catch {
+      // The instance has failed and has told so.
+      return EIO;
+    }
+  }
+
+  #reset(cause: ResetCause): void {
+    if (this.#state === 'failed') throw new MdevError('EIO', `${this.#who} has failed; it cannot be reset`);
+    if (this.#state === 'closed') throw new MdevError('ENODEV', `${this.#who} is closed`);
+    const frozen = this.#state === 'frozen';
+    if (frozen) this.#function.rejoin();
+    const failure = this.#attempt('reset', () => {
+      this.#function.reset(cause);
+    });
+    if (failure !== undefined)
+      throw new MdevError('EIO', `${this.#who} failed during a reset`, { cause: failure.error });
+    // What the reset told may have closed or frozen the instance.
+    if (!frozen || this.state !== 'frozen') return;
+    this.#failure = undefined;
+    this.#transit(this.#attachment === undefined ? 'recoverIdle' : 'recover');
+  }
+
+  /** Runs what a behaviour's error must not pass; the instance fails then. */
+  #attempt(path: string, action: () => void): MdevFailure | undefined {
+    try {
+      action();
+      return undefined;
+    } catch (error) {
+      return this.#fail(path, error);
+    }
+  }
+
+  #fail(path: string, error: unknown): MdevFailure {
+    const failure = this.#failureOf(path, error);
+    if (this.#state === 'failed' || this.#state === 'closed') return failure;
+    this.#failure = failure;
+    this.#transit('fail');
+    this.#isolate();
+    this.#tasks.end();
+    this.#tell('failed', failure);
+    return failure;
+  }
+
+  #freeze(path: string, error: unknown): void {
+    if (this.#state === 'failed' || this.#state === 'closed' || this.#state === 'frozen') return;
+    const failure = this.#failureOf(path, error);
+    this.#failure = failure;
+    this.#transit('freeze');
+    this.#isolate();
+    this.#tasks.reset();
+    this.#tell('frozen', failure);
+  }
+
+  #failureOf(path: string, error: unknown): MdevFailure {
+    const stack = error instanceof Error ? error.stack : undefined;
+    return { uuid: this.uuid, parent: this.parent.name, type: this.type.id, path, error, stack };
+  }
+
+  #isolate(): void {
+    try {
+      this.#function.isolate();
+    } catch {
+      // It is cut off natively; that its behaviour cannot even stop changes nothing any more.
+    }
+  }
+
+  async #close(): Promise<void> {
+    const reason = `${this.#who} is removed`;
+    this.#transit('close');
+    const held = this.#attachment;
+    this.#detach();
+    guarded(() => held?.holder.onRevoked?.(reason));
+    this.#isolate();
+    this.#tasks.end();
+    const abandoned: string[] = [];
+    try {
+      const behaviourClosed = Promise.resolve(this.#behaviour.close?.());
+      if (!(await endsWithin(behaviourClosed, CLOSE_LIMIT_MS))) abandoned.push('close');
+    } finally {
+      this.#function.core.close();
+      abandoned.push(...(await this.#tasks.settled(CLOSE_LIMIT_MS)));
+      if (abandoned.length > 0) this.#tell('abandoned', abandoned);
+      this.#tell('closed');
+      this.#closed.resolve();
+    }
+  }
+
+  #transit(transition: MdevTransition): void {
+    const from = this.#state;
+    const to = nextState(from, transition, this.#who);
+    this.#state = to;
+    this.#tell('state', { from, to, transition });
+  }
+
+  #tell<E extends keyof MdevDeviceEvents>(event: E, ...details: MdevDeviceEvents[E]): void {
+    guarded(() =>
+      (this.emit as (name: E, ...parameters: MdevDeviceEvents[E]) => boolean).call(this, event, ...details),
+    );
+  }
+}
+
+/** Calls somebody who is told. Their error is not the device's: it is thrown where nobody's state depends on it. */
+function guarded(call: () => unknown): void {
+  try {
+    call();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}

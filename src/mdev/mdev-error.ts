@@ -1,0 +1,39 @@
+/**
+ * The errno names that {@link MdevError} carries, each in the meaning that the kernel's mdev and VFIO code gives it.
+ */
+export type MdevErrorCode =
+  /** Being created or removed: try again. */
+  | 'EAGAIN'
+  /** Held by somebody else. */
+  | 'EBUSY'
+  /** Cut off by a reset, a detached client or a closed instance. */
+  | 'ECANCELED'
+  /** The UUID is taken, on whatever parent. */
+  | 'EEXIST'
+  /** Guest memory is not mapped, lacks the right, or bus master is off. */
+  | 'EFAULT'
+  /** A value that cannot be. */
+  | 'EINVAL'
+  /** The instance is frozen or failed. */
+  | 'EIO'
+  /** No such parent, type or instance. */
+  | 'ENODEV'
+  /** The instance has no such function. */
+  | 'ENOTTY'
+  /** No instance of the type is available (the kernel says this, not ENOSPC). */
+  | 'EUSERS';
+
+/**
+ * An operator's, a client's or a vendor's mistake, or a state that forbids what was asked. The message names the thing
+ * and the value.
+ */
+export class MdevError extends Error {
+  override readonly name = 'MdevError';
+  /** The kernel's errno name. */
+  readonly code: MdevErrorCode;
+
+  constructor(code: MdevErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}

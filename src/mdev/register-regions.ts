@@ -1,0 +1,81 @@
+import {
+  compile,
+  type Hooks,
+  type RegionCounters,
+  type RegisterBlock,
+  RegisterRegion,
+  type ResetKind,
+} from '../emulation/index.ts';
+import type { DeviceCore } from '../native/binding.ts';
+import { guardHooks } from './hook-guard.ts';
+import { nativeTable } from './native-tables.ts';
+import { VfioRegionFlag } from './vfio.ts';
+
+/** Flags of every region that exists. */
+export const READ_WRITE = VfioRegionFlag.read | VfioRegionFlag.write;
+
+/**
+ * The register regions of one instance. A region is made without hooks, because the behaviour that has them needs the
+ * region first; they are bound when the behaviour is there. Storage is the same memory all along.
+ */
+export class RegisterRegions {
+  readonly #core: DeviceCore;
+  /** By VFIO index; what a trapped access goes to. */
+  readonly #regions: (RegisterRegion | undefined)[] = [];
+
+  constructor(core: DeviceCore) {
+    this.#core = core;
+  }
+
+  /** Makes a region with its reset values. */
+  add<B extends RegisterBlock>(index: number, block: B): RegisterRegion<B> {
+    const table = compile(block);
+    const memory = this.#core.setRegisterRegion(index, block.size, READ_WRITE, nativeTable(table));
+    const region = new RegisterRegion(table, { memory });
+    this.#regions[index] = region;
+    return region;
+  }
+
+  /**
+   * Gives a region its hooks. Values and locks stay as they are.
+   * @param name Its name, for the path of what a hook throws.
+   * @throws TypeError when `hooks` does not mirror the block.
+   */
+  bind<B extends RegisterBlock>(index: number, name: string, block: B, hooks: Hooks<B>): RegisterRegion<B> {
+    const bare = this.get(index);
+    const guarded = guardHooks(name, block, hooks);
+    const table = compile(block, guarded);
+    const values = bare.snapshot();
+    const region = new RegisterRegion(table, { memory: bare.memory, hooks: guarded });
+    region.restore(values);
+    this.#core.setRegisterTable(index, nativeTable(table));
+    this.#regions[index] = region;
+    return region;
+  }
+
+  /** @throws RangeError when there is none. */
+  get(index: number): RegisterRegion {
+    const region = this.#regions[index];
+    if (region === undefined) throw new RangeError(`VFIO region ${index} has no registers`);
+    return region;
+  }
+
+  /** Runs a trapped access; what a hook throws passes through. */
+  access(index: number, offset: number, data: Uint8Array, write: boolean): void {
+    const region = this.get(index);
+    if (write) region.write(offset, data);
+    else region.read(offset, data);
+  }
+
+  /** Resets every region but that of `except`. */
+  reset(kind: ResetKind, except: number): void {
+    for (const [index, region] of this.#regions.entries()) if (index !== except) region?.reset(kind);
+  }
+
+  /** Writes that the registers of accesses with hooks refused; the native side counts its own. By VFIO index. */
+  refusedWrites(): readonly { readonly index: number; readonly counters: RegionCounters }[] {
+    return this.#regions.flatMap((region, index) =>
+      region === undefined ? [] : [{ index, counters: region.counters }],
+    );
+  }
+}

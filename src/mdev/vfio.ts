@@ -1,0 +1,31 @@
+/** VFIO_PCI_*_REGION_INDEX. */
+export const VfioRegion = { bar0: 0, bar1: 1, bar2: 2, bar3: 3, bar4: 4, bar5: 5, rom: 6, config: 7, vga: 8 } as const;
+/** VFIO_PCI_NUM_REGIONS. */
+export const VFIO_REGIONS = 9;
+/** VFIO_REGION_INFO_FLAG_*. */
+export const VfioRegionFlag = { read: 1, write: 2, mmap: 4, capabilities: 8 } as const;
+
+/** VFIO_PCI_*_IRQ_INDEX. */
+export const VfioIrq = { intx: 0, msi: 1, msix: 2, error: 3, request: 4 } as const;
+/** VFIO_PCI_NUM_IRQS. */
+export const VFIO_IRQS = 5;
+/** VFIO_IRQ_INFO_*. */
+export const VfioIrqFlag = { eventfd: 1, maskable: 2, automasked: 4, noResize: 8 } as const;
+
+/** What GET_REGION_INFO says of one region. */
+export interface RegionInfo {
+  readonly index: number;
+  /** Bytes; 0 when the region does not exist. */
+  readonly size: number;
+  /** {@link VfioRegionFlag} bits; 0 when the region does not exist. */
+  readonly flags: number;
+}
+
+/** What GET_IRQ_INFO says of one index. */
+export interface IrqInfo {
+  readonly index: number;
+  /** Vectors; 0 when the index has none. */
+  readonly count: number;
+  /** {@link VfioIrqFlag} bits. */
+  readonly flags: number;
+}

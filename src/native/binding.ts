@@ -1,0 +1,256 @@
+/**
+ * The native addon, typed. Not exported by the package: `src/engine`, `src/mdev` and `src/vfio-user` build on it.
+ *
+ * Every method checks its arguments and throws a TypeError or RangeError that names the argument; a method that answers
+ * for a guest or a client returns 0 or a positive errno instead. Other layers declare the objects that they add in files
+ * of their own and take them from {@link addon}.
+ */
+import { loadAddon } from './loader.ts';
+
+declare const opaque: unique symbol;
+
+/** A compiled register block, checked by C++ and shared by all instances of a type. */
+export interface RegisterTable {
+  readonly [opaque]: 'RegisterTable';
+}
+
+/** JavaScript behind the accesses that C++ does not answer. Everything here is called on the owner's thread. */
+export interface TrapHandler {
+  /**
+   * One access that touches a hooked register: at most 4,096 bytes inside one 4 KiB page of the region.
+   *
+   * @param data the bytes written, or zeros to be replaced by the bytes read; valid only during the call. Hooks that
+   * access the device again are nested accesses with a buffer of their own, four levels deep at most (then EBUSY).
+   * @returns 0 or an errno. An exception, or a result of another kind, makes it EIO.
+   */
+  access(region: number, offset: number, data: Uint8Array, write: boolean): number;
+  /** DEVICE_RESET. Returns 0 or an errno. */
+  reset(): number;
+  /** What `access` or `reset` threw. Called before the access ends with EIO; what this throws is dropped. */
+  onFailure(error: unknown): void;
+}
+
+/** Counters of one device. Requests, not bytes. */
+export interface DeviceStatistics {
+  /** Region accesses that passed the range check. */
+  readonly reads: number;
+  readonly writes: number;
+  /** Pages of them that went to JavaScript. */
+  readonly traps: number;
+  /** Accesses, SET_IRQS requests and resets that ended with an errno. */
+  readonly refused: number;
+  /** Writes to a region without a port, and writes of a width that the register does not take. */
+  readonly droppedWrites: number;
+  /** Writes to a register of which every bit was locked. */
+  readonly frozenWrites: number;
+  /** Guest memory accesses of engines that failed. */
+  readonly dmaFaults: number;
+}
+
+/** The native half of one device: its regions, interrupts and guest memory, whoever the client is. */
+export interface DeviceCore {
+  readonly [opaque]: 'DeviceCore';
+
+  /**
+   * Makes a VFIO region of registers.
+   *
+   * @param index VFIO region index, 0 to 8.
+   * @param size bytes; at least the table's block. What lies behind the block reads 0.
+   * @param flags VFIO region flags: READ 1, WRITE 2.
+   * @returns the region's memory (zeros), shared with C++: values, lock words, staging slots. Words that engines change
+   * must be reached through `Atomics`.
+   */
+  setRegisterRegion(index: number, size: number, flags: number, table: RegisterTable): ArrayBuffer;
+  /**
+   * Serves a region of registers from another table of the same block, because other registers have hooks now. The memory
+   * and what is in it stay.
+   *
+   * @throws RangeError when the region is not one of registers, or the table is of another block.
+   */
+  setRegisterTable(index: number, table: RegisterTable): void;
+  /** Makes a VFIO region without native behaviour: reads give all ones, writes are dropped, until it gets a port. */
+  setRegion(index: number, size: number, flags: number): void;
+  /** Replaces the handler of trapped accesses. Without one they fail with EIO. */
+  setTrapHandler(handler: TrapHandler): void;
+  /** BAR accesses fail with EIO while memory decode is off. Off at first. */
+  setMemoryDecode(enabled: boolean): void;
+  /** Whether memory decode matters at all. It does at first. */
+  setEnforceMemoryDecode(enforced: boolean): void;
+  /** Cuts the device off after an error: every region reads all ones and drops writes, and no hook runs. */
+  setIsolated(isolated: boolean): void;
+  /**
+   * Accesses a region as a client would, hooks included.
+   *
+   * @returns 0; EINVAL: no such region, direction not allowed, out of range; EIO: decode off, or a hook failed; EBUSY.
+   * @throws TypeError when a hook detached or resized `into`.
+   */
+  read(region: number, offset: number, into: Uint8Array): number;
+  write(region: number, offset: number, from: Uint8Array): number;
+  /** Resets the device through its trap handler. */
+  reset(): number;
+
+  /** Vectors of a VFIO irq index: MSI-X (2) up to 2,048, ERR (3) and REQ (4) up to 1, INTx and MSI none. */
+  setIrqCount(index: number, count: number): void;
+  /** Raises a vector; a vector without an eventfd, or masked, latches. */
+  triggerIrq(index: number, vector: number): void;
+  /** The MSI-X function mask. */
+  setIrqAllMasked(index: number, masked: boolean): void;
+  /** The mask of one MSI-X table entry. */
+  setIrqMasked(index: number, vector: number, masked: boolean): void;
+  /** Keeps the latch in 64-bit words of a register region (the PBA), so that the guest sees it. */
+  bindIrqPending(index: number, region: number, offset: number): void;
+  irqPending(index: number, vector: number): boolean;
+  /** FLR: forgets what is latched and every mask; eventfds stay. */
+  resetIrqs(index: number): void;
+  /**
+   * VFIO_DEVICE_SET_IRQS with the values of <linux/vfio.h>.
+   *
+   * @param data booleans of a BOOL request, or null.
+   * @param fds eventfds (duplicated); -1 removes a vector's eventfd, and no fds at all remove those of the whole range.
+   * @returns 0, EINVAL or ENOTTY.
+   */
+  setIrqs(
+    flags: number,
+    index: number,
+    start: number,
+    count: number,
+    data: Uint8Array | null,
+    fds: readonly number[],
+  ): number;
+
+  /** While off, guest memory is out of reach. Off at first. */
+  setBusMaster(enabled: boolean): void;
+  /** Whether bus master matters at all. It does at first. */
+  setEnforceBusMaster(enforced: boolean): void;
+  /**
+   * Gives the device guest memory.
+   *
+   * @param rights 1 read, 2 write, from the device's side.
+   * @param fd memory file (duplicated), or -1: reached by message.
+   * @returns 0 or an errno; on error nothing changed.
+   */
+  dmaMap(iova: bigint, size: bigint, rights: number, fd: number, offset: bigint): number;
+  dmaUnmap(iova: bigint, size: bigint): number;
+  dmaUnmapAll(): void;
+  /**
+   * Copies guest memory. -1: a part is only reachable by message, see {@link dmaTransfer}. EFAULT: a part is not mapped
+   * or lacks the right. On anything but 0 a first part may have been copied.
+   */
+  dmaRead(iova: bigint, into: Uint8Array): number;
+  dmaWrite(iova: bigint, from: Uint8Array): number;
+  /**
+   * Reads into, or writes from, `buffer` (1 to 65,536 bytes) by message to the client.
+   *
+   * @returns 0: `callback` gets 0 or an errno later, exactly once. ENOTCONN: there is no client and no call.
+   */
+  dmaTransfer(write: boolean, iova: bigint, buffer: Uint8Array, callback: (errno: number) => void): number;
+
+  /** The client is gone: maps and eventfds go, device state stays. */
+  clientGone(): void;
+  /**
+   * Closes a descriptor that a client made, or a socket that a client may have sent some through, without waiting: close(2) may take as long as
+   * that client likes. Works on a closed device, too.
+   */
+  closeForeignFd(fd: number): void;
+  /** More than 512 descriptors of this device's clients wait to be closed: one of them does not let the others pass. */
+  isBehindOnClosing(): boolean;
+  statistics(): DeviceStatistics;
+  /** Ends the device. Idempotent; every other method but `statistics` throws from then on. */
+  close(): void;
+}
+
+/** An eventfd(2) of our own, non-blocking. */
+export interface EventFd {
+  /** The descriptor; -1 after `close`. */
+  readonly fd: number;
+  /** Adds 1 to the counter. */
+  signal(): void;
+  /** The counter, which becomes 0. Does not wait: 0 when nothing was signalled. */
+  read(): number;
+  /** Calls back with the counter whenever it is not 0, and resets it. Keeps the event loop alive. Null stops. */
+  onSignal(callback: ((count: number) => void) | null): void;
+  /** Lets the event loop end although a callback waits. */
+  unref(): void;
+  close(): void;
+}
+
+/** Memory in a memfd, mapped shared: what a VMM gives to a device. */
+export interface MemoryFile {
+  /** The descriptor; -1 after `close`. */
+  readonly fd: number;
+  /** Bytes. */
+  readonly size: number;
+  /** The memory itself; it outlives `close`. */
+  readonly buffer: ArrayBuffer;
+  /** Closes the descriptor. */
+  close(): void;
+}
+
+/** The addon's exports that this layer uses. */
+interface Addon {
+  readonly abiVersion: number;
+  readonly RegisterTable: new (bytes: Uint8Array) => RegisterTable;
+  readonly DeviceCore: new () => DeviceCore;
+  readonly EventFd: new () => EventFd;
+  readonly MemoryFile: new (size: number, seal: boolean) => MemoryFile;
+  readonly duplicateFd: (fd: number) => number;
+  readonly closeFd: (fd: number) => void;
+  readonly signalFd: (fd: number) => void;
+}
+
+/** The interface that this binding is written for. */
+const ABI_VERSION = 1;
+
+function load(): Addon {
+  const loaded = loadAddon() as Addon;
+  if (loaded.abiVersion !== ABI_VERSION) {
+    throw new Error(
+      `mdev-user: the native addon has interface version ${String(loaded.abiVersion)}; expected ${ABI_VERSION}; ` +
+        'build it with "npm run build:native" in the package directory',
+    );
+  }
+  return loaded;
+}
+
+/** Everything the addon exports; a layer narrows it to the objects that it declares. */
+export const addon: unknown = load();
+
+const { RegisterTable, DeviceCore, EventFd, MemoryFile, duplicateFd, closeFd, signalFd } = addon as Addon;
+
+/**
+ * Checks a compiled table.
+ *
+ * @throws RangeError that says what is wrong with `bytes`.
+ */
+export function createRegisterTable(bytes: Uint8Array): RegisterTable {
+  return new RegisterTable(bytes);
+}
+
+/** Makes a device without regions, interrupts or guest memory. */
+export function createDeviceCore(): DeviceCore {
+  return new DeviceCore();
+}
+
+/** Makes an eventfd. */
+export function eventfd(): EventFd {
+  return new EventFd();
+}
+
+/**
+ * Makes memory of `size` bytes (1 to 4 GiB, zeros).
+ *
+ * @param options `seal` (true by default) forbids to change the file's size. Without it, shrinking the file makes every
+ * access to `buffer` behind the new end a fatal SIGBUS.
+ */
+export function memoryFile(size: number, options: { readonly seal?: boolean } = {}): MemoryFile {
+  return new MemoryFile(size, options.seal ?? true);
+}
+
+export {
+  /** A duplicate of a file descriptor, closed on exec. Throws an Error with a `code`. */
+  duplicateFd,
+  /** Closes a file descriptor. Throws an Error with a `code`. */
+  closeFd,
+  /** Adds 1 to an eventfd that has no {@link EventFd}. Throws an Error with `code` EINVAL for any other descriptor. */
+  signalFd,
+};

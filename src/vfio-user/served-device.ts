@@ -1,0 +1,33 @@
+import type { DeviceCore } from '../native/binding.ts';
+
+/** Who holds a device, as the device's own messages name it. */
+export interface DeviceHolder {
+  /** "vfio-user client of /run/mdev/0.sock, process 4711". */
+  readonly name: string;
+  /** The device was taken away (its instance is closed): the hold has ended. */
+  readonly onRevoked?: (reason: string) => void;
+}
+
+/** A client's hold on a device. */
+export interface DeviceHold {
+  /** The client begins to use the device. Throws when the device's life cycle forbids it. */
+  start(): void;
+  /** The client is gone; the device keeps its state. Idempotent. */
+  detach(): void;
+}
+
+/** What a server needs of a device. A mediated instance satisfies it; so does anything else that is built on a `DeviceCore`. */
+export interface ServedDevice {
+  /** The native half. DEVICE_RESET goes to its trap handler. */
+  readonly core: DeviceCore;
+  /** GET_REGION_INFO by VFIO index 0 to 8: bytes, and VFIO's READ (1) and WRITE (2). An index that is missing has no region. */
+  readonly regions: readonly { readonly size: number; readonly flags: number }[];
+  /** GET_IRQ_INFO by VFIO index 0 to 4: vectors, and VFIO's flags. An index that is missing has no vectors. */
+  readonly irqs: readonly { readonly count: number; readonly flags: number }[];
+  /**
+   * Takes hold of the device for a client whose version is agreed.
+   *
+   * @throws Error with an errno's name as `code` when somebody else holds it or it cannot be used; the message says why and by whom.
+   */
+  attach(holder: DeviceHolder): DeviceHold;
+}

@@ -1,0 +1,259 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { Opcode, Status } from './support/descriptor.ts';
+import { BASE, type Map, PAGE, TestDevice } from './support/device.ts';
+import { ReferenceMemory } from './reference/memory.ts';
+import { type Choose, Model, type ReportedError } from './reference/model.ts';
+import type { Limits } from './reference/rules.ts';
+
+const PAGES = 64;
+const LIMITS: Limits = { maxTransfer: 1 << 16, maxBatch: 16, blockOnFault: false, overlappingMove: true, handles: 9 };
+
+// Descriptor lists are read-only, so that no member changes what the device may have fetched before.
+const map = (first: number, pages: number, read: boolean, write: boolean): Map => ({
+  start: first * PAGE,
+  size: pages * PAGE,
+  read,
+  write,
+});
+const MAPS = [
+  map(0, 4, true, false),
+  map(4, 12, true, true),
+  map(20, 5, true, true),
+  map(25, 7, true, true),
+  map(32, 4, true, false),
+  map(36, 4, false, true),
+  map(40, 24, true, true),
+];
+
+/** The order in which this device makes its checks. */
+const ORDER = [
+  Status.recordAlignment,
+  Status.unsupportedOperation,
+  Status.invalidFlags,
+  Status.reservedField,
+  Status.transferSize,
+  Status.descriptorCount,
+  Status.listAlignment,
+  Status.dualcastAlignment,
+  Status.alignment,
+  Status.overlap,
+  Status.interruptHandle,
+];
+const choose: Choose = (candidates) => {
+  const first = ORDER.find((status) => candidates.has(status));
+  if (first === undefined) throw new Error('no known status');
+  return first;
+};
+
+const border = fc.tuple(fc.integer({ min: 4, max: PAGES }), fc.integer({ min: -70, max: 70 }));
+const place = fc.oneof(
+  { weight: 3, arbitrary: border.map(([page, shift]) => page * PAGE + shift) },
+  { weight: 3, arbitrary: fc.integer({ min: 4 * PAGE, max: PAGES * PAGE - 1 }) },
+  { weight: 1, arbitrary: fc.integer({ min: 40 * PAGE, max: 42 * PAGE }).map((value) => value & ~7) },
+);
+const address = fc.oneof(
+  { weight: 30, arbitrary: place.map((offset) => BigInt(BASE + offset)) },
+  { weight: 1, arbitrary: fc.constant(0n) },
+);
+const size = fc.oneof(
+  { weight: 5, arbitrary: fc.integer({ min: 1, max: 300 }) },
+  { weight: 3, arbitrary: fc.integer({ min: 1, max: 30_000 }) },
+  { weight: 1, arbitrary: fc.constantFrom(0, 1, 4096, 1 << 16, (1 << 16) + 1) },
+);
+const opcodes = Object.values(Opcode).filter((opcode) => opcode !== Opcode.batch);
+const record = fc.oneof(
+  { weight: 20, arbitrary: fc.integer({ min: 0, max: 511 }).map((slot) => BASE + 40 * PAGE + slot * 32) },
+  { weight: 1, arbitrary: place.map((offset) => BASE + offset) },
+  { weight: 1, arbitrary: fc.integer({ min: 0, max: 2047 }).map((slot) => BASE + slot * 128) },
+);
+
+/** Now and then one bit is wrong. */
+function sometimes(bits: number): fc.Arbitrary<number> {
+  return fc.oneof(
+    { weight: 15, arbitrary: fc.constant(0) },
+    { weight: 1, arbitrary: fc.integer({ min: 0, max: bits - 1 }).map((bit) => 1 << bit) },
+  );
+}
+
+/** Bytes of a descriptor that makes sense in most of its fields. */
+const single = fc
+  .record({
+    opcode: fc.oneof(
+      { weight: 20, arbitrary: fc.constantFrom(...opcodes) },
+      { weight: 1, arbitrary: fc.integer({ min: 0, max: 255 }) },
+    ),
+    told: fc.constantFrom(0b1100, 0b1100, 0b1100, 0b0100, 0),
+    wrongFlags: sometimes(24),
+    modes: fc.integer({ min: 0, max: 7 }),
+    check: fc.boolean(),
+    fence: fc.boolean(),
+    record,
+    first: address,
+    second: address,
+    third: address,
+    pattern: fc.oneof(fc.constant(0n), fc.bigInt({ min: 0n, max: (1n << 64n) - 1n })),
+    size,
+    handle: fc.oneof(
+      { weight: 10, arbitrary: fc.constant(undefined) },
+      { weight: 4, arbitrary: fc.integer({ min: 0, max: 10 }) },
+    ),
+    seed: fc.integer({ min: 0, max: 0xffffffff }),
+    wrongByte: sometimes(8),
+    // Not in the highest bytes of addresses, which the model keeps as numbers.
+    wrongPlace: fc.integer({ min: 32, max: 63 }).filter((at) => ![46, 47, 54, 55].includes(at)),
+  })
+  .map((fields) => {
+    const bytes = new Uint8Array(64);
+    const view = new DataView(bytes.buffer);
+    const { opcode } = fields;
+    let flags = fields.told ^ fields.wrongFlags;
+    const needsRecord = [5, 6, 0x10, 0x11].includes(opcode);
+    if (needsRecord && fields.wrongFlags === 0) flags |= 0b1100;
+    if (opcode === Opcode.drain) flags |= 0b1100;
+    if ((flags & 4) !== 0) view.setBigUint64(8, BigInt(fields.record), true);
+    if (opcode === Opcode.fill) view.setBigUint64(16, fields.pattern, true);
+    else if (opcode !== Opcode.noOp && opcode !== Opcode.drain) view.setBigUint64(16, fields.first, true);
+    if (opcode === Opcode.comparePattern) view.setBigUint64(24, fields.pattern, true);
+    else if (![Opcode.noOp, Opcode.drain, Opcode.crcGeneration].some((other) => other === opcode)) {
+      view.setBigUint64(24, fields.second, true);
+    }
+    if (opcode !== Opcode.noOp && opcode !== Opcode.drain) view.setUint32(32, fields.size, true);
+    if (opcode === Opcode.compare || opcode === Opcode.comparePattern) {
+      if (fields.check) flags |= 1 << 7;
+      view.setUint8(40, fields.seed & 3);
+    }
+    if (opcode === Opcode.dualcast) {
+      // Most of the time at the same place of their pages.
+      const aligned = (fields.third & ~0xfffn) | (fields.second & 0xfffn);
+      view.setBigUint64(40, fields.seed % 8 === 0 ? fields.third : aligned, true);
+    }
+    if (opcode === Opcode.crcGeneration || opcode === Opcode.copyWithCrc) {
+      flags |= fields.modes << 16;
+      if ((fields.modes & 1) === 0) view.setUint32(40, fields.seed, true);
+      else view.setBigUint64(48, fields.third & ~3n, true);
+    }
+    if (fields.handle !== undefined) {
+      flags |= 1 << 4;
+      view.setUint16(36, fields.handle, true);
+    }
+    if (fields.fence && fields.seed % 4 === 0) flags |= 1;
+    view.setUint32(4, (flags | (opcode << 24)) >>> 0, true);
+    if (fields.wrongByte !== 0) view.setUint8(fields.wrongPlace, fields.wrongByte);
+    return bytes;
+  });
+
+/** A list, and the batch that names it. */
+const batch = fc
+  .record({
+    members: fc.array(single, { minLength: 2, maxLength: 12 }),
+    list: fc.integer({ min: 0, max: 40 }).map((slot) => slot * 64),
+    atEnd: fc.boolean(),
+    count: fc.oneof(
+      { weight: 10, arbitrary: fc.constant(undefined) },
+      { weight: 1, arbitrary: fc.integer({ min: 0, max: 20 }) },
+    ),
+    shift: sometimes(6),
+    record,
+  })
+  .map(({ members, list, atEnd, count, shift, record: recordAddress }) => {
+    // The list page behind page 35 cannot be read: a list that ends there faults in the middle if its count says more.
+    const start = atEnd ? 36 * PAGE - members.length * 64 : list;
+    const bytes = new Uint8Array(64);
+    const view = new DataView(bytes.buffer);
+    view.setUint32(4, 0b1100 | (Opcode.batch << 24), true);
+    view.setBigUint64(8, BigInt(recordAddress), true);
+    view.setBigUint64(16, BigInt(BASE + start + shift), true);
+    view.setUint32(32, count ?? members.length, true);
+    return { bytes, list: { start, members } };
+  });
+
+interface Submission {
+  readonly bytes: Uint8Array;
+  readonly list?: { readonly start: number; readonly members: readonly Uint8Array[] };
+}
+
+const submission: fc.Arbitrary<Submission> = fc.oneof(
+  { weight: 3, arbitrary: single.map((bytes) => ({ bytes })) },
+  { weight: 1, arbitrary: batch },
+);
+
+const submissions = fc.array(submission, { minLength: 1, maxLength: 8 });
+
+/** Memory of little variety, so that comparisons often find equality. */
+function contents(kinds: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(PAGES * PAGE);
+  for (const [page, kind] of kinds.entries()) {
+    const at = page * PAGE;
+    if (kind % 3 === 0) bytes.fill(kind, at, at + PAGE);
+    if (kind % 5 === 0) bytes[at + kind * 16] = 0xa5;
+    if (kind % 7 === 0) for (let i = 0; i < PAGE; i++) bytes[at + i] = (i * 31 + kind) & 0xff;
+  }
+  return bytes;
+}
+const pageKinds = fc.uint8Array({ minLength: PAGES, maxLength: PAGES });
+
+describe.each([
+  { name: 'in whole descriptors', width: 64 },
+  { name: 'in pieces of 8 bytes', width: 8 },
+])('a random device’s life, submitted $name', ({ width }) => {
+  let device: TestDevice;
+  beforeAll(() => {
+    device = new TestDevice({ pages: PAGES, maps: MAPS, capabilities: { maxBatchShift: 4, maxTransferShift: 16 } });
+    device.enable();
+  });
+  afterAll(() => {
+    device[Symbol.dispose]();
+  });
+
+  it('is that of the byte-by-byte model: memory, records, errors and interrupts', () => {
+    const property = fc.property(pageKinds, submissions, (kinds, sequence) => {
+      takeError(device);
+      for (let vector = 0; vector < 9; vector++) device.raised(vector);
+      const start = contents(kinds);
+      const memory = new ReferenceMemory(start.slice(), MAPS);
+      const model = new Model(memory, LIMITS, choose);
+      device.memory.set(start);
+      for (const { bytes, list } of sequence) {
+        for (const [index, member] of (list?.members ?? []).entries()) {
+          device.memory.set(member, (list?.start ?? 0) + index * 64);
+          memory.bytes.set(member, (list?.start ?? 0) + index * 64);
+        }
+        model.submit(bytes);
+        device.run(bytes, width);
+        const difference =
+          Buffer.compare(device.memory, memory.bytes) === 0 ? -1 : firstDifference(device.memory, memory.bytes);
+        expect(difference, 'first byte of memory that differs').toBe(-1);
+      }
+      expect(takeError(device)).toEqual(expectedError(model.errors));
+      for (let vector = 0; vector < 9; vector++) {
+        expect(device.raised(vector)).toBe(model.interrupts.filter((raised) => raised === vector).length);
+      }
+    });
+    fc.assert(property, { numRuns: 500 });
+  });
+});
+
+function firstDifference(a: Uint8Array, b: Uint8Array): number {
+  return a.findIndex((byte, index) => byte !== b[index]);
+}
+
+function takeError(device: TestDevice): readonly bigint[] {
+  const words = device.softwareError();
+  device.clearSoftwareError();
+  // Without the valid bit, the other words mean nothing.
+  return ((words[0] ?? 0n) & 1n) === 1n ? words : [];
+}
+
+/** SWERROR after these errors, of which it holds the first. */
+function expectedError(errors: readonly ReportedError[]): readonly bigint[] {
+  const [error] = errors;
+  if (error === undefined) return [];
+  let head = 0b1101n | (BigInt(error.code) << 8n) | (BigInt(error.opcode) << 32n);
+  if (errors.length > 1) head |= 0b10n;
+  if (error.batchIndex !== undefined) head |= 1n << 4n;
+  if (error.write) head |= 1n << 5n;
+  if (error.code === Status.invalidFlags || error.code === Status.interruptHandle) head |= 1n << 7n;
+  return [head, (BigInt(error.information) << 32n) | BigInt(error.batchIndex ?? 0), BigInt(error.faultAddress), 0n];
+}

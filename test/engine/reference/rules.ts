@@ -1,0 +1,100 @@
+/**
+ * What makes a descriptor invalid: one row per operation, as tables 5-3 to 5-5 of the DSA specification print it. Only
+ * for devices without readback, durable writes, batch continuation and batches of one.
+ */
+import { Flag, Opcode, Status } from '../support/descriptor.ts';
+
+interface Row {
+  /** Letters: B block on fault, C check result, H cache hint, O strict ordering; digits: traffic classes of addresses. */
+  readonly flags: string;
+  /** A record is obligatory. */
+  readonly record?: true;
+  /** Bytes that are reserved, `first-last`. */
+  readonly reserved: string;
+  readonly crc?: true;
+}
+
+const rows: Readonly<Record<number, Row>> = {
+  [Opcode.noOp]: { flags: '', reserved: '16-35 38-63' },
+  [Opcode.batch]: { flags: '1', reserved: '24-31 38-63' },
+  [Opcode.drain]: { flags: '', reserved: '16-35 38-63' },
+  [Opcode.memoryMove]: { flags: 'BHO12', reserved: '38-63' },
+  [Opcode.fill]: { flags: 'BHO2', reserved: '38-63' },
+  [Opcode.compare]: { flags: 'BC12', record: true, reserved: '38-39 41-63' },
+  [Opcode.comparePattern]: { flags: 'BC1', record: true, reserved: '38-39 41-63' },
+  [Opcode.dualcast]: { flags: 'BHO123', reserved: '38-39 48-63' },
+  [Opcode.crcGeneration]: { flags: 'B1', record: true, reserved: '24-31 38-39', crc: true },
+  [Opcode.copyWithCrc]: { flags: 'BHO12', record: true, reserved: '38-39', crc: true },
+};
+
+const letterBits: Readonly<Record<string, number>> = { B: 1, C: 7, H: 8, O: 13, 1: 9, 2: 10, 3: 11 };
+
+/** Limits of the queue. */
+export interface Limits {
+  readonly maxTransfer: number;
+  readonly maxBatch: number;
+  readonly blockOnFault: boolean;
+  readonly overlappingMove: boolean;
+  readonly handles: number;
+}
+
+/** Every error that a descriptor has, by status; for invalid flags the mask, else 0. Empty: it is to be executed. */
+export function violations(bytes: Uint8Array, limits: Limits, inBatch: boolean): ReadonlyMap<number, number> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const flags = view.getUint32(4, true) & 0xffffff;
+  const opcode = view.getUint8(7);
+  const bit = (number: number): boolean => ((flags >> number) & 1) === 1;
+  const zero = (first: number, last: number): boolean => bytes.subarray(first, last + 1).every((byte) => byte === 0);
+  const found = new Map<number, number>();
+
+  if (bit(2) && view.getUint8(8) % 32 !== 0) return new Map([[Status.recordAlignment, 0]]);
+  const row = rows[opcode];
+  if (row === undefined || (inBatch && (opcode === Opcode.batch || opcode === Opcode.drain))) {
+    return new Map([[Status.unsupportedOperation, 0]]);
+  }
+
+  let allowed = Flag.recordAddressValid | Flag.requestInterrupt;
+  if (inBatch) allowed |= Flag.fence;
+  if (bit(2)) allowed |= Flag.requestRecord | (1 << 12);
+  for (const letter of row.flags) allowed |= 1 << (letterBits[letter] ?? 31);
+  if (!limits.blockOnFault) allowed &= ~Flag.blockOnFault;
+  if (row.crc === true) {
+    allowed |= Flag.readSeed | Flag.rawCrc | Flag.straightData;
+    if (bit(16)) allowed |= 1 << 11;
+  }
+  let invalid = flags & ~allowed;
+  if (row.record === true) invalid |= ~flags & 0b1100;
+  if (opcode === Opcode.drain && !bit(3) && !bit(4)) invalid |= 0b11000;
+  if (invalid !== 0) found.set(Status.invalidFlags, invalid);
+
+  let reserved = row.reserved;
+  if (!bit(4)) reserved += ' 36-37';
+  if (!bit(2)) reserved += ' 8-15';
+  if (row.crc === true) reserved += bit(16) ? ' 40-47 56-63' : ' 44-63';
+  for (const range of reserved.split(' ')) {
+    const [first = 0, last = 0] = range.split('-').map(Number);
+    if (!zero(first, last)) found.set(Status.reservedField, 0);
+  }
+
+  if (bit(4) && view.getUint16(36, true) >= limits.handles) found.set(Status.interruptHandle, 0);
+
+  const size = view.getUint32(32, true);
+  const first = view.getBigUint64(16, true);
+  const second = view.getBigUint64(24, true);
+  const third = view.getBigUint64(40, true);
+  const meets = (a: bigint, b: bigint): boolean => (a < b ? b - a : a - b) < BigInt(size);
+  if (opcode === Opcode.batch) {
+    if (size < 2 || size > limits.maxBatch) found.set(Status.descriptorCount, 0);
+    if (first % 64n !== 0n) found.set(Status.listAlignment, 0);
+  } else if (opcode !== Opcode.noOp && opcode !== Opcode.drain) {
+    if (size === 0 || size > limits.maxTransfer) found.set(Status.transferSize, 0);
+  }
+  if (opcode === Opcode.memoryMove && !limits.overlappingMove && meets(first, second)) found.set(Status.overlap, 0);
+  if (opcode === Opcode.copyWithCrc && meets(first, second)) found.set(Status.overlap, 0);
+  if (opcode === Opcode.dualcast) {
+    if (second % 4096n !== third % 4096n) found.set(Status.dualcastAlignment, 0);
+    if (meets(first, second) || meets(first, third) || meets(second, third)) found.set(Status.overlap, 0);
+  }
+  if (row.crc === true && bit(16) && view.getBigUint64(48, true) % 4n !== 0n) found.set(Status.alignment, 0);
+  return found;
+}

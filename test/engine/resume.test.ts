@@ -1,0 +1,211 @@
+import { describe, expect, it } from 'vitest';
+
+import { crc32c } from './reference/crc.ts';
+import { type CompletionRecord, type DescriptorFields, Flag, Opcode, Status } from './support/descriptor.ts';
+import { BASE, PAGE, TestDevice } from './support/device.ts';
+
+// Records, and the tests' other needs, are always mapped; data pages come and go.
+const FIXED = 4;
+const PAGES = 40;
+const fixed = { start: 0, size: FIXED * PAGE, read: true, write: true };
+
+interface Resumable {
+  readonly name: string;
+  readonly fields: DescriptorFields & { readonly size: number };
+  /** The descriptor to go on with after a partial completion. */
+  readonly next: (fields: Resumable['fields'], record: CompletionRecord) => Resumable['fields'];
+  /** The final record's fields beside the status. */
+  readonly result?: (memory: Uint8Array) => Partial<CompletionRecord>;
+}
+
+const at = (value: number | bigint | undefined): number => Number(value ?? 0);
+const forward: Resumable['next'] = (fields, { completed }) => ({
+  ...fields,
+  first: at(fields.first) + completed,
+  second: at(fields.second) + completed,
+  size: fields.size - completed,
+});
+const LOW = FIXED * PAGE + 3000;
+const HIGH = 22 * PAGE + 777;
+const SIZE = 9 * PAGE + 123;
+
+const cases: readonly Resumable[] = [
+  {
+    name: 'move upwards, overlapping',
+    fields: { opcode: Opcode.memoryMove, first: BASE + LOW, second: BASE + LOW + 6000, size: SIZE },
+    next: (fields, record) =>
+      record.result === 1 ? { ...fields, size: fields.size - record.completed } : forward(fields, record),
+  },
+  {
+    name: 'move downwards, overlapping',
+    fields: { opcode: Opcode.memoryMove, first: BASE + HIGH, second: BASE + HIGH - 6000, size: SIZE },
+    next: forward,
+  },
+  {
+    name: 'move to elsewhere',
+    fields: { opcode: Opcode.memoryMove, first: BASE + LOW, second: BASE + HIGH, size: SIZE },
+    next: forward,
+  },
+  {
+    name: 'fill',
+    fields: { opcode: Opcode.fill, first: 0x1122334455667788n, second: BASE + LOW, size: SIZE },
+    // The pattern's phase goes on where it was.
+    next: (fields, { completed }) => ({
+      ...fields,
+      first: rotate(BigInt(fields.first ?? 0), completed % 8),
+      second: at(fields.second) + completed,
+      size: fields.size - completed,
+    }),
+  },
+  {
+    name: 'compare',
+    fields: { opcode: Opcode.compare, first: BASE + LOW, second: BASE + HIGH, size: SIZE },
+    next: forward,
+    result: () => ({ result: 1, completed: 0 }),
+  },
+  {
+    name: 'dualcast',
+    fields: {
+      opcode: Opcode.dualcast,
+      first: BASE + LOW,
+      second: BASE + HIGH,
+      third: BASE + HIGH + 11 * PAGE,
+      size: 5 * PAGE,
+    },
+    next: (fields, record) => ({ ...forward(fields, record), third: at(fields.third) + record.completed }),
+  },
+  {
+    name: 'CRC',
+    fields: { opcode: Opcode.crcGeneration, first: BASE + LOW, size: SIZE, seed: 7 },
+    next: (fields, { completed, extra }) => ({
+      ...fields,
+      first: at(fields.first) + completed,
+      size: fields.size - completed,
+      seed: completed === 0 ? (fields.seed ?? 0) : extra,
+    }),
+    result: (memory) => ({ extra: crc32c(7, memory.subarray(LOW, LOW + SIZE), { raw: false, straightData: false }) }),
+  },
+  {
+    name: 'copy with CRC, raw',
+    fields: {
+      opcode: Opcode.copyWithCrc,
+      flags: Flag.rawCrc,
+      first: BASE + LOW,
+      second: BASE + HIGH,
+      size: SIZE,
+      seed: 9,
+    },
+    next: (fields, record) => ({
+      ...forward(fields, record),
+      seed: record.completed === 0 ? (fields.seed ?? 0) : record.extra,
+    }),
+    result: (memory) => ({ extra: crc32c(9, memory.subarray(LOW, LOW + SIZE), { raw: true, straightData: false }) }),
+  },
+];
+
+function rotate(pattern: bigint, bytes: number): bigint {
+  const shift = BigInt(8 * bytes);
+  return shift === 0n ? pattern : ((pattern >> shift) | (pattern << (64n - shift))) & ((1n << 64n) - 1n);
+}
+
+function prepare(device: TestDevice, compare: boolean): void {
+  for (let i = FIXED * PAGE; i < PAGES * PAGE; i++) device.memory[i] = compare ? 0x55 : (i * 13 + (i >> 9)) & 0xff;
+  // The comparison's only difference lies in its last byte.
+  if (compare) device.memory[HIGH + SIZE - 1] = 0x56;
+}
+
+describe.each(cases)('$name', ({ fields, next, result }) => {
+  const compare = fields.opcode === Opcode.compare;
+
+  it('faults at every page that is missing, and goes on to the same end', () => {
+    using whole = new TestDevice({ pages: PAGES });
+    whole.enable();
+    prepare(whole, compare);
+    const source = whole.memory.slice();
+    const undisturbed = whole.execute(fields);
+    expect(undisturbed.status).toBe(Status.success);
+    const expected = result?.(source) ?? {};
+    if (!compare) expect(undisturbed).toMatchObject(expected);
+
+    using device = new TestDevice({ pages: PAGES, maps: [fixed] });
+    device.enable();
+    for (let missing = FIXED; missing < PAGES; missing++) {
+      // All data but one page, which comes after the first fault.
+      for (let page = FIXED; page < PAGES; page++) {
+        if (page !== missing) device.map({ start: page * PAGE, size: PAGE, read: true, write: true });
+      }
+      prepare(device, compare);
+      let left = fields;
+      let record = device.execute(left);
+      if (record.status !== Status.success) {
+        expect(record.status & 0x7f).toBe(Status.pageFault);
+        expect(Math.floor((record.faultAddress - BASE) / PAGE)).toBe(missing);
+        expect(record.completed).toBeLessThan(left.size);
+        left = next(left, record);
+        device.map({ start: missing * PAGE, size: PAGE, read: true, write: true });
+        record = device.execute(left);
+      } else {
+        device.map({ start: missing * PAGE, size: PAGE, read: true, write: true });
+      }
+      expect(record.status).toBe(Status.success);
+      if (compare) {
+        expect(record.result).toBe(1);
+        expect(at(left.first) + record.completed).toBe(BASE + LOW + SIZE - 1);
+      } else {
+        expect(record).toMatchObject(expected);
+      }
+      expect(Buffer.compare(device.memory.subarray(FIXED * PAGE), whole.memory.subarray(FIXED * PAGE))).toBe(0);
+      for (let page = FIXED; page < PAGES; page++) device.unmap(page * PAGE, PAGE);
+    }
+  });
+
+  it('goes on page by page from nothing', () => {
+    using whole = new TestDevice({ pages: PAGES });
+    whole.enable();
+    prepare(whole, compare);
+    const source = whole.memory.slice();
+    whole.execute(fields);
+
+    using device = new TestDevice({ pages: PAGES, maps: [fixed] });
+    device.enable();
+    prepare(device, compare);
+    let left = fields;
+    let record = device.execute(left);
+    let faults = 0;
+    while (record.status !== Status.success) {
+      expect(record.status & 0x7f).toBe(Status.pageFault);
+      const page = Math.floor((record.faultAddress - BASE) / PAGE);
+      device.map({ start: page * PAGE, size: PAGE, read: true, write: true });
+      faults += 1;
+      left = next(left, record);
+      record = device.execute(left);
+    }
+    expect(faults).toBeGreaterThan(5);
+    if (!compare) expect(record).toMatchObject(result?.(source) ?? {});
+    expect(Buffer.compare(device.memory.subarray(FIXED * PAGE), whole.memory.subarray(FIXED * PAGE))).toBe(0);
+  });
+});
+
+it('a batch goes on behind the members that are done when its list was cut', () => {
+  using device = new TestDevice({ pages: PAGES, maps: [fixed] });
+  device.enable();
+  device.map({ start: FIXED * PAGE, size: PAGE, read: true, write: true });
+  const list = (FIXED + 1) * PAGE - 3 * 64;
+  const view = new DataView(device.memory.buffer);
+  for (let i = 0; i < 8; i++) {
+    view.setUint32(list + i * 64 + 4, (Opcode.fill << 24) >>> 0, true);
+    view.setBigUint64(list + i * 64 + 16, BigInt(i + 1), true);
+    view.setBigUint64(list + i * 64 + 24, BigInt(BASE + PAGE + i * 8), true);
+    view.setUint32(list + i * 64 + 32, 8, true);
+  }
+  const cut = device.execute({ opcode: Opcode.batch, first: BASE + list, size: 8 });
+  expect(cut).toMatchObject({
+    status: Status.batchListFault,
+    completed: 3,
+    faultAddress: BASE + (FIXED + 1) * PAGE,
+  });
+  device.map({ start: (FIXED + 1) * PAGE, size: PAGE, read: true, write: true });
+  const rest = device.execute({ opcode: Opcode.batch, first: BASE + list + 3 * 64, size: 5 });
+  expect(rest).toMatchObject({ status: Status.success, completed: 5 });
+  expect([...device.memory.subarray(PAGE, PAGE + 64)].filter((_, i) => i % 8 === 0)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+});

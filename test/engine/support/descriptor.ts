@@ -1,0 +1,119 @@
+/** Descriptors and completion records as bytes. DSA specification 8.1 and 8.2. */
+
+export const Opcode = {
+  noOp: 0x00,
+  batch: 0x01,
+  drain: 0x02,
+  memoryMove: 0x03,
+  fill: 0x04,
+  compare: 0x05,
+  comparePattern: 0x06,
+  dualcast: 0x09,
+  crcGeneration: 0x10,
+  copyWithCrc: 0x11,
+} as const;
+
+/** Flag bits by number. */
+export const Flag = {
+  fence: 1 << 0,
+  blockOnFault: 1 << 1,
+  recordAddressValid: 1 << 2,
+  requestRecord: 1 << 3,
+  requestInterrupt: 1 << 4,
+  checkResult: 1 << 7,
+  cacheControl: 1 << 8,
+  readSeed: 1 << 16,
+  rawCrc: 1 << 17,
+  straightData: 1 << 18,
+} as const;
+
+export const Status = {
+  success: 0x01,
+  predicateFalse: 0x02,
+  pageFault: 0x03,
+  batchMemberFailed: 0x05,
+  batchListFault: 0x06,
+  unsupportedOperation: 0x10,
+  invalidFlags: 0x11,
+  reservedField: 0x12,
+  transferSize: 0x13,
+  descriptorCount: 0x14,
+  overlap: 0x16,
+  dualcastAlignment: 0x17,
+  listAlignment: 0x18,
+  interruptHandle: 0x19,
+  recordFault: 0x1a,
+  recordAlignment: 0x1b,
+  alignment: 0x1c,
+} as const;
+
+export const DESCRIPTOR_SIZE = 64;
+export const RECORD_SIZE = 32;
+
+/** What a descriptor says; what is absent is 0. Addresses are IOVAs. */
+export interface DescriptorFields {
+  readonly opcode: number;
+  readonly flags?: number;
+  /** Sets the flags for a record, too. */
+  readonly record?: number;
+  /** Sets the flag for an interrupt, too. */
+  readonly interrupt?: number;
+  /** Bytes 16 to 23: source, first source, list. */
+  readonly first?: number | bigint;
+  /** Bytes 24 to 31: destination, second source. */
+  readonly second?: number | bigint;
+  /** Bytes 32 to 35. */
+  readonly size?: number;
+  /** Byte 40. */
+  readonly expected?: number;
+  /** Bytes 40 to 43. */
+  readonly seed?: number;
+  /** Bytes 40 to 47. */
+  readonly third?: number | bigint;
+  /** Bytes 48 to 55. */
+  readonly seedAddress?: number | bigint;
+}
+
+export function descriptor(fields: DescriptorFields): Uint8Array {
+  const bytes = new Uint8Array(DESCRIPTOR_SIZE);
+  const view = new DataView(bytes.buffer);
+  let flags = fields.flags ?? 0;
+  if (fields.record !== undefined) {
+    flags |= Flag.recordAddressValid | Flag.requestRecord;
+    view.setBigUint64(8, BigInt(fields.record), true);
+  }
+  if (fields.interrupt !== undefined) {
+    flags |= Flag.requestInterrupt;
+    view.setUint16(36, fields.interrupt, true);
+  }
+  view.setUint32(4, (flags | (fields.opcode << 24)) >>> 0, true);
+  view.setBigUint64(16, BigInt(fields.first ?? 0), true);
+  view.setBigUint64(24, BigInt(fields.second ?? 0), true);
+  view.setUint32(32, fields.size ?? 0, true);
+  if (fields.third !== undefined) view.setBigUint64(40, BigInt(fields.third), true);
+  if (fields.seed !== undefined) view.setUint32(40, fields.seed, true);
+  if (fields.expected !== undefined) view.setUint8(40, fields.expected);
+  if (fields.seedAddress !== undefined) view.setBigUint64(48, BigInt(fields.seedAddress), true);
+  return bytes;
+}
+
+/** A completion record, field by field. */
+export interface CompletionRecord {
+  readonly status: number;
+  readonly result: number;
+  readonly completed: number;
+  readonly faultAddress: number;
+  /** Bytes 16 to 19. */
+  readonly extra: number;
+}
+
+export function readRecord(bytes: Uint8Array): CompletionRecord {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, RECORD_SIZE);
+  return {
+    status: view.getUint8(0),
+    result: view.getUint8(1),
+    completed: view.getUint32(4, true),
+    faultAddress: Number(view.getBigUint64(8, true)),
+    extra: view.getUint32(16, true),
+  };
+}

@@ -1,0 +1,48 @@
+import { describe, expect, it } from 'vitest';
+
+import { expectCleanCopies } from './support/dmatest.ts';
+import { bootGuest } from './support/guest.ts';
+
+/** Copies per thread. Long runs ask for more. */
+const ITERATIONS = Number(process.env['MDEV_GUEST_ITERATIONS'] ?? 100);
+
+describe('dmatest', () => {
+  it('copies without a failure on one queue of dsa-cfg-v1', async () => {
+    const guest = await bootGuest({
+      server: { type: 'dsa-cfg-v1' },
+      script: 'copy.sh',
+      env: { CONFIGURE: 'yes', ITERATIONS, THREADS: 1 },
+    });
+    expect(guest.part('configurable')).toEqual(['1']);
+    expectCleanCopies(guest, 1, 1, ITERATIONS);
+  });
+
+  it('copies without a failure on dsa-1dwq-v1 as it comes', async () => {
+    const guest = await bootGuest({
+      server: { type: 'dsa-1dwq-v1' },
+      script: 'copy.sh',
+      env: { CONFIGURE: 'no', ITERATIONS, THREADS: 1 },
+    });
+    expect(guest.part('configurable')).toEqual(['0']);
+    expectCleanCopies(guest, 1, 1, ITERATIONS);
+  });
+
+  it('copies from four threads at once', async () => {
+    const guest = await bootGuest({
+      server: { type: 'dsa-cfg-v1' },
+      script: 'copy.sh',
+      env: { CONFIGURE: 'yes', ITERATIONS, THREADS: 4 },
+    });
+    expectCleanCopies(guest, 1, 4, ITERATIONS);
+  });
+
+  it('copies in guest memory that the server cannot map', async () => {
+    const guest = await bootGuest({
+      server: { type: 'dsa-cfg-v1' },
+      script: 'copy.sh',
+      env: { CONFIGURE: 'yes', ITERATIONS, THREADS: 1 },
+      share: false,
+    });
+    expectCleanCopies(guest, 1, 1, ITERATIONS);
+  });
+});

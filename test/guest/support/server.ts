@@ -1,0 +1,126 @@
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
+
+/** How long the server may take to say that it is ready, and to end after SIGTERM, in milliseconds. */
+const PATIENCE = 15_000;
+
+/** The command under test: the build of this tree, or what MDEV_COMMAND names (an installed `mdev`). */
+const command = process.env['MDEV_COMMAND']?.split(' ') ?? [
+  process.execPath,
+  resolve(import.meta.dirname, '../../../dist/cli/main.js'),
+];
+
+/** What to serve. */
+export interface ServerOptions {
+  /** The mdev type, such as `dsa-cfg-v1`. */
+  readonly type: string;
+  /** Attributes of the instance, as `--set NAME=VALUE` takes them. */
+  readonly set?: Readonly<Record<string, string | number>>;
+}
+
+/** A running `mdev serve`. */
+export interface Server {
+  /** QEMU's `-device` argument, taken from the ready line. */
+  readonly deviceArgument: string;
+  /** What the server has written to standard error so far. */
+  diagnostics(): string;
+  /** Whether the process still runs. */
+  isRunning(): boolean;
+  /** Asks the server to end with SIGTERM; throws unless it ends in time with exit code 0. */
+  stop(): Promise<void>;
+  /** Ends the process whatever its state. For cleaning up. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Runs `mdev` with arguments to its end and returns its standard output. Throws when it fails or takes too long. */
+export async function runMdev(...args: string[]): Promise<string> {
+  const [program = '', ...prefix] = command;
+  const { stdout } = await promisify(execFile)(program, [...prefix, ...args], {
+    timeout: PATIENCE,
+    maxBuffer: 16 * 2 ** 20,
+  });
+  return stdout;
+}
+
+/** Starts `mdev serve` on a socket of its own and waits for its ready line. */
+export async function startServer(options: ServerOptions): Promise<Server> {
+  const folder = await mkdtemp(join(tmpdir(), 'mdev-serve-'));
+  const attributes = Object.entries(options.set ?? {}).flatMap(([name, value]) => ['--set', `${name}=${value}`]);
+  const [program = '', ...prefix] = command;
+  const child = spawn(
+    program,
+    [...prefix, 'serve', '--type', options.type, '--socket-path', join(folder, 'socket'), ...attributes],
+    { stdio: ['ignore', 'pipe', 'pipe'] },
+  );
+  let diagnostics = '';
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => (diagnostics += chunk));
+  const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
+  ended.catch(() => undefined);
+  const isRunning = (): boolean => child.exitCode === null && child.signalCode === null && child.pid !== undefined;
+
+  async function dispose(): Promise<void> {
+    if (isRunning()) {
+      child.kill('SIGKILL');
+      await ended;
+      child.stdout.destroy();
+      child.stderr.destroy();
+    }
+    await rm(folder, { recursive: true, force: true });
+  }
+
+  try {
+    return {
+      deviceArgument: await readyDevice(),
+      diagnostics: () => diagnostics,
+      isRunning,
+      async stop() {
+        child.kill('SIGTERM');
+        const [code, signal] = await within(ended, 'end after SIGTERM');
+        if (code !== 0)
+          throw new Error(`the server ended with ${String(signal ?? code)} after SIGTERM:\n${diagnostics}`);
+        await dispose();
+      },
+      [Symbol.asyncDispose]: dispose,
+    };
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+
+  /** Resolves with the `-device` argument of the first line on standard output. */
+  async function readyDevice(): Promise<string> {
+    const lines = createInterface({ input: child.stdout });
+    const [line] = await within(
+      Promise.race([
+        once(lines, 'line') as Promise<[string]>,
+        ended.then(([code]): never => {
+          throw new Error(`it ended with ${String(code)} before it was ready:\n${diagnostics}`);
+        }),
+      ]),
+      'say that it is ready',
+    );
+    const argument = /-device '([^']+)'/.exec(line)?.[1];
+    if (argument === undefined) throw new Error(`no -device argument in the ready line: ${line}`);
+    return argument;
+  }
+
+  /** Rejects when the promise takes longer than the server may. */
+  async function within<T>(promise: Promise<T>, what: string): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => {
+        reject(new Error(`the server did not ${what} within ${PATIENCE} ms:\n${diagnostics}`));
+      }, PATIENCE);
+    });
+    try {
+      return await Promise.race([promise, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}

@@ -1,0 +1,54 @@
+import { expect, it, vi } from 'vitest';
+
+import { createDeviceCore, memoryFile } from '../../src/native/binding.ts';
+import { bytes, closing, EFAULT, ENOTCONN } from './support/device.ts';
+
+it('is copied when the device is bus master', () => {
+  const core = createDeviceCore();
+  closing(memoryFile(0x3000), (file) => {
+    const guest = new Uint8Array(file.buffer);
+    guest.set(bytes(1, 2, 3, 4), 0x1ffe);
+    expect(core.dmaMap(0x10000n, 0x2000n, 3, file.fd, 0x1000n)).toBe(0);
+    expect(core.dmaMap(0x12000n, 0x1000n, 3, file.fd, 0n)).toBe(0);
+    const into = new Uint8Array(4);
+    expect(core.dmaRead(0x10ffen, into)).toBe(EFAULT);
+    core.setBusMaster(true);
+    expect(core.dmaRead(0x10ffen, into)).toBe(0);
+    expect(into).toEqual(bytes(1, 2, 3, 4));
+    // Across two maps, and beyond them.
+    expect(core.dmaWrite(0x11ffen, bytes(5, 6, 7, 8))).toBe(0);
+    expect([...guest.subarray(0x2ffe), ...guest.subarray(0, 2)]).toEqual([5, 6, 7, 8]);
+    expect(core.dmaWrite(0x12ffen, bytes(5, 6, 7, 8))).toBe(EFAULT);
+    expect(core.dmaRead(0xffff_ffff_ffff_fffen, into)).toBe(EFAULT);
+    expect(core.dmaRead(0n, new Uint8Array(0))).toBe(0);
+    expect(core.dmaUnmap(0x10000n, 0x2000n)).toBe(0);
+    expect(core.dmaRead(0x10ffen, into)).toBe(EFAULT);
+    core.dmaUnmapAll();
+    expect(core.dmaRead(0x12000n, into)).toBe(EFAULT);
+
+    expect(core.dmaMap(0n, 0x1000n, 3, file.fd, 0n)).toBe(0);
+    core.setBusMaster(false);
+    expect(core.dmaRead(0n, into)).toBe(EFAULT);
+    core.setEnforceBusMaster(false);
+    expect(core.dmaRead(0n, into)).toBe(0);
+  });
+});
+
+it('says when it needs a message, and when nobody is there to take it', () => {
+  const core = createDeviceCore();
+  core.setBusMaster(true);
+  expect(core.dmaMap(0n, 0x1000n, 3, -1, 0n)).toBe(0);
+  expect(core.dmaRead(0n, new Uint8Array(4))).toBe(-1);
+  const callback = vi.fn();
+  expect(core.dmaTransfer(false, 0n, new Uint8Array(4), callback)).toBe(ENOTCONN);
+  expect(callback).not.toHaveBeenCalled();
+  expect(() => core.dmaTransfer(true, 0n, new Uint8Array(0), callback)).toThrow(/buffer has 0 bytes/);
+  expect(() => core.dmaTransfer(true, 0n, new Uint8Array(65_537), callback)).toThrow(RangeError);
+});
+
+it('takes addresses as 64-bit bigints only', () => {
+  const core = createDeviceCore();
+  expect(() => core.dmaUnmap(-1n, 1n)).toThrow(/iova is -1; expected a bigint from 0/);
+  expect(() => core.dmaUnmap(2n ** 64n, 1n)).toThrow(RangeError);
+  expect(() => core.dmaUnmap(0 as unknown as bigint, 1n)).toThrow('iova is not a bigint');
+});

@@ -1,0 +1,5 @@
+// sources: memory/*.cc base/fd_closer.cc
+// sanitize: thread
+#include "memory_sigbus.h"
+
+int main() { memory_test::testSigbus(60); }

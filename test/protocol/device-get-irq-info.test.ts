@@ -1,0 +1,38 @@
+import { describe, expect, it } from 'vitest';
+
+import { Command } from '../../src/vfio-user/protocol.ts';
+import { words } from '../../src/vfio-user/structures.ts';
+import { Bench } from '../vfio-user/support/bench.ts';
+import { ERR, MSIX, MSIX_VECTORS, REQ } from '../vfio-user/support/test-device.ts';
+
+describe('DEVICE_GET_IRQ_INFO', () => {
+  it('tells the vectors of each index; MSI-X may grow one by one', async () => {
+    await using bench = new Bench();
+    const client = await bench.client();
+    // Not NORESIZE (8): with it QEMU would disable all vectors to add one.
+    expect(await client.irqInfo(MSIX)).toEqual({ argsz: 16, flags: 1, index: MSIX, count: MSIX_VECTORS });
+    expect(await client.irqInfo(ERR)).toMatchObject({ count: 1 });
+    expect(await client.irqInfo(REQ)).toMatchObject({ count: 1 });
+    expect(await client.irqInfo(0)).toMatchObject({ count: 0 });
+  });
+
+  it('accepts a larger argsz', async () => {
+    await using bench = new Bench();
+    const client = await bench.client();
+    const { body } = await client.channel.request(Command.deviceGetIrqInfo, words(32, 0, MSIX, 0, 0, 0, 0, 0));
+    expect(body).toHaveLength(16);
+  });
+
+  it.each([
+    ['no body', new Uint8Array(0)],
+    ['8 bytes', words(16, 0)],
+    ['one byte short', words(16, 0, MSIX, 0).subarray(0, 15)],
+    ['argsz 8', words(8, 0, MSIX, 0)],
+    ['index 5', words(16, 0, 5, 0)],
+    ['index 2^32 - 1', words(16, 0, 0xffff_ffff, 0)],
+  ])('refuses %s', async (_what, body) => {
+    await using bench = new Bench();
+    const client = await bench.client();
+    await expect(client.channel.request(Command.deviceGetIrqInfo, body)).rejects.toMatchObject({ code: 'EINVAL' });
+  });
+});

@@ -1,0 +1,61 @@
+import { describe, expect, it } from 'vitest';
+
+import { memoryFile } from '../../src/vfio-user/index.ts';
+import { Command } from '../../src/vfio-user/protocol.ts';
+import { joined, longs, words } from '../../src/vfio-user/structures.ts';
+import { Bench } from '../vfio-user/support/bench.ts';
+
+const PAGE = 4096n;
+
+function request(address: bigint, size: bigint, flags = 0, argsz = 24): Uint8Array {
+  return joined(words(argsz, flags), longs(address, size));
+}
+
+describe('DMA_UNMAP', () => {
+  it('removes a map, and echoes the request', async () => {
+    await using bench = new Bench();
+    const client = await bench.client();
+    const file = memoryFile(4096);
+    await client.dmaMap({ address: PAGE, size: PAGE, file });
+    const { body } = await client.channel.request(Command.dmaUnmap, request(PAGE, PAGE));
+    expect(body).toEqual(request(PAGE, PAGE));
+    expect(bench.device.guestWord(PAGE)).toBeLessThan(0n);
+    await client.dmaMap({ address: PAGE, size: PAGE, file });
+    expect(bench.device.guestWord(PAGE)).toBe(0n);
+    file.close();
+  });
+
+  it('removes everything', async () => {
+    await using bench = new Bench();
+    const client = await bench.client();
+    for (let index = 0n; index < 64n; ++index) {
+      await client.channel.request(Command.dmaMap, joined(words(32, 3), longs(0n, index * 2n * PAGE, PAGE)));
+    }
+    await client.dmaUnmap();
+    await expect(client.dmaUnmap({ address: 0n, size: PAGE })).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
+  it.each([
+    ['no body', new Uint8Array(0), 'EINVAL'],
+    ['8 bytes', words(24, 0), 'EINVAL'],
+    ['one byte short', request(0n, PAGE).subarray(0, 23), 'EINVAL'],
+    ['argsz 8', request(0n, PAGE, 0, 8), 'EINVAL'],
+    ['argsz beyond a transfer', request(0n, PAGE, 0, (1 << 20) + 9), 'EINVAL'],
+    ['a dirty bitmap', joined(request(0n, PAGE, 1, 48), longs(PAGE, 8n)), 'EINVAL'],
+    ['an unknown flag', request(0n, PAGE, 4), 'EINVAL'],
+    ['everything, with an address', request(PAGE, 0n, 2), 'EINVAL'],
+    ['everything, with a size', request(0n, PAGE, 2), 'EINVAL'],
+    ['everything, with a dirty bitmap', request(0n, 0n, 3), 'EINVAL'],
+    ['an unknown address', request(0x10_0000n, PAGE), 'ENOENT'],
+    ['half a map', request(0n, PAGE), 'EINVAL'],
+    ['a range that wraps', request(0xffff_ffff_ffff_f000n, 0x2000n), 'EINVAL'],
+  ])('refuses %s', async (_what, body, code) => {
+    await using bench = new Bench();
+    const client = await bench.client();
+    const file = memoryFile(2 * 4096);
+    await client.dmaMap({ address: 0n, size: 2n * PAGE, file });
+    await expect(client.channel.request(Command.dmaUnmap, body)).rejects.toMatchObject({ code });
+    expect(bench.device.guestWord(PAGE)).toBe(0n);
+    file.close();
+  });
+});

@@ -37,7 +37,7 @@ import {
   REGION_ACCESS_SIZE,
   REGION_INFO_SIZE,
   type RegionInfo,
-} from './structures.ts';
+} from './structures/index.ts';
 import {
   type Capabilities,
   DEFAULT_MESSAGE_FDS,

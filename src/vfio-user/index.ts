@@ -11,6 +11,6 @@ export { Command, DeviceFlag, DmaRight, HEADER_SIZE, IrqSetFlag, MessageFlag } f
 export type { Reply, RequestChannel } from './request-channel.ts';
 export type { DeviceHold, DeviceHolder, ServedDevice } from './served-device.ts';
 export { serve, type ServeAddress, type ServeOptions, type Server, type ServerEvents } from './server.ts';
-export type { DeviceInfo, IrqInfo, RegionInfo } from './structures.ts';
+export type { DeviceInfo, IrqInfo, RegionInfo } from './structures/index.ts';
 export type { Capabilities, Version } from './version.ts';
 export { VfioUserError } from './vfio-user-error.ts';

@@ -1,7 +1,7 @@
 import { closeFd } from '../native/binding.ts';
 import { createChannel, type NativeChannel } from './native.ts';
 import { HEADER_SIZE, MessageFlag } from './protocol.ts';
-import { decodeHeader, encodeMessage, type Header } from './structures.ts';
+import { decodeHeader, encodeMessage, type Header } from './structures/index.ts';
 import { VfioUserError } from './vfio-user-error.ts';
 
 /** What a reply brought. */

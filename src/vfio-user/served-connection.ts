@@ -14,7 +14,7 @@ import {
   encodeRegionInfo,
   IRQ_INFO_SIZE,
   REGION_INFO_SIZE,
-} from './structures.ts';
+} from './structures/index.ts';
 import { answerVersion, DEFAULT_TRANSFER, readVersion, writeVersion } from './version.ts';
 
 const { EBUSY, EINVAL, EIO } = constants.errno;

@@ -1,5 +1,5 @@
 /** VERSION: what two sides tell each other first, read with all its ranges checked. */
-import { joined } from './structures.ts';
+import { joined } from './structures/index.ts';
 import { MAX_DMA_MAPS, MAX_MESSAGE_FDS, MAX_TRANSFER, PAGE_SIZE, VERSION_MAJOR, VERSION_MINOR } from './protocol.ts';
 
 /** What a side can do, as the JSON text of VERSION says it. What is absent was not said. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { Command } from '../../src/vfio-user/protocol.ts';
-import { decodeDeviceInfo, words } from '../../src/vfio-user/structures.ts';
+import { decodeDeviceInfo, words } from '../../src/vfio-user/structures/index.ts';
 import { Bench } from '../vfio-user/support/bench.ts';
 
 describe('DEVICE_GET_INFO', () => {

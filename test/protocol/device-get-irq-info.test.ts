@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { Command } from '../../src/vfio-user/protocol.ts';
-import { words } from '../../src/vfio-user/structures.ts';
+import { words } from '../../src/vfio-user/structures/index.ts';
 import { Bench } from '../vfio-user/support/bench.ts';
 import { ERR, MSIX, MSIX_VECTORS, REQ } from '../vfio-user/support/test-device.ts';
 

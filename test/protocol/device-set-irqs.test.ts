@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import { eventfd, type EventFd, memoryFile } from '../../src/vfio-user/index.ts';
 import { Command } from '../../src/vfio-user/protocol.ts';
-import { encodeSetIrqs, words } from '../../src/vfio-user/structures.ts';
+import { encodeSetIrqs, words } from '../../src/vfio-user/structures/index.ts';
 import { Bench, openFiles, settle, until } from '../vfio-user/support/bench.ts';
 import { ERR, MSIX, REQ } from '../vfio-user/support/test-device.ts';
 

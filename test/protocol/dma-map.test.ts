@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 
 import { memoryFile } from '../../src/vfio-user/index.ts';
 import { Command } from '../../src/vfio-user/protocol.ts';
-import { joined, longs, words } from '../../src/vfio-user/structures.ts';
+import { joined, longs, words } from '../../src/vfio-user/structures/index.ts';
 import { Bench, openFiles, settle, until } from '../vfio-user/support/bench.ts';
 
 const PAGE = 4096n;

@@ -10,7 +10,7 @@ import {
   joined,
   longs,
   words,
-} from '../../src/vfio-user/structures.ts';
+} from '../../src/vfio-user/structures/index.ts';
 import { writeVersion } from '../../src/vfio-user/version.ts';
 import { Bench, settle } from '../vfio-user/support/bench.ts';
 import { type RawPeer, type Received } from '../vfio-user/support/raw-peer.ts';

@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
 
 import { Command } from '../../src/vfio-user/protocol.ts';
-import { decodeRegionAccess, encodeRegionAccess, joined, longs } from '../../src/vfio-user/structures.ts';
+import { decodeRegionAccess, encodeRegionAccess, joined, longs } from '../../src/vfio-user/structures/index.ts';
 import { Bench } from '../vfio-user/support/bench.ts';
 import { errorReply } from '../vfio-user/support/raw-peer.ts';
 import { ABSENT_REGION, LARGE_REGION, LARGE_SIZE, Offset, ONES_REGION } from '../vfio-user/support/test-device.ts';

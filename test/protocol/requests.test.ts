@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 
 import { eventfd } from '../../src/vfio-user/index.ts';
 import { Command, MessageFlag } from '../../src/vfio-user/protocol.ts';
-import { encodeMessage, joined, words } from '../../src/vfio-user/structures.ts';
+import { encodeMessage, joined, words } from '../../src/vfio-user/structures/index.ts';
 import { Bench, openFiles, settle } from '../vfio-user/support/bench.ts';
 import { errorReply } from '../vfio-user/support/raw-peer.ts';
 

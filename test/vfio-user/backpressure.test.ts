@@ -2,7 +2,7 @@ import { setTimeout as timeout } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 
 import { Command, MessageFlag } from '../../src/vfio-user/protocol.ts';
-import { encodeMessage, encodeRegionAccess, joined } from '../../src/vfio-user/structures.ts';
+import { encodeMessage, encodeRegionAccess, joined } from '../../src/vfio-user/structures/index.ts';
 import { Bench, settle, until } from './support/bench.ts';
 import { LARGE_REGION, Offset } from './support/test-device.ts';
 

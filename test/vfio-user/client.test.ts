@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { connect, memoryFile, VfioUserError } from '../../src/vfio-user/index.ts';
 import { socketPair } from '../../src/vfio-user/native.ts';
 import { Command, MessageFlag } from '../../src/vfio-user/protocol.ts';
-import { encodeMessage, encodeRegionAccess, joined, words } from '../../src/vfio-user/structures.ts';
+import { encodeMessage, encodeRegionAccess, joined, words } from '../../src/vfio-user/structures/index.ts';
 import { writeVersion } from '../../src/vfio-user/version.ts';
 import { Bench, openFiles, settle } from './support/bench.ts';
 import { RawPeer } from './support/raw-peer.ts';

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { createDeviceCore, duplicateFd, memoryFile } from '../../src/native/binding.ts';
 import { connectSocket, createChannel, createConnection, socketPair } from '../../src/vfio-user/native.ts';
 import { Command } from '../../src/vfio-user/protocol.ts';
-import { encodeRegionInfo } from '../../src/vfio-user/structures.ts';
+import { encodeRegionInfo } from '../../src/vfio-user/structures/index.ts';
 import { Bench, openFiles, settle, until } from './support/bench.ts';
 import { errorReply, RawPeer } from './support/raw-peer.ts';
 

@@ -10,7 +10,7 @@ import {
   encodeRegionAccess,
   encodeSetIrqs,
   joined,
-} from '../../src/vfio-user/structures.ts';
+} from '../../src/vfio-user/structures/index.ts';
 import { Bench, openFiles, settle, until } from './support/bench.ts';
 import type { RawPeer } from './support/raw-peer.ts';
 import { MSIX } from './support/test-device.ts';

@@ -11,7 +11,7 @@ import {
   encodeSetIrqs,
   joined,
   words,
-} from '../../src/vfio-user/structures.ts';
+} from '../../src/vfio-user/structures/index.ts';
 import { Bench, openFiles, settle, until } from './support/bench.ts';
 import { Offset } from './support/test-device.ts';
 

@@ -13,7 +13,7 @@ import { closeFd } from '../../src/native/binding.ts';
 import { connect } from '../../src/vfio-user/index.ts';
 import { socketPair } from '../../src/vfio-user/native.ts';
 import { Command, MessageFlag } from '../../src/vfio-user/protocol.ts';
-import { encodeMessage, encodeRegionAccess, joined } from '../../src/vfio-user/structures.ts';
+import { encodeMessage, encodeRegionAccess, joined } from '../../src/vfio-user/structures/index.ts';
 import { Bench, openFiles, settle, until } from './support/bench.ts';
 import { LARGE_REGION, Offset } from './support/test-device.ts';
 

@@ -2,7 +2,13 @@ import { describe, expect, it } from 'vitest';
 
 import { memoryFile } from '../../src/vfio-user/index.ts';
 import { Command, MessageFlag } from '../../src/vfio-user/protocol.ts';
-import { encodeDmaMap, encodeMessage, encodeRegionAccess, joined, words } from '../../src/vfio-user/structures.ts';
+import {
+  encodeDmaMap,
+  encodeMessage,
+  encodeRegionAccess,
+  joined,
+  words,
+} from '../../src/vfio-user/structures/index.ts';
 import { writeVersion } from '../../src/vfio-user/version.ts';
 import { Bench, openFiles, settle, until } from './support/bench.ts';
 import type { RawPeer, Received } from './support/raw-peer.ts';

@@ -8,7 +8,7 @@ import { closeFd, duplicateFd, memoryFile } from '../../src/native/binding.ts';
 import { connect, serve, VfioUserError } from '../../src/vfio-user/index.ts';
 import { connectSocket, socketPair } from '../../src/vfio-user/native.ts';
 import { Command } from '../../src/vfio-user/protocol.ts';
-import { encodeMessage, words } from '../../src/vfio-user/structures.ts';
+import { encodeMessage, words } from '../../src/vfio-user/structures/index.ts';
 import { Bench, openFiles, settle, until } from './support/bench.ts';
 import { errorReply, RawPeer } from './support/raw-peer.ts';
 import { Offset, TestDevice } from './support/test-device.ts';

@@ -1,7 +1,7 @@
 import { closeFd } from '../../../src/native/binding.ts';
 import { createChannel, type NativeChannel } from '../../../src/vfio-user/native.ts';
 import { Command, MessageFlag } from '../../../src/vfio-user/protocol.ts';
-import { decodeHeader, encodeMessage, type Header } from '../../../src/vfio-user/structures.ts';
+import { decodeHeader, encodeMessage, type Header } from '../../../src/vfio-user/structures/index.ts';
 import { writeVersion } from '../../../src/vfio-user/version.ts';
 
 /** A message that arrived. */

@@ -1,6 +1,6 @@
 import { type Fields, reg32, type Register } from '../register.ts';
 import { type Field, ro, rw } from '../field.ts';
-import type { BarNumber, Bars, MemoryBar } from './bar.ts';
+import type { Bar, BarNumber, Bars } from './bar.ts';
 
 /** No field by name. An index signature would promise fields of any name, an interface is no `Fields`. */
 // eslint-disable-next-line @typescript-eslint/no-generated-empty-object-type
@@ -17,9 +17,11 @@ const TYPE_64 = 2;
 /**
  * Declares the BARs. The address bits below the size are read-only zeros, which is all that sizing needs.
  *
- * @throws RangeError if a 64-bit BAR has no register, or no free one, above it
+ * @throws RangeError if a number is none of 0 to 5, or a 64-bit BAR has no register, or no free one, above it
  */
 export function barRegisters(bars: Bars): BarRegisters {
+  for (const number of Object.keys(bars))
+    if (!/^[0-5]$/.test(number)) throw new RangeError(`configSpace: there is no BAR ${number}, expected 0 to 5`);
   const registers: Record<string, Register> = {};
   for (const number of [0, 1, 2, 3, 4, 5] as const) {
     const below = number > 0 ? bars[(number - 1) as BarNumber] : undefined;
@@ -33,7 +35,8 @@ export function barRegisters(bars: Bars): BarRegisters {
   return registers as unknown as BarRegisters;
 }
 
-function registerOf(offset: number, bar: MemoryBar | undefined, below: MemoryBar | undefined): Register {
+function registerOf(offset: number, bar: Bar | undefined, below: Bar | undefined): Register {
+  if (bar?.kind === 'io') return reg32(offset, { io: ro(0), ...address(Math.log2(bar.size)) }, { reset: 1 });
   if (bar !== undefined) {
     const type = bar.width === 64 ? TYPE_64 : 0;
     const reset = (type << 1) | (bar.prefetchable ? 1 << 3 : 0);

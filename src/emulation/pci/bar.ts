@@ -11,8 +11,20 @@ export interface MemoryBar {
   readonly prefetchable: boolean;
 }
 
+/** An I/O base address register. Plain data; made by {@link ioBar}. */
+export interface IoBar {
+  readonly kind: 'io';
+  /** Bytes: a power of two from 4 to 256. */
+  readonly size: number;
+  readonly width: 32;
+  readonly prefetchable: false;
+}
+
+/** A base address register. */
+export type Bar = MemoryBar | IoBar;
+
 /** BARs by number. */
-export type Bars = Readonly<Partial<Record<BarNumber, MemoryBar>>>;
+export type Bars = Readonly<Partial<Record<BarNumber, Bar>>>;
 
 /**
  * Declares a memory BAR.
@@ -25,4 +37,16 @@ export function memoryBar(options: { size: number; width?: 32 | 64; prefetchable
   if (!Number.isInteger(Math.log2(size)) || size < 16 || size > limit)
     throw new RangeError(`memoryBar: size ${size} is not a power of two from 16 to 2^${width - 1}`);
   return { kind: 'memory', size, width, prefetchable };
+}
+
+/**
+ * Declares an I/O BAR (PCI Local Bus Specification 3.0, 6.2.5.1): all 32 address bits are there, bit 1 is reserved.
+ *
+ * @throws RangeError if the size is no power of two from 4 to 256 bytes, which is the most that the specification allows
+ */
+export function ioBar(options: { size: number }): IoBar {
+  const { size } = options;
+  if (!Number.isInteger(Math.log2(size)) || size < 4 || size > 256)
+    throw new RangeError(`ioBar: size ${size} is not a power of two from 4 to 256`);
+  return { kind: 'io', size, width: 32, prefetchable: false };
 }

@@ -6,12 +6,15 @@ import type { Capability, PlacedCapability } from './capability.ts';
 import { type CapabilityHeader, headerOf } from './capability-header.ts';
 import { CapabilityId } from './capability-ids.ts';
 import { placeCapabilities } from './capability-places.ts';
+import { type ExpansionRom, type ExpansionRomRegister, expansionRomRegister } from './expansion-rom.ts';
 import { type HeaderRegisters, headerRegisters, type PciIdentity } from './header.ts';
 
 /** What {@link configSpace} declares. */
 export interface ConfigSpaceOptions<C extends readonly Capability[]> extends PciIdentity {
   /** BARs by number; none when absent. */
   readonly bars?: Bars;
+  /** None when absent. */
+  readonly rom?: ExpansionRom;
   /** In the order of the chain. */
   readonly capabilities?: C;
   /** 256 or 4,096 bytes; 4,096 when absent if there is a PCI Express or an extended capability. */
@@ -23,12 +26,16 @@ type CapabilityGroups<C extends Capability> = {
 };
 
 /** Registers of a config space with these capabilities. */
-export type ConfigSpaceRegisters<C extends Capability = never> = HeaderRegisters & BarRegisters & CapabilityGroups<C>;
+export type ConfigSpaceRegisters<C extends Capability = never> = HeaderRegisters &
+  BarRegisters &
+  ExpansionRomRegister &
+  CapabilityGroups<C>;
 
 /** The config space of a PCI function. Plain data; made by {@link configSpace}. */
 export interface ConfigSpace<R extends Registers = Registers> {
   readonly block: RegisterBlock<R>;
   readonly bars: Bars;
+  readonly rom: ExpansionRom | undefined;
   /** In the order of the chains: standard ones, then extended ones. */
   readonly capabilities: readonly PlacedCapability[];
   readonly size: 256 | 4096;
@@ -43,14 +50,19 @@ export interface ConfigSpace<R extends Registers = Registers> {
 export function configSpace<const C extends readonly Capability[] = readonly []>(
   options: ConfigSpaceOptions<C>,
 ): ConfigSpace<ConfigSpaceRegisters<C[number]>> {
-  const { bars = {} } = options;
+  const { bars = {}, rom } = options;
   const declared: readonly Capability[] = options.capabilities ?? [];
   const size = options.size ?? (declared.some(needsExtendedSpace) ? 4096 : 256);
   const capabilities = placeCapabilities(declared, size);
   const first = capabilities.find(({ version }) => version === undefined);
   const registers: Record<string, Registers[string]> = {
-    ...headerRegisters(options, first?.offset ?? 0),
+    ...headerRegisters(options, {
+      capabilities: first?.offset ?? 0,
+      hasIo: Object.values(bars).some(({ kind }) => kind === 'io'),
+      express: declared.some(isPciExpress),
+    }),
     ...barRegisters(bars),
+    ...expansionRomRegister(rom),
   };
   capabilities.forEach((placed, i) => {
     if (Object.hasOwn(registers, placed.name))
@@ -62,9 +74,13 @@ export function configSpace<const C extends readonly Capability[] = readonly []>
     registers[placed.name] = group(placed.offset, { ...header, ...placed.registers });
   });
   const block = registerBlock(size, registers) as unknown as RegisterBlock<ConfigSpaceRegisters<C[number]>>;
-  return { block, bars, capabilities, size };
+  return { block, bars, rom, capabilities, size };
 }
 
-function needsExtendedSpace({ id, version }: Capability): boolean {
-  return version !== undefined || id === CapabilityId.pciExpress;
+function needsExtendedSpace(capability: Capability): boolean {
+  return capability.version !== undefined || isPciExpress(capability);
+}
+
+function isPciExpress({ id, version }: Capability): boolean {
+  return version === undefined && id === CapabilityId.pciExpress;
 }

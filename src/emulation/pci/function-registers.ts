@@ -4,6 +4,7 @@ import type { RegisterRegion } from '../region.ts';
 import type { Capability } from './capability.ts';
 import { CapabilityId } from './capability-ids.ts';
 import type { ConfigSpace } from './config-space.ts';
+import type { ExpansionRomRegister } from './expansion-rom.ts';
 import type { HeaderRegisters } from './header.ts';
 import type { MsixCapabilityRegisters } from './msix.ts';
 import type { PciExpressRegisters } from './pci-express-registers.ts';
@@ -19,6 +20,7 @@ export interface FunctionCapabilities {
 /** The registers on which a function acts, from the device's side. */
 export interface FunctionRegisters {
   readonly command: RegisterView<HeaderRegisters['COMMAND']>;
+  readonly expansionRom: RegisterView<ExpansionRomRegister['EXPANSION_ROM']>;
   readonly pciExpress: RegisterFile<RegisterBlock<PciExpressRegisters>> | undefined;
   readonly msix: RegisterFile<RegisterBlock<MsixCapabilityRegisters>> | undefined;
   readonly powerManagement: RegisterFile<RegisterBlock<PowerManagementRegisters>> | undefined;
@@ -57,6 +59,7 @@ export function functionRegisters<R extends Registers>(
   const at = (name: string | undefined): object | undefined => (name === undefined ? undefined : file[name]);
   return {
     command: file['COMMAND'],
+    expansionRom: file['EXPANSION_ROM'],
     pciExpress: at(names.pciExpress),
     msix: at(names.msix),
     powerManagement: at(names.powerManagement),

@@ -9,11 +9,13 @@ import {
   type FunctionRegisters,
   functionRegisters,
 } from './function-registers.ts';
+import type { ExpansionRomRegister } from './expansion-rom.ts';
 import type { HeaderRegisters } from './header.ts';
 import { mergeHooks } from './merge-hooks.ts';
 import type { MsixCapabilityRegisters } from './msix.ts';
 import type { PciExpressRegisters } from './pci-express-registers.ts';
-import type { PciHost, PowerState } from './pci-host.ts';
+import { HostSignals } from './host-signals.ts';
+import type { PciHost } from './pci-host.ts';
 import type { PowerManagementRegisters } from './power-management.ts';
 
 const D3_HOT = 3;
@@ -34,12 +36,7 @@ export class PciFunction<R extends Registers = Registers> {
   readonly #names: FunctionCapabilities;
   #region: RegisterRegion<RegisterBlock<R>> | undefined;
   #registers: FunctionRegisters | undefined;
-  /** What the host was told last. */
-  #memoryDecode = false;
-  #busMaster = false;
-  #msixEnabled = false;
-  #msixMasked = false;
-  #powerState: PowerState = 0;
+  #signals: HostSignals | undefined;
 
   /**
    * @param host - is told of every change
@@ -63,6 +60,7 @@ export class PciFunction<R extends Registers = Registers> {
     if (region.block !== this.config.block) throw new Error('PciFunction: the region is of another register block');
     this.#region = region;
     this.#registers = functionRegisters(region, this.#names);
+    this.#signals = new HostSignals(this.#registers, this.#host);
     this.synchronize();
   }
 
@@ -77,8 +75,14 @@ export class PciFunction<R extends Registers = Registers> {
     const bar = this.config.bars[number];
     if (bar === undefined) return undefined;
     const file = this.region.registers as Readonly<Record<string, { readonly value: number } | undefined>>;
-    const low = BigInt(file[`BAR${number}`]?.value ?? 0) & ~0xfn;
+    const low = BigInt(file[`BAR${number}`]?.value ?? 0) & (bar.kind === 'io' ? ~0x3n : ~0xfn);
     return bar.width === 32 ? low : low | (BigInt(file[`BAR${number + 1}`]?.value ?? 0) << 32n);
+  }
+
+  /** The address that the guest gave the expansion ROM; undefined if there is none. */
+  romAddress(): bigint | undefined {
+    if (this.config.rom === undefined) return undefined;
+    return BigInt(this.#bound().expansionRom.value) & ~0x7ffn;
   }
 
   /**
@@ -96,22 +100,8 @@ export class PciFunction<R extends Registers = Registers> {
 
   /** Compares config space with what the host was told and tells it the difference. For use after `region.restore`. */
   synchronize(): void {
-    const { command, msix, powerManagement } = this.#bound();
-    // The host may touch config space and so come back here: each value is read only when its turn comes, and noted
-    // before the host hears of it.
-    const powerState = (powerManagement?.PMCSR.powerState ?? 0) as PowerState;
-    if (powerState !== this.#powerState) this.#host.powerState((this.#powerState = powerState));
-    const memoryDecode = command.memorySpace && this.#powerState === 0;
-    if (memoryDecode !== this.#memoryDecode) this.#host.memoryDecode((this.#memoryDecode = memoryDecode));
-    const busMaster = command.busMaster && this.#powerState === 0;
-    if (busMaster !== this.#busMaster) this.#host.busMaster((this.#busMaster = busMaster));
-    const enabled = msix?.CONTROL.enable ?? false;
-    const masked = msix?.CONTROL.functionMask ?? false;
-    if (enabled !== this.#msixEnabled || masked !== this.#msixMasked) {
-      this.#msixEnabled = enabled;
-      this.#msixMasked = masked;
-      this.#host.msixControl({ enabled, masked });
-    }
+    this.#bound();
+    this.#signals?.synchronize();
   }
 
   #bound(): FunctionRegisters {
@@ -121,7 +111,7 @@ export class PciFunction<R extends Registers = Registers> {
 
   #resetByGuest(): void {
     this.reset('function');
-    this.#host.functionReset();
+    this.#host.functionReset?.();
   }
 
   #ownHooks(): object {
@@ -130,13 +120,30 @@ export class PciFunction<R extends Registers = Registers> {
       this.synchronize();
     };
     const command: RegisterHooks<HeaderRegisters['COMMAND']> = { afterWrite: synchronize };
+    const rom: RegisterHooks<ExpansionRomRegister['EXPANSION_ROM']> = { afterWrite: synchronize };
     const msixControl: RegisterHooks<MsixCapabilityRegisters['CONTROL']> = { afterWrite: synchronize };
     return {
       COMMAND: command,
+      ...(this.config.rom === undefined ? {} : { EXPANSION_ROM: rom }),
+      ...this.#statusHooks(),
       ...(msix === undefined ? {} : { [msix]: { CONTROL: msixControl } }),
       ...(pciExpress === undefined ? {} : { [pciExpress]: { DEVCTL: this.#deviceControlHooks() } }),
       ...(powerManagement === undefined ? {} : { [powerManagement]: { PMCSR: this.#powerHooks() } }),
     };
+  }
+
+  #statusHooks(): object {
+    const host = this.#host;
+    if (host.interruptStatus === undefined || !this.#hasInterruptPin()) return {};
+    const status: RegisterHooks<HeaderRegisters['STATUS']> = {
+      beforeRead: () => ({ interruptStatus: host.interruptStatus?.() === true }),
+    };
+    return { STATUS: status };
+  }
+
+  #hasInterruptPin(): boolean {
+    const { INTERRUPT_PIN } = this.config.block.registers as Partial<HeaderRegisters>;
+    return INTERRUPT_PIN?.options.reset !== 0;
   }
 
   #deviceControlHooks(): RegisterHooks<PciExpressRegisters['DEVCTL']> {

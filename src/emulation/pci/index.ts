@@ -1,4 +1,4 @@
-export { type BarNumber, type Bars, type MemoryBar, memoryBar } from './bar.ts';
+export { type Bar, type BarNumber, type Bars, type IoBar, ioBar, type MemoryBar, memoryBar } from './bar.ts';
 export type { BarRegisters } from './bar-registers.ts';
 export {
   type Capability,
@@ -10,6 +10,7 @@ export {
 export type { CapabilityHeader } from './capability-header.ts';
 export { CapabilityId } from './capability-ids.ts';
 export { type ConfigSpace, configSpace, type ConfigSpaceOptions, type ConfigSpaceRegisters } from './config-space.ts';
+export type { ExpansionRom, ExpansionRomRegister } from './expansion-rom.ts';
 export type { HeaderRegisters, PciIdentity } from './header.ts';
 export { PciFunction } from './function.ts';
 export type { MsixControl, PciHost, PowerState } from './pci-host.ts';

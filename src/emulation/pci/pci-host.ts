@@ -8,16 +8,33 @@ export interface MsixControl {
   readonly masked: boolean;
 }
 
-/** What a {@link PciFunction} tells the device that it belongs to. Each is called once per change, inside the access that made it. */
+/**
+ * What a {@link PciFunction} tells the device that it belongs to. Each is called once per change, inside the access that
+ * made it. After a reset all of them are false, and the power state is D0.
+ */
 export interface PciHost {
-  /** Whether the BARs answer: COMMAND says so and the function is in D0. */
-  memoryDecode(enabled: boolean): void;
-  /** Whether the function may access memory and raise MSI-X: COMMAND says so and the function is in D0. */
-  busMaster(enabled: boolean): void;
+  /** Whether the memory BARs answer: COMMAND says so and the function is in D0. */
+  memoryDecode?(enabled: boolean): void;
+  /** Whether the I/O BARs answer: COMMAND says so and the function is in D0. */
+  ioDecode?(enabled: boolean): void;
+  /** Whether the expansion ROM answers: memory BARs do and its own register says so. */
+  romDecode?(enabled: boolean): void;
+  /** Whether the function may access memory and raise MSI and MSI-X: COMMAND says so and the function is in D0. */
+  busMaster?(enabled: boolean): void;
+  /**
+   * Whether INTx must not be asserted: COMMAND.interruptDisable is set, MSI or MSI-X is enabled, or the function is not in
+   * D0.
+   */
+  intxDisabled?(disabled: boolean): void;
+  /**
+   * Asked when the guest reads STATUS of a function with an interrupt pin: whether an INTx interrupt is pending in the
+   * device, whatever COMMAND.interruptDisable says.
+   */
+  interruptStatus?(): boolean;
   /** The guest started a function-level reset, or left D3hot without "no soft reset". Config space is reset already. */
-  functionReset(): void;
+  functionReset?(): void;
   /** MSI-X was enabled, disabled, masked or unmasked as a whole. */
-  msixControl(control: MsixControl): void;
+  msixControl?(control: MsixControl): void;
   /** The power state changed. */
-  powerState(state: PowerState): void;
+  powerState?(state: PowerState): void;
 }

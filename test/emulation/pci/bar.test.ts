@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { type BarNumber, configSpace, memoryBar, RegisterRegion } from '../../../src/emulation/index.ts';
+import { type BarNumber, configSpace, ioBar, memoryBar, RegisterRegion } from '../../../src/emulation/index.ts';
 import { bytesOf, readNumber } from '../support/bytes.ts';
 
 const identity = { vendorId: 0x1234, deviceId: 0x5678, classCode: 0xff0000 };
@@ -66,5 +66,57 @@ describe('a memory BAR', () => {
     const bar = memoryBar({ size: 4096 });
     expect(() => configSpace({ ...identity, bars: { 5: bar } })).toThrow('BAR 5 has no register above it for 64 bits');
     expect(() => configSpace({ ...identity, bars: { 2: bar, 3: bar } })).toThrow('BAR 3 is the upper half of BAR 2');
+  });
+});
+
+describe('an I/O BAR', () => {
+  it.each([2, 3, 4, 5, 6, 7, 8])('of 2^%i bytes tells its size', (order) => {
+    const { block } = configSpace({ ...identity, bars: { 3: ioBar({ size: 2 ** order }) } });
+    const region = new RegisterRegion(block);
+    expect(readNumber(region, 0x1c, 4)).toBe(1n);
+    region.write(0x1c, bytesOf(ONES, 4));
+    const mask = readNumber(region, 0x1c, 4);
+    expect(mask & 3n).toBe(1n);
+    expect((~(mask & ~3n) & 0xffff_ffffn) + 1n).toBe(2n ** BigInt(order));
+    region.write(0x04, bytesOf(0x0001n, 2));
+    expect(readNumber(region, 0x04, 2)).toBe(1n);
+  });
+
+  it('must have a size', () => {
+    for (const size of [0, 2, 12, 512, Number.NaN])
+      expect(() => ioBar({ size })).toThrow(`ioBar: size ${size} is not a power of two from 4 to 256`);
+  });
+
+  it('is what makes I/O decode writable, and takes one register', () => {
+    const { block } = configSpace({ ...identity, bars: { 0: memoryBar({ size: 4096, width: 32 }) } });
+    const region = new RegisterRegion(block);
+    region.write(0x04, bytesOf(0x0001n, 2));
+    expect(readNumber(region, 0x04, 2)).toBe(0n);
+    const port = ioBar({ size: 8 });
+    expect(() => configSpace({ ...identity, bars: { 4: port, 5: port } })).not.toThrow();
+    expect(() => configSpace({ ...identity, bars: { 0: memoryBar({ size: 4096 }), 1: port } })).toThrow(
+      'BAR 1 is the upper half of BAR 0',
+    );
+    const bars = { 1: port, 6: port };
+    expect(() => configSpace({ ...identity, bars })).toThrow('there is no BAR 6, expected 0 to 5');
+  });
+});
+
+describe('an expansion ROM', () => {
+  it.each(Array.from({ length: 14 }, (_, i) => i + 11))('of 2^%i bytes tells its size', (order) => {
+    const region = new RegisterRegion(configSpace({ ...identity, rom: { size: 2 ** order } }).block);
+    // As drivers do it: the enable bit stays off.
+    region.write(0x30, bytesOf(0xffff_fffen, 4));
+    expect((~readNumber(region, 0x30, 4) & 0xffff_ffffn) + 1n).toBe(2n ** BigInt(order));
+    region.write(0x30, bytesOf(ONES, 4));
+    expect(readNumber(region, 0x30, 4) & 0x7ffn).toBe(1n);
+  });
+
+  it('is absent, or has a size', () => {
+    const region = new RegisterRegion(configSpace(identity).block);
+    region.write(0x30, bytesOf(ONES, 4));
+    expect(readNumber(region, 0x30, 4)).toBe(0n);
+    for (const size of [0, 1024, 3000, 2 ** 25])
+      expect(() => configSpace({ ...identity, rom: { size } })).toThrow(`configSpace: ROM of ${size} bytes`);
   });
 });

@@ -181,6 +181,28 @@ describe('configSpace', () => {
     expect(readNumber(region, 0x04, 2)).toBe(0x400n);
   });
 
+  it('has every field of the header, and which of them conventional PCI alone has', () => {
+    const header = { interruptPin: 2, cisPointer: 0x1234_5671, selfTest: true } as const;
+    const plain = { ...header, minimumGrant: 4, maximumLatency: 9 };
+    const express = [pciExpress({ functionLevelReset: false })] as const;
+    const region = new RegisterRegion(configSpace({ ...identity, ...plain }).block);
+    const onExpress = new RegisterRegion(configSpace({ ...identity, ...header, capabilities: express }).block);
+    expect(readNumber(region, 0x28, 4)).toBe(0x1234_5671n);
+    expect(readNumber(region, 0x3c, 4)).toBe(0x0904_0200n);
+    for (const config of [region, onExpress]) config.write(0x0c, new Uint8Array(4).fill(0xff));
+    // BIST: capable and started; latency timer: five bits, none with PCI Express; cache line size.
+    expect(readNumber(region, 0x0c, 4)).toBe(0xc000_f8ffn);
+    expect(readNumber(onExpress, 0x0c, 4)).toBe(0xc000_00ffn);
+    // Only the device ends a self test.
+    region.write(0x0f, bytesOf(0n, 1));
+    expect(region.registers.BIST).toEqual({ completionCode: 0, start: true, capable: true });
+    expect(() => configSpace({ ...identity, capabilities: express, minimumGrant: 1 })).toThrow(
+      'minimum grant 1 and maximum latency 0, which are 0 with PCI Express',
+    );
+    expect(() => configSpace({ ...identity, interruptPin: 5 as 4 })).toThrow('interrupt pin 5, expected 0 to 4');
+    expect(() => configSpace({ ...identity, minimumGrant: 256 })).toThrow('MIN_GNT: reset 0x100 sets bits of no field');
+  });
+
   it('has no capability list without capabilities', () => {
     const config = configSpace(identity);
     expect(config.size).toBe(256);

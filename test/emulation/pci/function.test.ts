@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import {
   configSpace,
+  ioBar,
   memoryBar,
   PciFunction,
   pciExpress,
@@ -14,12 +15,16 @@ import {
 import { bytesOf, readNumber } from '../support/bytes.ts';
 import { dsaFunction } from './support/dsa-function.ts';
 
-function recorder(): { readonly log: string[]; readonly host: PciHost } {
+function recorder(): { readonly log: string[]; readonly host: Required<PciHost> } {
   const log: string[] = [];
   return {
     log,
     host: {
       memoryDecode: (enabled) => void log.push(`memory ${enabled ? 'on' : 'off'}`),
+      ioDecode: (enabled) => void log.push(`io ${enabled ? 'on' : 'off'}`),
+      romDecode: (enabled) => void log.push(`rom ${enabled ? 'on' : 'off'}`),
+      intxDisabled: (disabled) => void log.push(`intx ${disabled ? 'off' : 'on'}`),
+      interruptStatus: () => true,
       busMaster: (enabled) => void log.push(`master ${enabled ? 'on' : 'off'}`),
       functionReset: () => void log.push('reset'),
       msixControl: ({ enabled, masked }) => void log.push(`msix ${enabled ? 'on' : 'off'}${masked ? ' masked' : ''}`),
@@ -64,10 +69,10 @@ describe('PciFunction', () => {
 
   it('tells changes of MSI-X, whatever width they come in', () => {
     const { write, region } = make();
-    expect(write(MSIX_CONTROL, 0xc008, 2)).toEqual(['msix on masked']);
+    expect(write(MSIX_CONTROL, 0xc008, 2)).toEqual(['intx off', 'msix on masked']);
     expect(write(MSIX_CONTROL, 0x8008, 2)).toEqual(['msix on']);
-    expect(write(MSIX_CONTROL + 1, 0x00, 1)).toEqual(['msix off']);
-    expect(write(MSIX_CONTROL - 2, 0x8000_0000, 4)).toEqual(['msix on']);
+    expect(write(MSIX_CONTROL + 1, 0x00, 1)).toEqual(['intx on', 'msix off']);
+    expect(write(MSIX_CONTROL - 2, 0x8000_0000, 4)).toEqual(['intx off', 'msix on']);
     expect(readNumber(region, MSIX_CONTROL, 2)).toBe(0x8008n);
   });
 
@@ -82,7 +87,7 @@ describe('PciFunction', () => {
     write(0x10, 0xffff_0000, 4);
     write(DEVCTL, 0x2930, 2);
     region.registers.AER.UNCORRECTABLE_STATUS.internal = true;
-    expect(write(offset, value, size)).toEqual(['memory off', 'master off', 'msix off', 'reset']);
+    expect(write(offset, value, size)).toEqual(['memory off', 'master off', 'intx on', 'msix off', 'reset']);
     expect(readNumber(region, COMMAND, 2)).toBe(0n);
     expect(pci.barAddress(0)).toBe(0n);
     expect(region.registers.AER.UNCORRECTABLE_STATUS.internal).toBe(true);
@@ -114,12 +119,12 @@ describe('PciFunction', () => {
     expect(write(PMCSR, 1, 2)).toEqual([]);
     expect(write(PMCSR, 2, 1)).toEqual([]);
     expect(readNumber(region, PMCSR, 2)).toBe(8n);
-    expect(write(PMCSR, 3, 2)).toEqual(['D3', 'memory off', 'master off']);
+    expect(write(PMCSR, 3, 2)).toEqual(['D3', 'memory off', 'master off', 'intx off']);
     expect(write(COMMAND, 0x0000, 2)).toEqual([]);
     expect(write(COMMAND, 0x0006, 2)).toEqual([]);
     expect(write(PMCSR, 2, 2)).toEqual([]);
     expect(readNumber(region, PMCSR, 2)).toBe(0xbn);
-    expect(write(PMCSR, 0, 2)).toEqual(['D0', 'memory on', 'master on']);
+    expect(write(PMCSR, 0, 2)).toEqual(['D0', 'memory on', 'master on', 'intx on']);
     expect(readNumber(region, COMMAND, 2)).toBe(6n);
   });
 
@@ -136,8 +141,62 @@ describe('PciFunction', () => {
     pci.bind(region);
     region.write(COMMAND, bytesOf(6n, 2));
     for (const state of [1, 2, 3, 0]) region.write(0x44, bytesOf(BigInt(state), 2));
-    expect(log).toEqual(['memory on', 'master on', 'D2', 'memory off', 'master off', 'D3', 'D0', 'reset']);
+    const off = ['memory off', 'master off', 'intx off'];
+    expect(log).toEqual(['memory on', 'master on', 'D2', ...off, 'D3', 'D0', 'intx on', 'reset']);
     expect(readNumber(region, COMMAND, 2)).toBe(0n);
+  });
+
+  const ports = configSpace({
+    vendorId: 1,
+    deviceId: 2,
+    classCode: 3,
+    interruptPin: 1,
+    bars: { 0: memoryBar({ size: 4096, width: 32 }), 1: ioBar({ size: 32 }) },
+    rom: { size: 65536 },
+    capabilities: [powerManagement()],
+  });
+
+  it('tells what COMMAND means for I/O ports, ROM and INTx', () => {
+    const { log, host } = recorder();
+    const pci = new PciFunction(ports, host);
+    const region = new RegisterRegion(ports.block, { hooks: pci.hooks });
+    pci.bind(region);
+    const write = (offset: number, value: bigint, size: number): readonly string[] => {
+      log.length = 0;
+      region.write(offset, bytesOf(value, size));
+      return [...log];
+    };
+    expect(write(COMMAND, 1n, 2)).toEqual(['io on']);
+    expect(write(0x30, 0xfff0_ffffn, 4)).toEqual([]);
+    expect(readNumber(region, 0x30, 4)).toBe(0xfff0_0001n);
+    expect(write(COMMAND, 3n, 2)).toEqual(['memory on', 'rom on']);
+    expect(write(0x30, 0n, 1)).toEqual(['rom off']);
+    expect(write(0x30, 1n, 1)).toEqual(['rom on']);
+    expect(write(COMMAND, 0x403n, 2)).toEqual(['intx off']);
+    expect(write(0x44, 3n, 2)).toEqual(['D3', 'memory off', 'io off', 'rom off']);
+    expect(write(0x44, 0n, 2)).toEqual(['D0', 'memory on', 'io on', 'rom on']);
+    expect(write(COMMAND, 0n, 2)).toEqual(['memory off', 'io off', 'rom off', 'intx on']);
+    region.write(0x14, bytesOf(0xdead_beefn, 4));
+    expect(pci.barAddress(1)).toBe(0xdead_bee0n);
+    expect(pci.romAddress()).toBe(0xfff0_0000n);
+    expect(new PciFunction(dsaFunction, host).romAddress()).toBeUndefined();
+  });
+
+  it('shows in STATUS whether an INTx interrupt is pending, if there is a pin', () => {
+    let pending = false;
+    const host = { interruptStatus: () => pending };
+    const statusOf = (config: typeof ports): bigint => {
+      const pci = new PciFunction(config, host);
+      const region = new RegisterRegion(config.block, { hooks: pci.hooks });
+      pci.bind(region);
+      region.write(COMMAND, bytesOf(0x400n, 2));
+      return readNumber(region, 6, 2);
+    };
+    const withoutPin = configSpace({ vendorId: 1, deviceId: 2, classCode: 3, capabilities: [powerManagement()] });
+    expect(statusOf(ports)).toBe(0x10n);
+    pending = true;
+    expect(statusOf(ports)).toBe(0x18n);
+    expect(statusOf(withoutPin)).toBe(0x10n);
   });
 
   it('is reset from outside without being told so', () => {
@@ -155,13 +214,13 @@ describe('PciFunction', () => {
     const second = make();
     second.region.restore(first.region.snapshot());
     second.pci.synchronize();
-    expect(second.log).toEqual(['memory on', 'master on', 'msix on']);
+    expect(second.log).toEqual(['memory on', 'master on', 'intx off', 'msix on']);
     const { log, host } = recorder();
     const pci = new PciFunction(dsaFunction, host);
     const region = new RegisterRegion(dsaFunction.block, { hooks: pci.hooks });
     region.restore(first.region.snapshot());
     pci.bind(region);
-    expect(log).toEqual(['memory on', 'master on', 'msix on']);
+    expect(log).toEqual(['memory on', 'master on', 'intx off', 'msix on']);
   });
 
   it('stands a host that resets it while it is told something', () => {

@@ -20,7 +20,7 @@ export interface RegisterBlock<R extends Registers = Registers> {
  * Bytes that no register covers read 0 and ignore writes.
  *
  * @param size - bytes of the region, at most 65,535 pages of 4 KiB
- * @throws {RangeError | TypeError} names the register path and what was expected: registers or fields that overlap, are
+ * @throws `DeclarationError` that names the register path and what was expected: registers or fields that overlap, are
  * misaligned or lie outside, shared registers that are no aligned word, locks and widths that make no sense
  */
 export function registerBlock<const R extends Registers>(size: number, registers: R): RegisterBlock<R> {

@@ -28,7 +28,7 @@ const tables = new WeakMap<RegisterBlock, Map<string, CompiledTable>>();
  * from the table. The result is cached: the same block with hooks on the same registers yields the same table.
  *
  * @param hooks - which registers have hooks; the functions themselves are not kept
- * @throws TypeError if `hooks` names something that is no register, or no hook
+ * @throws `DeclarationError` if `hooks` names something that is no register, or no hook
  */
 export function compile<B extends RegisterBlock>(block: B, hooks: Hooks<B> = {}): CompiledTable<B> {
   const hooked = hooksByPath(block, hooks);

@@ -1,6 +1,7 @@
 import type { RegisterArray } from './array.ts';
 import { bitMask, high32, low32 } from './bits.ts';
 import type { RegisterBlock } from './block.ts';
+import { DeclarationError } from './declaration-error.ts';
 import { codecOf, type FieldCodec } from './field-codec.ts';
 import type { FieldStates, Locks } from './infer.ts';
 import { layoutOf } from './layout.ts';
@@ -23,8 +24,8 @@ type FieldsAt<B extends RegisterBlock, P extends string> =
  * The operations that set fields of a shared register. Words whose declared fields are all given are stored at once;
  * otherwise bits are cleared first and then set, so a field of several bits may show an intermediate value between.
  *
- * @throws RangeError or TypeError that names the register if it does not exist or is not shared, or a field does not
- * exist or its value does not fit
+ * @throws {@link DeclarationError} that names the register if it does not exist or is not shared, or a field does
+ * not exist; RangeError or TypeError for a value that does not fit
  */
 export function wordEffect<B extends RegisterBlock, const P extends RegisterPath<B>>(
   source: BlockOrTable<B>,
@@ -32,14 +33,14 @@ export function wordEffect<B extends RegisterBlock, const P extends RegisterPath
   fields: FieldsAt<B, P>,
 ): readonly RegisterEffect[] {
   const { register, offset } = registerAt(blockOf(source), path);
-  if (register.options.shared !== true) throw new TypeError(`${path}: only shared registers have effects`);
+  if (register.options.shared !== true) throw new DeclarationError(`${path}: only shared registers have effects`);
   let declared = 0n;
   for (const { msb, lsb } of Object.values(register.fields)) declared |= bitMask(msb, lsb);
   const mask = [0, 0] as [number, number];
   const bits = [0, 0] as [number, number];
   for (const [name, value] of Object.entries(fields) as [string, unknown][]) {
     const field = Object.hasOwn(register.fields, name) ? register.fields[name] : undefined;
-    if (field === undefined) throw new TypeError(`${path}: there is no field ${name}`);
+    if (field === undefined) throw new DeclarationError(`${path}: there is no field ${name}`);
     const codec: FieldCodec = codecOf(field);
     codec.check(value, path, name);
     mask[0] |= codec.maskLow;
@@ -71,7 +72,7 @@ type ElementLock<B extends RegisterBlock> = {
 /**
  * The operation that holds or releases a lock: of the block by name, or of an array element as `['WQCFG', 3, 'enabled']`.
  *
- * @throws RangeError if there is no such lock or element
+ * @throws {@link DeclarationError} if there is no such lock or element
  */
 export function lockEffect<B extends RegisterBlock>(
   source: BlockOrTable<B>,
@@ -95,7 +96,7 @@ interface LockPlace {
 
 function blockLock(block: RegisterBlock, lock: string): LockPlace {
   const bit = layoutOf(block).locks.indexOf(lock);
-  if (bit < 0) throw new RangeError(`lock ${lock}: the block has no such lock`);
+  if (bit < 0) throw new DeclarationError(`lock ${lock}: the block has no such lock`);
   return { word: 0, bit };
 }
 
@@ -104,8 +105,8 @@ function elementLock(block: RegisterBlock, path: string, index: number, lock: st
   const array = layoutOf(block).registers.find((register) => register.arrayPath === path)?.array;
   const bit = array?.locks.indexOf(lock) ?? -1;
   if (first === undefined || array === undefined || bit < 0)
-    throw new RangeError(`lock ${path}[].${lock}: the array has no such lock`);
+    throw new DeclarationError(`lock ${path}[].${lock}: the array has no such lock`);
   if (!Number.isInteger(index) || index < 0 || index >= array.count)
-    throw new RangeError(`lock ${path}[${index}].${lock}: the array has ${array.count} elements`);
+    throw new DeclarationError(`lock ${path}[${index}].${lock}: the array has ${array.count} elements`);
   return { word: first + index, bit };
 }

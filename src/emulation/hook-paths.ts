@@ -1,4 +1,5 @@
 import type { RegisterBlock, Registers } from './block.ts';
+import { DeclarationError } from './declaration-error.ts';
 import type { Register } from './register.ts';
 
 /** Hooks of some register, without its types. */
@@ -27,8 +28,8 @@ function collect(
     const path = prefix + name;
     if (value === undefined) continue;
     const item = Object.hasOwn(registers, name) ? registers[name] : undefined;
-    if (item === undefined) throw new TypeError(`hooks: there is no register ${path}`);
-    if (typeof value !== 'object' || value === null) throw new TypeError(`hooks: ${path} is no object of hooks`);
+    if (item === undefined) throw new DeclarationError(`hooks: there is no register ${path}`);
+    if (typeof value !== 'object' || value === null) throw new DeclarationError(`hooks: ${path} is no object of hooks`);
     if (item.kind === 'register') addRegister(path, value, found);
     else collect(item.kind === 'group' ? item.registers : item.element, value, `${path}.`, found);
   }
@@ -39,9 +40,9 @@ function addRegister(path: string, hooks: AnyRegisterHooks, found: Map<string, A
   const isPlain = Object.getPrototypeOf(hooks) === Object.prototype;
   for (const name of isPlain ? Object.keys(hooks) : [])
     if (!(HOOK_NAMES as readonly string[]).includes(name))
-      throw new TypeError(`hooks: ${path}.${name} is none of ${HOOK_NAMES.join(', ')}`);
+      throw new DeclarationError(`hooks: ${path}.${name} is none of ${HOOK_NAMES.join(', ')}`);
   const present = HOOK_NAMES.filter((name) => hooks[name] !== undefined);
   for (const name of present)
-    if (typeof hooks[name] !== 'function') throw new TypeError(`hooks: ${path}.${name} is not a function`);
+    if (typeof hooks[name] !== 'function') throw new DeclarationError(`hooks: ${path}.${name} is not a function`);
   if (present.length > 0) found.set(path, hooks);
 }

@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 export type { Access } from './access.ts';
+export { DeclarationError } from './declaration-error.ts';
 export {
   type Field,
   type FieldDeclarer,

@@ -1,6 +1,7 @@
 import type { RegisterArray } from './array.ts';
 import type { RegisterBlock, Registers } from './block.ts';
 import type { CompiledTable } from './compile.ts';
+import { DeclarationError } from './declaration-error.ts';
 import type { RegisterGroup } from './group.ts';
 import { type LaidOut, layoutOf } from './layout.ts';
 import type { Register } from './register.ts';
@@ -45,17 +46,17 @@ export function blockOf<B extends RegisterBlock>(source: BlockOrTable<B>): B {
   return 'bytes' in source ? source.block : source;
 }
 
-/** @throws RangeError if there is no such register */
+/** @throws {@link DeclarationError} if there is no such register */
 export function registerAt(block: RegisterBlock, path: string): LaidOut {
   const found = layoutOf(block).byPath.get(path);
-  if (found === undefined) throw new RangeError(`${path}: there is no such register`);
+  if (found === undefined) throw new DeclarationError(`${path}: there is no such register`);
   return found;
 }
 
 /**
  * Byte offset of a register in its block and in a region's memory.
  *
- * @throws RangeError if there is no such register
+ * @throws {@link DeclarationError} if there is no such register
  */
 export function offsetOf<B extends RegisterBlock>(source: BlockOrTable<B>, path: RegisterPath<B>): number {
   return registerAt(blockOf(source), path).offset;

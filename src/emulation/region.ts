@@ -63,7 +63,7 @@ export class RegisterRegion<B extends RegisterBlock = RegisterBlock> {
 
   /**
    * @param source - a block, or its table if it was compiled before; every hook must be one that the table traps
-   * @throws TypeError if hooks name something unknown or untrapped, RangeError if the memory is too small
+   * @throws {@link DeclarationError} if hooks name something unknown, TypeError for one that the table does not trap, RangeError if the memory is too small
    */
   constructor(source: B | CompiledTable<B>, options: RegionOptions<B> = {}) {
     const hooks = options.hooks ?? {};

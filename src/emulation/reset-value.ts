@@ -1,4 +1,5 @@
 import { join64 } from './bits.ts';
+import { DeclarationError } from './declaration-error.ts';
 import { codecOf, type FieldCodec } from './field-codec.ts';
 import type { FieldStates } from './infer.ts';
 import type { Fields } from './register.ts';
@@ -6,7 +7,7 @@ import type { Fields } from './register.ts';
 /**
  * The value of a register whose fields have these values, the others 0; for `reset`.
  *
- * @throws TypeError for a name that is no field, RangeError for a value that does not fit
+ * @throws {@link DeclarationError} for a name that is no field, or for a value that does not fit
  */
 export function resetValue<F extends Fields>(fields: F, values: Partial<FieldStates<F>>): bigint {
   let low = 0;
@@ -14,9 +15,13 @@ export function resetValue<F extends Fields>(fields: F, values: Partial<FieldSta
   for (const [name, value] of Object.entries(values) as [string, unknown][]) {
     if (value === undefined) continue;
     const field = Object.hasOwn(fields, name) ? fields[name] : undefined;
-    if (field === undefined) throw new TypeError(`reset: there is no field ${name}`);
+    if (field === undefined) throw new DeclarationError(`reset: there is no field ${name}`);
     const codec: FieldCodec = codecOf(field);
-    codec.check(value, 'reset', name);
+    try {
+      codec.check(value, 'reset', name);
+    } catch (error) {
+      throw new DeclarationError(error instanceof Error ? error.message : String(error));
+    }
     low |= codec.low(value);
     high |= codec.high(value);
   }

@@ -1,5 +1,5 @@
 import type { RegisterEffect } from '../emulation/index.ts';
-import type { DeviceCore } from '../native/binding.ts';
+import { coreOf, type DeviceHandle } from '../native/device-handle.ts';
 import { checkInteger, checkOperations } from './checks.ts';
 import { nativeGroup } from './group.ts';
 import { native, type NativeQueueDevice } from './native.ts';
@@ -8,8 +8,7 @@ import type { QueueDeviceOptions, WorkQueueConfig } from './queue-options.ts';
 import { queueStatistics, type QueueStatistics } from './queue-statistics.ts';
 import { capabilityBits, configurationWords, effectWords, errorWords, MAX_WORD } from './words.ts';
 
-/** The native half of a device, as a backend is given it. */
-export type DeviceHandle = DeviceCore;
+export type { DeviceHandle };
 
 const MAX_QUEUES = 256;
 const MAX_VECTORS = 2048;
@@ -82,7 +81,7 @@ export class QueueDevice implements Disposable {
     for (const [name, value] of Object.entries(places)) checkInteger(name, value, 0, MAX_WORD);
     this.#options = { ...options, capabilities: { ...capabilities, operations: capabilities.operations.slice() } };
     this.#native = new native.QueueDevice(
-      device,
+      coreOf(device),
       options.portalRegion,
       options.registerRegion,
       options.queues,

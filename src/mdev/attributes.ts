@@ -1,3 +1,4 @@
+import { DeclarationError } from '../emulation/index.ts';
 import { MdevError } from './mdev-error.ts';
 import { suggest } from './suggestion.ts';
 
@@ -46,17 +47,15 @@ export type AttributeInput = Readonly<Record<string, string | number | boolean>>
 
 /**
  * Declares a whole-number attribute.
- * @throws {@link MdevError} `EINVAL` when the bounds or the default make no sense.
+ * @throws `DeclarationError` when the bounds or the default make no sense.
  */
 export function integer(options: Omit<IntegerAttribute, 'kind'>): IntegerAttribute {
   const { minimum, maximum, default: value } = options;
   for (const bound of [minimum, maximum, value]) {
-    if (!Number.isSafeInteger(bound))
-      throw new MdevError('EINVAL', `integer attribute: ${bound} is not a whole number`);
+    if (!Number.isSafeInteger(bound)) throw new DeclarationError(`integer attribute: ${bound} is not a whole number`);
   }
   if (minimum > maximum || value < minimum || value > maximum) {
-    throw new MdevError(
-      'EINVAL',
+    throw new DeclarationError(
       `integer attribute: the default ${value} is not within ${minimum} to ${maximum}, or the range is empty`,
     );
   }
@@ -70,12 +69,11 @@ export function flag(options: Omit<FlagAttribute, 'kind'>): FlagAttribute {
 
 /**
  * Declares an attribute that is one of several words.
- * @throws {@link MdevError} `EINVAL` when the default is not among them.
+ * @throws `DeclarationError` when the default is not among them.
  */
 export function choice<const V extends string>(options: Omit<ChoiceAttribute<V>, 'kind'>): ChoiceAttribute<V> {
   if (!options.values.includes(options.default)) {
-    throw new MdevError(
-      'EINVAL',
+    throw new DeclarationError(
       `choice attribute: the default "${options.default}" is none of ${options.values.join(', ')}`,
     );
   }

@@ -1,10 +1,7 @@
 import type { RegisterBlock, RegisterRegion } from '../emulation/index.ts';
-import type { DeviceCore } from '../native/binding.ts';
+import type { DeviceHandle } from '../native/device-handle.ts';
 import type { DeviceDma } from './device-dma.ts';
 import type { MmioRegion, Regions } from './regions.ts';
-
-/** The native half of an instance, as the engine takes it. It has no use but to be handed on. */
-export type DeviceHandle = DeviceCore;
 
 /**
  * The device's side of a register region: `registers` and `locks` by name, without the guest's rules and without hooks.
@@ -38,7 +35,7 @@ export interface MdevServices<A, T> {
   readonly attributes: A;
   /** What the type's resource pool gave. Disposed of by the framework, after `close`. */
   readonly resources: T;
-  /** The way to engines. */
+  /** The native half of the instance, for engines. It has no use but to be handed on. */
   readonly device: DeviceHandle;
   readonly irq: { readonly msix: MessageInterrupts };
   readonly dma: DeviceDma;

@@ -23,7 +23,7 @@ export function createContext(parts: ContextParts): object {
     uuid,
     attributes,
     resources,
-    device: mdevFunction.core,
+    device: mdevFunction.handle,
     irq: { msix: mdevFunction.irqs.msix },
     dma: new DeviceDma(mdevFunction.core, tasks.signal),
     get busMaster() {

@@ -28,7 +28,8 @@ export {
   type Removal,
   type RemoveOptions,
 } from './mdev-registry.ts';
-export { defineMdevType, type MdevType, type MdevTypeDeclaration, type PciDeclaration } from './mdev-type.ts';
+export type { PciDeclaration } from './device-declaration.ts';
+export { defineMdevType, type MdevType, type MdevTypeDeclaration } from './mdev-type.ts';
 export { ParentDevice, type ParentDeviceOptions } from './parent-device.ts';
 export { defaultPlatformCapabilities, type PlatformCapabilities } from './platform-capabilities.ts';
 export {
@@ -54,7 +55,7 @@ export {
   VfioRegionFlag,
 } from './vfio.ts';
 export type { Attachment, Holder } from './attachment.ts';
-export type { DeviceHandle } from './context.ts';
+export type { DeviceHandle } from '../native/device-handle.ts';
 export type { BarDescription, CapabilityDescription, DeviceDescription } from './device-description.ts';
 export { DeviceSession, type DmaMapRequest, type SetIrqsRequest } from './device-session.ts';
 export type { GuestError } from './guest-errors.ts';

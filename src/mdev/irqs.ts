@@ -60,11 +60,8 @@ export class Irqs {
   }
 
   /** Hooks that a region needs beside the vendor's, or undefined: the entry masks of a table that the device owns. */
-  tableHooks(region: number, block: RegisterBlock): object | undefined {
+  tableHooks(region: number): object | undefined {
     if (!this.#owned || this.#places?.table.region !== region) return undefined;
-    if (block.registers['MSIX_TABLE'] === undefined) {
-      throw new MdevError('EINVAL', `the MSI-X table is to be in region ${region}, whose block has no MSIX_TABLE`);
-    }
     const hooks: Hooks<MsixBlock> = {
       MSIX_TABLE: {
         CONTROL: {

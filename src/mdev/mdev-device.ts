@@ -1,7 +1,8 @@
 import { EventEmitter } from 'eventemitter3';
 
 import type { ConfigSpace } from '../emulation/index.ts';
-import type { DeviceCore, DeviceStatistics } from '../native/binding.ts';
+import type { DeviceStatistics } from '../native/binding.ts';
+import type { DeviceHandle } from '../native/device-handle.ts';
 import { type Attachment, createAttachment, type Holder } from './attachment.ts';
 import type { AttributeValues } from './attributes.ts';
 import type { MdevBehaviour } from './behaviour.ts';
@@ -158,9 +159,9 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
     return this.#function.bars;
   }
 
-  /** The native half, for a server. */
-  get core(): DeviceCore {
-    return this.#function.core;
+  /** The native half, to be handed to a server. */
+  get handle(): DeviceHandle {
+    return this.#function.handle;
   }
 
   /**

@@ -1,18 +1,19 @@
 import {
   type ConfigSpace,
+  DeclarationError,
   type MsixControl,
   PciFunction,
   type RegisterRegion,
   type ResetKind,
 } from '../emulation/index.ts';
 import { createDeviceCore, type DeviceCore, type DeviceStatistics } from '../native/binding.ts';
+import { type DeviceHandle, deviceHandle } from '../native/device-handle.ts';
 import type { MdevBehaviour } from './behaviour.ts';
 import { irqInfos, regionInfos } from './device-info.ts';
 import type { GuestError } from './guest-errors.ts';
 import { HookFailure } from './hook-guard.ts';
 import { Irqs } from './irqs.ts';
-import { MdevError } from './mdev-error.ts';
-import type { DeviceDeclaration } from './mdev-type.ts';
+import type { DeviceDeclaration } from './device-declaration.ts';
 import type { PlatformCapabilities } from './platform-capabilities.ts';
 import { READ_WRITE, RegisterRegions } from './register-regions.ts';
 import { type BarName, barsOf, type Regions } from './regions.ts';
@@ -37,6 +38,8 @@ export type ResetCause = 'flr' | 'client' | 'owner';
  */
 export class MdevFunction {
   readonly core: DeviceCore;
+  /** `core` for those that hand it on. */
+  readonly handle: DeviceHandle;
   readonly configSpace: ConfigSpace;
   readonly regions: readonly RegionInfo[];
   readonly irqInfos: readonly IrqInfo[];
@@ -65,6 +68,7 @@ export class MdevFunction {
     this.regions = regionInfos(declaration.regions, declaration.configSpace);
     this.irqInfos = irqInfos(declaration.configSpace);
     this.core = createDeviceCore();
+    this.handle = deviceHandle(this.core);
     try {
       this.registers = new RegisterRegions(this.core);
       for (const { index, region } of barsOf(declaration.regions)) {
@@ -93,22 +97,22 @@ export class MdevFunction {
 
   /**
    * Gives the function its behaviour and opens it for accesses.
-   * @throws TypeError when the behaviour's hooks do not mirror the blocks.
+   * @throws `DeclarationError` when the behaviour's hooks do not mirror the blocks.
    */
   bind(behaviour: MdevBehaviour): void {
     const hooks = (behaviour.hooks ?? {}) as Readonly<Partial<Record<string, object>>>;
     const bars = barsOf(this.bars);
     for (const name of Object.keys(hooks)) {
       if (bars.find((bar) => bar.name === name)?.region.kind !== 'mmio') {
-        throw new MdevError('EINVAL', `hooks: ${name} is not a BAR with registers`);
+        throw new DeclarationError(`hooks: ${name} is not a BAR with registers`);
       }
     }
     for (const { name, index, region } of bars) {
       if (region.kind !== 'mmio') continue;
-      const own = this.irqs.tableHooks(index, region.block);
+      const own = this.irqs.tableHooks(index);
       const vendor = hooks[name];
       if (own !== undefined && vendor !== undefined && 'MSIX_TABLE' in vendor) {
-        throw new MdevError('EINVAL', `hooks: ${name}.MSIX_TABLE belongs to the framework`);
+        throw new DeclarationError(`hooks: ${name}.MSIX_TABLE belongs to the framework`);
       }
       if (own !== undefined || vendor !== undefined) {
         this.registers.bind(index, name, region.block, { ...vendor, ...own });

@@ -1,27 +1,14 @@
-import {
-  type Bars,
-  type Capability,
-  configSpace,
-  type ConfigSpace,
-  memoryBar,
-  type PciIdentity,
-} from '../emulation/index.ts';
+import { DeclarationError } from '../emulation/index.ts';
+import { attributeSamples } from './attribute-samples.ts';
 import { type AttributeInput, type AttributeSchema, type AttributeValues, parseAttributes } from './attributes.ts';
 import type { MdevBehaviour } from './behaviour.ts';
 import type { MdevContext } from './context.ts';
+import { type DeviceDeclaration, deviceDeclaration, type PciDeclaration } from './device-declaration.ts';
 import { MdevError } from './mdev-error.ts';
-import { parseName } from './names.ts';
+import { declaredName } from './names.ts';
 import type { PlatformCapabilities } from './platform-capabilities.ts';
-import { barsOf, type Regions } from './regions.ts';
+import type { Regions } from './regions.ts';
 import type { ResourcePool } from './resource-pool.ts';
-
-/** The PCI function of a type, without its BARs: those follow from the regions. */
-export interface PciDeclaration extends PciIdentity {
-  /** In the order of the chain. */
-  readonly capabilities: readonly Capability[];
-  /** Bytes of config space. 4096 when absent. */
-  readonly size?: 256 | 4096;
-}
 
 /** What a vendor declares. */
 export interface MdevTypeDeclaration<
@@ -61,13 +48,6 @@ export interface MdevTypeDeclaration<
   ): MdevBehaviour<NoInfer<R>> | Promise<MdevBehaviour<NoInfer<R>>>;
 }
 
-/** What one set of attribute values makes of a type. Compiled once and shared by all instances with these values. */
-export interface DeviceDeclaration {
-  readonly regions: Regions;
-  readonly configSpace: ConfigSpace;
-  readonly pci: PciDeclaration;
-}
-
 /** A type of mediated device, as {@link defineMdevType} makes it. */
 export interface MdevType {
   /** The type's own part of its name. */
@@ -97,35 +77,43 @@ export interface MdevType {
  */
 const KEPT_DECLARATIONS = 32;
 
-function bars(regions: Regions): Bars {
-  return Object.fromEntries(
-    barsOf(regions).map(({ index, region: { size, width, prefetchable } }) => [
-      index,
-      memoryBar({ size, width, prefetchable }),
-    ]),
-  );
-}
-
 /**
- * Declares a type of mediated device.
- * @throws `MdevError` `EINVAL` when the name is no name. BARs and capabilities that do not fit together throw a
- * RangeError or TypeError when a set of attribute values is first used.
+ * Declares a type of mediated device. What the attributes make of it is tried at once, with the defaults and with each
+ * attribute alone at its bounds.
+ * @throws `DeclarationError` that names the type: no name, defaults that do not go together, BARs, capabilities and MSI-X
+ * tables that do not fit. Sets of values that were not tried throw it when the first instance has them.
  */
 export function defineMdevType<
   const S extends AttributeSchema = Readonly<Record<string, never>>,
   const R extends Regions = Regions,
   T extends Disposable | undefined = undefined,
 >(declaration: MdevTypeDeclaration<S, R, T>): MdevType {
-  const id = parseName('type', declaration.id);
+  const id = declaredName('type', declaration.id);
   const where = `type ${id}`;
   const schema: AttributeSchema = declaration.attributes ?? {};
   const declarations = new Map<string, DeviceDeclaration>();
 
   function build(attributes: AttributeValues<S>): DeviceDeclaration {
-    const regions = typeof declaration.regions === 'function' ? declaration.regions(attributes) : declaration.regions;
-    const pci = typeof declaration.pci === 'function' ? declaration.pci(attributes) : declaration.pci;
-    const { size = 4096, ...identity } = pci;
-    return { regions, pci, configSpace: configSpace({ ...identity, size, bars: bars(regions) }) };
+    try {
+      const { pci, regions } = declaration;
+      return deviceDeclaration(
+        typeof regions === 'function' ? regions(attributes) : regions,
+        typeof pci === 'function' ? pci(attributes) : pci,
+      );
+    } catch (error) {
+      if (error instanceof DeclarationError) throw new DeclarationError(`${where}: ${error.message}`, { cause: error });
+      throw error;
+    }
+  }
+
+  const problemOf = (attributes: AttributeValues): string | undefined =>
+    declaration.checkAttributes?.(attributes as AttributeValues<S>);
+  const defaults = parseAttributes(schema, {}, where);
+  const problem = problemOf(defaults);
+  if (problem !== undefined) throw new DeclarationError(`${where}: its defaults do not go together: ${problem}`);
+  const dependsOnAttributes = typeof declaration.regions === 'function' || typeof declaration.pci === 'function';
+  for (const sample of dependsOnAttributes ? attributeSamples(schema) : [defaults]) {
+    if (problemOf(sample) === undefined) build(sample as AttributeValues<S>);
   }
 
   return {
@@ -139,7 +127,7 @@ export function defineMdevType<
     resources: declaration.resources,
     parseAttributes(input) {
       const attributes = parseAttributes(schema, input, where);
-      const problem = declaration.checkAttributes?.(attributes as AttributeValues<S>);
+      const problem = problemOf(attributes);
       if (problem !== undefined) throw new MdevError('EINVAL', `${where}: ${problem}`);
       return attributes;
     },

@@ -1,7 +1,8 @@
+import { DeclarationError } from '../emulation/index.ts';
 import type { AttributeInput, AttributeValues } from './attributes.ts';
 import { MdevError } from './mdev-error.ts';
 import type { MdevType } from './mdev-type.ts';
-import { parseName } from './names.ts';
+import { declaredName, parseName } from './names.ts';
 import { suggest } from './suggestion.ts';
 
 /** What a vendor says of a device that can be sliced. */
@@ -40,26 +41,25 @@ export class ParentDevice {
   #closed = false;
 
   /**
-   * @throws {@link MdevError} `EINVAL` when a name is no name, a type is given twice, or nothing limits the instances
-   * of a type.
+   * @throws {@link MdevError} `EINVAL` when the parent's name, which is the operator's, is no name; `DeclarationError`
+   * when that of the driver is none, a type is given twice, or nothing limits the instances of a type.
    */
   constructor(options: ParentDeviceOptions) {
     this.name = parseName('parent', options.name);
-    this.driverName = parseName('driver', options.driverName);
+    this.driverName = declaredName('driver', options.driverName);
     this.types = [...options.types];
     this.maxInstances = options.maxInstances ?? Infinity;
     this.#close = options.close;
     const limit = options.maxInstances;
     if (limit !== undefined && (!Number.isSafeInteger(limit) || limit < 1)) {
-      throw new MdevError('EINVAL', `parent ${this.name}: maxInstances is ${limit}; expected a whole number from 1`);
+      throw new DeclarationError(`parent ${this.name}: maxInstances is ${limit}; expected a whole number from 1`);
     }
     const ids = new Set<string>();
     for (const type of this.types) {
-      if (ids.has(type.id)) throw new MdevError('EINVAL', `parent ${this.name}: type ${type.id} is given twice`);
+      if (ids.has(type.id)) throw new DeclarationError(`parent ${this.name}: type ${type.id} is given twice`);
       ids.add(type.id);
       if (limit === undefined && type.resources === undefined) {
-        throw new MdevError(
-          'EINVAL',
+        throw new DeclarationError(
           `parent ${this.name}: nothing limits type ${type.id}; give maxInstances, or the type a resource pool`,
         );
       }

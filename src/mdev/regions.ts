@@ -1,5 +1,4 @@
-import type { BarNumber, RegisterBlock } from '../emulation/index.ts';
-import { MdevError } from './mdev-error.ts';
+import { type BarNumber, DeclarationError, type RegisterBlock } from '../emulation/index.ts';
 
 /** How a BAR presents itself. */
 export interface BarOptions {
@@ -54,13 +53,13 @@ export function barsOf(regions: Regions): readonly DeclaredBar[] {
 
 function checkSize(what: string, size: number): void {
   if (!Number.isSafeInteger(size) || size < 16 || (BigInt(size) & (BigInt(size) - 1n)) !== 0n) {
-    throw new MdevError('EINVAL', `${what}: ${size} bytes; a memory BAR is a power of two of at least 16`);
+    throw new DeclarationError(`${what}: ${size} bytes; a memory BAR is a power of two of at least 16`);
   }
 }
 
 /**
  * A memory BAR whose contents are a register block; its size is the block's.
- * @throws {@link MdevError} `EINVAL` when the block's size is not a power of two of at least 16.
+ * @throws `DeclarationError` when the block's size is not a power of two of at least 16.
  */
 export function mmio<B extends RegisterBlock>(block: B, options: BarOptions = {}): MmioRegion<B> {
   checkSize('mmio', block.size);
@@ -75,7 +74,7 @@ export function mmio<B extends RegisterBlock>(block: B, options: BarOptions = {}
 
 /**
  * A memory BAR that engines take work from.
- * @throws {@link MdevError} `EINVAL` when `size` (bytes) is not a power of two of at least 16.
+ * @throws `DeclarationError` when `size` (bytes) is not a power of two of at least 16.
  */
 export function portal(options: BarOptions & { readonly size: number }): PortalRegion {
   checkSize('portal', options.size);

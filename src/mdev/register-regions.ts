@@ -39,15 +39,13 @@ export class RegisterRegions {
   /**
    * Gives a region its hooks. Values and locks stay as they are.
    * @param name Its name, for the path of what a hook throws.
-   * @throws TypeError when `hooks` does not mirror the block.
+   * @throws `DeclarationError` when `hooks` does not mirror the block.
    */
   bind<B extends RegisterBlock>(index: number, name: string, block: B, hooks: Hooks<B>): RegisterRegion<B> {
     const bare = this.get(index);
     const guarded = guardHooks(name, block, hooks);
     const table = compile(block, guarded);
-    const values = bare.snapshot();
-    const region = new RegisterRegion(table, { memory: bare.memory, hooks: guarded });
-    region.restore(values);
+    const region = new RegisterRegion(table, { memory: bare.memory, hooks: guarded, adopt: true });
     this.#core.setRegisterTable(index, nativeTable(table));
     this.#regions[index] = region;
     return region;

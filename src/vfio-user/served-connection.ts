@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 
+import { coreOf } from '../native/device-handle.ts';
 import { errnoName, errnoOfError } from './errno.ts';
 import { type ConnectionHandler, createConnection, type NativeConnection } from './native.ts';
 import { Command, commandName, DeviceFlag } from './protocol.ts';
@@ -59,7 +60,7 @@ export class ServedConnection implements ConnectionHandler {
     this.name = name;
     this.#device = device;
     this.#owner = owner;
-    this.#native = createConnection(device.core, fd, this);
+    this.#native = createConnection(coreOf(device.handle), fd, this);
   }
 
   /** Whether its client holds the device. */
@@ -190,7 +191,7 @@ export class ServedConnection implements ConnectionHandler {
   }
 
   #reset(): Uint8Array | number {
-    const errno = this.#device.core.reset();
+    const errno = coreOf(this.#device.handle).reset();
     return errno === 0 ? new Uint8Array(0) : errno;
   }
 }

@@ -1,4 +1,4 @@
-import type { DeviceCore } from '../native/binding.ts';
+import type { DeviceHandle } from '../native/device-handle.ts';
 
 /** Who holds a device, as the device's own messages name it. */
 export interface DeviceHolder {
@@ -16,10 +16,10 @@ export interface DeviceHold {
   detach(): void;
 }
 
-/** What a server needs of a device. A mediated instance satisfies it; so does anything else that is built on a `DeviceCore`. */
+/** What a server needs of a device. A mediated instance satisfies it; so does anything else that has a native half. */
 export interface ServedDevice {
   /** The native half. DEVICE_RESET goes to its trap handler. */
-  readonly core: DeviceCore;
+  readonly handle: DeviceHandle;
   /** GET_REGION_INFO by VFIO index 0 to 8: bytes, and VFIO's READ (1) and WRITE (2). An index that is missing has no region. */
   readonly regions: readonly { readonly size: number; readonly flags: number }[];
   /** GET_IRQ_INFO by VFIO index 0 to 4: vectors, and VFIO's flags. An index that is missing has no vectors. */

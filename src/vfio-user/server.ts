@@ -1,5 +1,7 @@
 import { EventEmitter } from 'eventemitter3';
 
+import type { DeviceCore } from '../native/binding.ts';
+import { coreOf } from '../native/device-handle.ts';
 import { createListener, isListening, type NativeListener, peerProcess } from './native.ts';
 import { type ConnectionOwner, ServedConnection } from './served-connection.ts';
 import type { ServedDevice } from './served-device.ts';
@@ -48,6 +50,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
   /** Resolves when the server is closed, by `close` or because its only client is gone. */
   readonly closed: Promise<void>;
   readonly #device: ServedDevice;
+  readonly #core: DeviceCore;
   readonly #where: string;
   readonly #negotiationTimeout: number;
   readonly #resolveClosed: () => void;
@@ -63,6 +66,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
   constructor(device: ServedDevice, address: ServeAddress, options: ServeOptions) {
     super();
     this.#device = device;
+    this.#core = coreOf(device.handle);
     this.#negotiationTimeout = options.negotiationTimeout ?? NEGOTIATION_TIMEOUT_MS;
     this.#where = 'fd' in address ? `file descriptor ${address.fd}` : address.socketPath;
     let resolveClosed = (): void => undefined;
@@ -112,7 +116,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
   #accept(fd: number): void {
     const waiting = this.#connections.size - (this.#holder === undefined ? 0 : 1);
     if (waiting >= WAITING_MAX) {
-      this.#device.core.closeForeignFd(fd);
+      this.#core.closeForeignFd(fd);
       this.#pauseWhenBehind();
       return;
     }
@@ -137,7 +141,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
     try {
       return peerProcess(fd);
     } catch (error) {
-      this.#device.core.closeForeignFd(fd);
+      this.#core.closeForeignFd(fd);
       throw error;
     }
   }
@@ -148,7 +152,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
     clearTimeout(this.#acceptRetry);
     this.#listener?.pause();
     this.#acceptRetry = setTimeout(() => {
-      if (this.#device.core.isBehindOnClosing()) this.#pauseListening('EBUSY');
+      if (this.#core.isBehindOnClosing()) this.#pauseListening('EBUSY');
       else this.#listener?.resume();
     }, ACCEPT_RETRY_MS);
     this.emit('acceptFailed', code);
@@ -156,7 +160,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
 
   /** Each new client could leave more that cannot be closed. */
   #pauseWhenBehind(): void {
-    if (this.#device.core.isBehindOnClosing()) this.#pauseListening('EBUSY');
+    if (this.#core.isBehindOnClosing()) this.#pauseListening('EBUSY');
   }
 
   readonly #owner: ConnectionOwner = {

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { RegisterEffect } from '../../src/emulation/index.ts';
 import { Engine, Group, QueueDevice, type QueueDeviceOptions, supportedOperations } from '../../src/engine/index.ts';
 import { createDeviceCore } from '../../src/native/binding.ts';
+import { deviceHandle } from '../../src/native/device-handle.ts';
 import { descriptor, Flag, Opcode, Status } from './support/descriptor.ts';
 import {
   BASE,
@@ -82,14 +83,14 @@ describe('construction', () => {
       { capabilities: { ...capabilities, operations: Uint8Array.of(0x80, ...new Uint8Array(31)) } },
     ],
   ])('refuses: %s', (message, changes) => {
-    expect(() => new QueueDevice(device.core, options(changes))).toThrow(message);
+    expect(() => new QueueDevice(device.handle, options(changes))).toThrow(message);
   });
 
   it('refuses what is no device, and a closed one', () => {
     expect(() => new QueueDevice({} as never, options())).toThrow(TypeError);
     const core = createDeviceCore();
     core.close();
-    expect(() => new QueueDevice(core, options())).toThrow('closed');
+    expect(() => new QueueDevice(deviceHandle(core), options())).toThrow('closed');
   });
 });
 

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
 import { GuestErrors } from '../../src/mdev/guest-errors.ts';
 import type { GuestError } from '../../src/mdev/index.ts';
+import { coreOf } from '../../src/native/device-handle.ts';
 import { acmeDevice, acmeInstance, At } from './support/acme.ts';
 import { Guest } from './support/guest.ts';
 
@@ -50,7 +51,7 @@ describe('an instance', () => {
     vi.advanceTimersByTime(3000);
     expect([told, device.guestErrors]).toEqual([[], [{ ...source, count: 3 }]]);
 
-    expect(context.device.dmaRead(0n, new Uint8Array(8))).not.toBe(0);
+    expect(coreOf(context.device).dmaRead(0n, new Uint8Array(8))).not.toBe(0);
     guest.session.read(0, 0x10_0000, new Uint8Array(4));
     guest.session.close();
     expect(told.splice(0)).toMatchObject([{ kind: 'refused', count: 1 }]);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 
 import { memoryFile } from '../../src/native/binding.ts';
+import { coreOf } from '../../src/native/device-handle.ts';
 import { acmeDevice, acmeInstance, type AcmeContext, At } from './support/acme.ts';
 import { CONFIG, Guest } from './support/guest.ts';
 
@@ -82,9 +83,9 @@ describe('reset', () => {
 
   test('memory is there while the behaviour hears that it goes, or stops, and is gone after the access', async () => {
     const reached: (readonly [event: string, reached: boolean])[] = [];
-    const { device, context } = await acmeInstance(({ device: core }) => {
+    const { device, context } = await acmeInstance(({ device: handle }) => {
       const note = (event: string): void => {
-        reached.push([event, core.dmaRead(0n, new Uint8Array(8)) === 0]);
+        reached.push([event, coreOf(handle).dmaRead(0n, new Uint8Array(8)) === 0]);
       };
       return {
         busMaster: (enabled) => {
@@ -106,7 +107,7 @@ describe('reset', () => {
     const during = (action: () => void): typeof reached => {
       reached.length = 0;
       action();
-      return [...reached, ['after', context.device.dmaRead(0n, new Uint8Array(8)) === 0]];
+      return [...reached, ['after', coreOf(context.device).dmaRead(0n, new Uint8Array(8)) === 0]];
     };
     const give = (): void => {
       guest.write16(At.command, 6, CONFIG);
@@ -158,7 +159,7 @@ describe('reset', () => {
     const map = { iova: 0n, size: 0x1000n, readable: true, writable: true, fd: memory.fd, offset: 0n };
     expect(guest.session.dmaMap(map)).toBe(0);
     memory.close();
-    expect([device.state, context.device.dmaRead(0n, new Uint8Array(8))]).toEqual(['frozen', EFAULT]);
+    expect([device.state, coreOf(context.device).dmaRead(0n, new Uint8Array(8))]).toEqual(['frozen', EFAULT]);
   });
 
   test.each([
@@ -226,7 +227,7 @@ describe('reset', () => {
     guest.write16(At.deviceControl, 0x8000, CONFIG);
     expect([byGuest.state, byGuest.failure?.path]).toEqual(['failed', 'config.PCIE.DEVCTL']);
     const byClient = await acmeDevice(create);
-    expect(byClient.core.reset()).toBe(EIO);
+    expect(coreOf(byClient.handle).reset()).toBe(EIO);
     expect(byClient.state).toBe('failed');
   });
 });

@@ -1,3 +1,4 @@
+import { DeclarationError } from '../declaration-error.ts';
 import { type Fields, reg32, type Register } from '../register.ts';
 import { type Field, ro, rw } from '../field.ts';
 import type { Bar, BarNumber, Bars } from './bar.ts';
@@ -17,19 +18,21 @@ const TYPE_64 = 2;
 /**
  * Declares the BARs. The address bits below the size are read-only zeros, which is all that sizing needs.
  *
- * @throws RangeError if a number is none of 0 to 5, or a 64-bit BAR has no register, or no free one, above it
+ * @throws {@link DeclarationError} if a number is none of 0 to 5, or a 64-bit BAR has no register, or no free one, above it
  */
 export function barRegisters(bars: Bars): BarRegisters {
   for (const number of Object.keys(bars))
-    if (!/^[0-5]$/.test(number)) throw new RangeError(`configSpace: there is no BAR ${number}, expected 0 to 5`);
+    if (!/^[0-5]$/.test(number)) throw new DeclarationError(`configSpace: there is no BAR ${number}, expected 0 to 5`);
   const registers: Record<string, Register> = {};
   for (const number of [0, 1, 2, 3, 4, 5] as const) {
     const below = number > 0 ? bars[(number - 1) as BarNumber] : undefined;
     const bar = bars[number];
     if (bar?.width === 64 && number === 5)
-      throw new RangeError('configSpace: BAR 5 has no register above it for 64 bits');
+      throw new DeclarationError('configSpace: BAR 5 has no register above it for 64 bits');
     if (bar !== undefined && below?.width === 64)
-      throw new RangeError(`configSpace: BAR ${number} is the upper half of BAR ${number - 1}, which has 64 bits`);
+      throw new DeclarationError(
+        `configSpace: BAR ${number} is the upper half of BAR ${number - 1}, which has 64 bits`,
+      );
     registers[`BAR${number}`] = registerOf(BAR_OFFSET + 4 * number, bar, below);
   }
   return registers as unknown as BarRegisters;

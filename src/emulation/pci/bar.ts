@@ -1,3 +1,5 @@
+import { DeclarationError } from '../declaration-error.ts';
+
 /** Number of a base address register. */
 export type BarNumber = 0 | 1 | 2 | 3 | 4 | 5;
 
@@ -29,24 +31,24 @@ export type Bars = Readonly<Partial<Record<BarNumber, Bar>>>;
 /**
  * Declares a memory BAR.
  *
- * @throws RangeError if the size is no power of two from 16 bytes to 2 GiB (32 bits) or 2^63 bytes (64 bits)
+ * @throws {@link DeclarationError} if the size is no power of two from 16 bytes to 2 GiB (32 bits) or 2^63 bytes (64 bits)
  */
 export function memoryBar(options: { size: number; width?: 32 | 64; prefetchable?: boolean }): MemoryBar {
   const { size, width = 64, prefetchable = false } = options;
   const limit = 2 ** (width - 1);
   if (!Number.isInteger(Math.log2(size)) || size < 16 || size > limit)
-    throw new RangeError(`memoryBar: size ${size} is not a power of two from 16 to 2^${width - 1}`);
+    throw new DeclarationError(`memoryBar: size ${size} is not a power of two from 16 to 2^${width - 1}`);
   return { kind: 'memory', size, width, prefetchable };
 }
 
 /**
  * Declares an I/O BAR (PCI Local Bus Specification 3.0, 6.2.5.1): all 32 address bits are there, bit 1 is reserved.
  *
- * @throws RangeError if the size is no power of two from 4 to 256 bytes, which is the most that the specification allows
+ * @throws {@link DeclarationError} if the size is no power of two from 4 to 256 bytes, which is the most that the specification allows
  */
 export function ioBar(options: { size: number }): IoBar {
   const { size } = options;
   if (!Number.isInteger(Math.log2(size)) || size < 4 || size > 256)
-    throw new RangeError(`ioBar: size ${size} is not a power of two from 4 to 256`);
+    throw new DeclarationError(`ioBar: size ${size} is not a power of two from 4 to 256`);
   return { kind: 'io', size, width: 32, prefetchable: false };
 }

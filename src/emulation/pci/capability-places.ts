@@ -1,4 +1,5 @@
 import { alignUp, hex } from '../bits.ts';
+import { DeclarationError } from '../declaration-error.ts';
 import type { Capability, PlacedCapability } from './capability.ts';
 
 /** Where standard capabilities begin: behind the type 0 header. */
@@ -9,7 +10,7 @@ const EXTENDED_START = 0x100;
 /**
  * Gives every capability its offset: its own, or the next free one behind the capability before it. Standard ones first.
  *
- * @throws RangeError or TypeError that names the capability
+ * @throws {@link DeclarationError} that names the capability
  */
 export function placeCapabilities(capabilities: readonly Capability[], size: number): readonly PlacedCapability[] {
   const standard = placeChain(
@@ -24,7 +25,7 @@ export function placeCapabilities(capabilities: readonly Capability[], size: num
   );
   const [first] = extended;
   if (first !== undefined && first.offset !== EXTENDED_START)
-    throw new RangeError(
+    throw new DeclarationError(
       `configSpace: ${first.name} at ${hex(first.offset)} is the first extended capability, which must be at 0x100`,
     );
   return [...standard, ...extended];
@@ -38,15 +39,17 @@ function placeChain(capabilities: readonly Capability[], start: number, end: num
     check(capability);
     const offset = capability.offset ?? alignUp(free, 4);
     if (!Number.isInteger(offset) || offset % 4 !== 0)
-      throw new RangeError(`configSpace: ${name} at offset ${offset}, which is no multiple of 4`);
+      throw new DeclarationError(`configSpace: ${name} at offset ${offset}, which is no multiple of 4`);
     if (offset < start || offset + capability.size > end)
-      throw new RangeError(
+      throw new DeclarationError(
         `configSpace: ${name} at ${hex(offset)}, ${capability.size} bytes, is not inside ${hex(start)} to ${hex(end)}`,
       );
     for (const other of placed) {
-      if (other.name === name) throw new TypeError(`configSpace: there are two capabilities ${name}`);
+      if (other.name === name) throw new DeclarationError(`configSpace: there are two capabilities ${name}`);
       if (offset < other.offset + other.size && other.offset < offset + capability.size)
-        throw new RangeError(`configSpace: ${name} at ${hex(offset)} overlaps ${other.name} at ${hex(other.offset)}`);
+        throw new DeclarationError(
+          `configSpace: ${name} at ${hex(offset)} overlaps ${other.name} at ${hex(other.offset)}`,
+        );
     }
     placed.push({ ...capability, offset });
     free = offset + capability.size;
@@ -57,14 +60,14 @@ function placeChain(capabilities: readonly Capability[], start: number, end: num
 function check({ name, id, version, size, registers }: Capability): void {
   const idLimit = version === undefined ? 0xff : 0xffff;
   if (!Number.isInteger(id) || id < 0 || id > idLimit)
-    throw new RangeError(`configSpace: ${name} has id ${id}, expected 0 to ${idLimit}`);
+    throw new DeclarationError(`configSpace: ${name} has id ${id}, expected 0 to ${idLimit}`);
   if (version !== undefined && (!Number.isInteger(version) || version < 1 || version > 15))
-    throw new RangeError(`configSpace: ${name} has version ${version}, expected 1 to 15`);
+    throw new DeclarationError(`configSpace: ${name} has version ${version}, expected 1 to 15`);
   if (!Number.isInteger(size) || size < 4)
-    throw new RangeError(`configSpace: ${name} has ${size} bytes, expected at least 4`);
+    throw new DeclarationError(`configSpace: ${name} has ${size} bytes, expected at least 4`);
   for (const [register, item] of Object.entries(registers))
     if (item.offset >= size)
-      throw new RangeError(
+      throw new DeclarationError(
         `configSpace: ${name}.${register} at ${hex(item.offset)} lies behind the ${size} bytes of ${name}`,
       );
 }

@@ -1,4 +1,5 @@
 import { type RegisterBlock, registerBlock, type Registers } from '../block.ts';
+import { DeclarationError } from '../declaration-error.ts';
 import { group, type RegisterGroup } from '../group.ts';
 import type { Bars } from './bar.ts';
 import { type BarRegisters, barRegisters } from './bar-registers.ts';
@@ -44,7 +45,7 @@ export interface ConfigSpace<R extends Registers = Registers> {
 /**
  * Declares a type 0 config space: the header, its BARs, and the capabilities with their chain.
  *
- * @throws RangeError or TypeError that names the capability or BAR and what was expected: places that overlap or lie
+ * @throws {@link DeclarationError} that names the capability or BAR and what was expected: places that overlap or lie
  * outside, the first extended capability anywhere but at 0x100, names used twice, values that do not fit
  */
 export function configSpace<const C extends readonly Capability[] = readonly []>(
@@ -66,7 +67,7 @@ export function configSpace<const C extends readonly Capability[] = readonly []>
   };
   capabilities.forEach((placed, i) => {
     if (Object.hasOwn(registers, placed.name))
-      throw new TypeError(`configSpace: capability ${placed.name} has the name of another register`);
+      throw new DeclarationError(`configSpace: capability ${placed.name} has the name of another register`);
     const next = capabilities[i + 1];
     // The two chains are separate: the last standard capability does not lead to the extended ones.
     const sameChain = (next?.version === undefined) === (placed.version === undefined);

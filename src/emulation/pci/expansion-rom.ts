@@ -1,3 +1,4 @@
+import { DeclarationError } from '../declaration-error.ts';
 import { ro, rw, type Field } from '../field.ts';
 import { reg32, type Register } from '../register.ts';
 
@@ -18,12 +19,12 @@ const MAXIMUM = 2 ** 24;
 /**
  * Declares the expansion ROM's base address register (PCI Local Bus Specification 3.0, 6.2.5.2); all zeros without a ROM.
  *
- * @throws RangeError if the size is no power of two from 2 KiB to 16 MiB
+ * @throws {@link DeclarationError} if the size is no power of two from 2 KiB to 16 MiB
  */
 export function expansionRomRegister(rom: ExpansionRom | undefined): ExpansionRomRegister {
   if (rom === undefined) return { EXPANSION_ROM: reg32(0x30, { enable: ro(0) }) };
   const order = Math.log2(rom.size);
   if (!Number.isInteger(order) || rom.size < MINIMUM || rom.size > MAXIMUM)
-    throw new RangeError(`configSpace: ROM of ${rom.size} bytes, expected a power of two from 2 KiB to 16 MiB`);
+    throw new DeclarationError(`configSpace: ROM of ${rom.size} bytes, expected a power of two from 2 KiB to 16 MiB`);
   return { EXPANSION_ROM: reg32(0x30, { enable: rw(0), address: rw(31, order) }) };
 }

@@ -41,7 +41,7 @@ export class PciFunction<R extends Registers = Registers> {
   /**
    * @param host - is told of every change
    * @param hooks - a vendor's hooks on other registers of the config space
-   * @throws TypeError if `hooks` has one for a register of the function
+   * @throws `DeclarationError` if `hooks` has one for a register of the function
    */
   constructor(config: ConfigSpace<R>, host: PciHost, hooks?: Hooks<RegisterBlock<R>>) {
     this.config = config;

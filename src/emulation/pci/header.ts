@@ -1,3 +1,4 @@
+import { DeclarationError } from '../declaration-error.ts';
 import { ro, rw, w1c, w1s } from '../field.ts';
 import { reg16, reg32, reg8 } from '../register.ts';
 
@@ -44,7 +45,7 @@ export type HeaderRegisters = ReturnType<typeof headerRegisters>;
  * The type 0 header (PCI Local Bus Specification 3.0, 6.1 and 6.2; PCI Express Base Specification 5.0, 7.5.1) but for its
  * BARs and expansion ROM.
  *
- * @throws RangeError for a pin, a grant or a latency that a function of this kind cannot have
+ * @throws {@link DeclarationError} for a pin, a grant or a latency that a function of this kind cannot have
  */
 export function headerRegisters(identity: PciIdentity, { capabilities, hasIo, express }: HeaderContext) {
   checkIdentity(identity, express);
@@ -110,14 +111,16 @@ export function headerRegisters(identity: PciIdentity, { capabilities, hasIo, ex
   } as const;
 }
 
-function checkIdentity(
-  { interruptPin = 0, minimumGrant = 0, maximumLatency = 0 }: PciIdentity,
-  express: boolean,
-): void {
+function checkIdentity(identity: PciIdentity, express: boolean): void {
+  const { classCode, revisionId = 0, interruptPin = 0, minimumGrant = 0, maximumLatency = 0 } = identity;
+  // They share a register, where a wide revision would become a part of the class.
+  for (const [name, value, bits] of [['classCode', classCode, 24] as const, ['revisionId', revisionId, 8] as const])
+    if (!Number.isInteger(value) || value < 0 || value >= 2 ** bits)
+      throw new DeclarationError(`configSpace: ${name} is ${value}; expected a whole number of ${bits} bits`);
   if (!Number.isInteger(interruptPin) || interruptPin < 0 || interruptPin > 4)
-    throw new RangeError(`configSpace: interrupt pin ${interruptPin}, expected 0 to 4`);
+    throw new DeclarationError(`configSpace: interrupt pin ${interruptPin}, expected 0 to 4`);
   if (express && (minimumGrant !== 0 || maximumLatency !== 0))
-    throw new RangeError(
+    throw new DeclarationError(
       `configSpace: minimum grant ${minimumGrant} and maximum latency ${maximumLatency}, which are 0 with PCI Express`,
     );
 }

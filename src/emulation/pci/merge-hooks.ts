@@ -1,7 +1,8 @@
+import { DeclarationError } from '../declaration-error.ts';
 /**
  * The hooks of a config space: the function's own and the vendor's.
  *
- * @throws TypeError if both have hooks on one register
+ * @throws {@link DeclarationError} if both have hooks on one register
  */
 export function mergeHooks(own: object, others: object, prefix = ''): object {
   const merged: Record<string, unknown> = { ...own };
@@ -10,7 +11,9 @@ export function mergeHooks(own: object, others: object, prefix = ''): object {
     if (mine === undefined) merged[name] = value;
     else if (isGroup(mine) && isGroup(value)) merged[name] = mergeHooks(mine, value, `${prefix}${name}.`);
     else
-      throw new TypeError(`hooks: ${prefix}${name} belongs to the PCI function, which reports its changes to its host`);
+      throw new DeclarationError(
+        `hooks: ${prefix}${name} belongs to the PCI function, which reports its changes to its host`,
+      );
   }
   return merged;
 }

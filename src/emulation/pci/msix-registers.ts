@@ -1,4 +1,5 @@
 import { array, type RegisterArray } from '../array.ts';
+import { DeclarationError } from '../declaration-error.ts';
 import { ro, rw } from '../field.ts';
 import { reg32, reg64 } from '../register.ts';
 import { checkMsix, type MsixOptions, msixSizes } from './msix.ts';
@@ -29,12 +30,12 @@ export interface MsixRegisters {
  * The MSI-X table and pending bits (PCI Local Bus Specification 3.0, 6.8.2.3 ff.), to be spread into the block of the
  * BAR that holds both. A device's own reset leaves them alone; cold and function reset mask all vectors.
  *
- * @throws RangeError for vectors or offsets out of range, or if the two lie in different BARs: then each block declares its own with {@link msixTable} and {@link msixPending}
+ * @throws {@link DeclarationError} for vectors or offsets out of range, or if the two lie in different BARs: then each block declares its own with {@link msixTable} and {@link msixPending}
  */
 export function msixRegisters(options: MsixOptions): MsixRegisters {
   checkMsix(options);
   if (options.table.bar !== options.pba.bar)
-    throw new RangeError(
+    throw new DeclarationError(
       `msixRegisters: table in BAR ${options.table.bar}, pending bits in BAR ${options.pba.bar}; use msixTable and msixPending`,
     );
   return { ...msixTable(options), ...msixPending(options) };

@@ -1,3 +1,4 @@
+import { DeclarationError } from '../declaration-error.ts';
 import { ro, rw } from '../field.ts';
 import { reg16, reg32 } from '../register.ts';
 import type { BarNumber } from './bar.ts';
@@ -36,7 +37,7 @@ function registers({ vectors, table, pba }: MsixOptions) {
  * MSI-X (PCI Local Bus Specification 3.0, 6.8.2): 12 bytes, named `MSIX`. Its table and pending bits are declared with
  * the BAR that holds them, see {@link msixRegisters}.
  *
- * @throws RangeError for vectors or offsets out of range
+ * @throws {@link DeclarationError} for vectors or offsets out of range
  */
 export function msix(
   options: MsixOptions & { readonly offset?: number },
@@ -56,17 +57,17 @@ export function msixSizes(vectors: number): { readonly table: number; readonly p
   return { table: 16 * vectors, pba: 8 * Math.ceil(vectors / 64) };
 }
 
-/** @throws RangeError for vectors or offsets out of range, or parts that overlap */
+/** @throws {@link DeclarationError} for vectors or offsets out of range, or parts that overlap */
 export function checkMsix({ vectors, table, pba }: MsixOptions): void {
   if (!Number.isInteger(vectors) || vectors < 1 || vectors > 2048)
-    throw new RangeError(`msix: ${vectors} vectors, expected 1 to 2048`);
+    throw new DeclarationError(`msix: ${vectors} vectors, expected 1 to 2048`);
   for (const [name, { bar, offset }] of [['table', table] as const, ['pba', pba] as const]) {
     if (!Number.isInteger(bar) || bar < 0 || bar > 5)
-      throw new RangeError(`msix: ${name} in BAR ${bar}, expected 0 to 5`);
+      throw new DeclarationError(`msix: ${name} in BAR ${bar}, expected 0 to 5`);
     if (!Number.isInteger(offset) || offset < 0 || offset % 8 !== 0 || offset >= 2 ** 32)
-      throw new RangeError(`msix: ${name} offset ${offset} is not a multiple of 8 below 2^32`);
+      throw new DeclarationError(`msix: ${name} offset ${offset} is not a multiple of 8 below 2^32`);
   }
   const sizes = msixSizes(vectors);
   if (table.bar === pba.bar && table.offset < pba.offset + sizes.pba && pba.offset < table.offset + sizes.table)
-    throw new RangeError(`msix: table and pending bits overlap in BAR ${table.bar}`);
+    throw new DeclarationError(`msix: table and pending bits overlap in BAR ${table.bar}`);
 }

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 
+import { coreOf } from '../../../src/native/device-handle.ts';
 import { configured } from './support/configured.ts';
 import { fixed } from './support/descriptions.ts';
 import { CONFIG, closeRegistries, dsaGuest, type DsaGuest } from './support/dsa-guest.ts';
@@ -51,7 +52,7 @@ const resets: readonly (readonly [name: string, reset: (guest: DsaGuest) => unkn
       guest.write16(0x48, 0x8000, CONFIG);
     },
   ],
-  ['DEVICE_RESET by a client', (guest) => guest.device.core.reset()],
+  ['DEVICE_RESET by a client', (guest) => coreOf(guest.device.handle).reset()],
   [
     'a reset by the owner',
     (guest) => {

@@ -16,6 +16,7 @@ import {
   memoryFile,
   type MemoryFile,
 } from '../../../src/native/binding.ts';
+import { type DeviceHandle, deviceHandle } from '../../../src/native/device-handle.ts';
 import { type CompletionRecord, descriptor, type DescriptorFields, readRecord, RECORD_SIZE } from './descriptor.ts';
 
 export const PAGE = 4096;
@@ -90,6 +91,7 @@ export function waitFor(what: string, condition: () => boolean): void {
 /** A device with engines and guest memory, driven through the in-process face of its core. */
 export class TestDevice implements Disposable {
   readonly core: DeviceCore = createDeviceCore();
+  readonly handle: DeviceHandle = deviceHandle(this.core);
   readonly words: Uint32Array;
   readonly file: MemoryFile;
   /** All of guest memory. */
@@ -128,7 +130,7 @@ export class TestDevice implements Disposable {
       operations: supportedOperations(),
       ...options.capabilities,
     };
-    this.queues = new QueueDevice(this.core, {
+    this.queues = new QueueDevice(this.handle, {
       portalRegion: PORTAL_REGION,
       registerRegion: REGISTER_REGION,
       queues,

@@ -1,5 +1,6 @@
 import { array, compile, reg32, reg64, registerBlock, RegisterRegion, ro, rw } from '../../../src/emulation/index.ts';
 import { createDeviceCore, createRegisterTable, type DeviceCore } from '../../../src/native/binding.ts';
+import { type DeviceHandle, deviceHandle } from '../../../src/native/device-handle.ts';
 import type { DeviceHold, DeviceHolder, ServedDevice } from '../../../src/vfio-user/index.ts';
 
 /** Registers of region 0. SCRATCH, STATUS and CONTROL are served by C++; the others have hooks. */
@@ -31,6 +32,7 @@ export const MSIX_VECTORS = 2048;
 /** A small device over a `DeviceCore`, for tests of what serves one. */
 export class TestDevice implements ServedDevice, Disposable {
   readonly core: DeviceCore = createDeviceCore();
+  readonly handle: DeviceHandle = deviceHandle(this.core);
   readonly regions = [
     { size: 0x4000, flags: 3 },
     { size: 4096, flags: 1 },

@@ -38,11 +38,16 @@ class RecordingPort : public RegionPort {
   Served write(uint64_t offset, std::span<const std::byte> data) override {
     pieces.emplace_back(offset, data.size());
     written.insert(written.end(), data.begin(), data.end());
+    if (offset / 4096 != trapPage) ++unflushed;
     return offset / 4096 == trapPage ? Served::trap : Served::done;
   }
 
   std::vector<std::pair<uint64_t, std::size_t>> pieces;
+  void flush() override { unflushed = 0; }
+
   std::vector<std::byte> written;
+  /// Writes since the last flush.
+  int unflushed = 0;
   uint64_t trapPage = ~uint64_t{0};
 };
 
@@ -237,6 +242,65 @@ void looksAgainAfterATrap() {
   CHECK_EQUAL(accessAfter([](DeviceCore& core) { core.close(); }), EINVAL);
 }
 
+/// Whatever comes between a posted write and its flush: the port hears of it before its turn is over.
+void flushesWhatWasPosted() {
+  DeviceCore core;
+  ScriptedHandler handler;
+  core.setTrapHandler(&handler);
+  const auto port = std::make_shared<RecordingPort>();
+  port->trapPage = 1;
+  core.setRegion(kConfig, 8192, kReadWrite, port);
+  const auto data = bytes(4);
+  const auto post = [&] {
+    CHECK_EQUAL(core.post(kConfig, 0, data), 0);
+    CHECK_EQUAL(core.post(kConfig, 4, data), 0);
+    CHECK_EQUAL(port->unflushed, 2);
+  };
+
+  post();
+  core.flush();
+  CHECK_EQUAL(port->unflushed, 0);
+  CHECK_EQUAL(core.write(kConfig, 0, data), 0);
+  CHECK_EQUAL(port->unflushed, 0);
+
+  int entries = 0;
+  handler.onAccess = [&](auto...) {
+    ++entries;
+    CHECK_EQUAL(port->unflushed, 0);
+    CHECK_EQUAL(core.write(kConfig, 0, data), 0);
+    CHECK_EQUAL(port->unflushed, 0);
+    return EIO;
+  };
+  handler.onReset = [&] {
+    ++entries;
+    CHECK_EQUAL(port->unflushed, 0);
+    return 0;
+  };
+  auto into = bytes(4);
+  post();
+  CHECK_EQUAL(core.read(kConfig, 4096, into), EIO);
+  post();
+  CHECK_EQUAL(core.post(kConfig, 4096, data), EIO);
+  post();
+  CHECK_EQUAL(core.reset(), 0);
+  CHECK_EQUAL(entries, 3);
+  // The first page is written, the second one fails.
+  CHECK_EQUAL(core.write(kConfig, 4092, bytes(8)), EIO);
+  CHECK_EQUAL(port->unflushed, 0);
+
+  post();
+  core.setRegionPort(kConfig, nullptr);
+  CHECK_EQUAL(port->unflushed, 0);
+  core.flush();
+  core.setRegionPort(kConfig, port);
+  post();
+  core.setRegion(kConfig, 8192, kReadWrite, port);
+  CHECK_EQUAL(port->unflushed, 0);
+  post();
+  core.close();
+  CHECK_EQUAL(port->unflushed, 0);
+}
+
 void resetsThroughTheHandler() {
   DeviceCore core;
   CHECK_EQUAL(core.reset(), EIO);
@@ -306,6 +370,7 @@ int main() {
   trapsWithTheMailbox();
   nestsFourDeep();
   looksAgainAfterATrap();
+  flushesWhatWasPosted();
   resetsThroughTheHandler();
   servesRegisters();
 }

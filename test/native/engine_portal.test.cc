@@ -26,6 +26,7 @@ uint64_t dropped(const Device& device, uint32_t queue = 0) { return device.queue
 
 void write(const Device& device, uint64_t offset, std::span<const std::byte> data) {
   CHECK(device.queues->portal()->write(offset, data) == Served::done);
+  device.queues->portal()->flush();
 }
 std::span<const std::byte> part(const dsa::Descriptor& descriptor, std::size_t from, std::size_t size) {
   return std::span(descriptor.bytes).subspan(from, size);
@@ -248,6 +249,53 @@ void testFull() {
   await("the queue", [&] { return device.queues->queue(2).counters().completed == 1008; });
 }
 
+/// One flush wakes as many engines as there is work for, and everything that was posted is executed.
+void testFlush() {
+  Device device;
+  device.mapAll();
+  GuestMemory behind(1);
+  const auto client = std::make_shared<Client>(behind, 0x8000000000);
+  CHECK_EQUAL(device.dma->map(0x8000000000, behind.size(), kBoth, FileDescriptor(), 0), 0);
+  device.dma->setMessageDma(client);
+  device.addEngines(3);
+  for (uint32_t queue = 0; queue < kQueues; ++queue) device.enable(queue, Device::config());
+  // Each needs an engine of its own: one does not take a second descriptor of a queue before the first has ended.
+  for (int i = 0; i < 3; ++i) device.post(0, move(0x8000000000, kBase, 64));
+  device.queues->portal()->flush();
+  await("three engines", [&] { return client->waiting() == 3; });
+  while (client->answer()) {
+  }
+  await("their end", [&] { return device.queues->queue(0).run()->inFlight() == 0; });
+
+  uint64_t posted = 3;
+  for (int round = 0; round < 2000; ++round) {
+    for (uint32_t queue = 0; queue < kQueues; ++queue) {
+      for (uint32_t i = 0; i < (static_cast<uint32_t>(round) + queue) % 4; ++i) device.post(queue, noOp());
+      posted += queue == 0 ? static_cast<uint64_t>(round) % 4 : 0;
+    }
+    device.queues->portal()->flush();
+    // Often enough engines are on their way to sleep.
+    await("the burst", [&] {
+      for (uint32_t queue = 0; queue < kQueues; ++queue) {
+        const QueueCounters& counters = device.queues->queue(queue).counters();
+        if (counters.completed != counters.submitted) return false;
+      }
+      return true;
+    });
+  }
+  CHECK_EQUAL(submitted(device, 0), posted);
+
+  // What was posted before a queue ends is not announced for the next one's sake.
+  device.post(1, noOp());
+  device.queues->reset();
+  device.queues->portal()->flush();
+  device.enable(1, Device::config());
+  const uint64_t before = device.queues->queue(1).counters().completed;
+  device.submit(1, noOp());
+  await("the new run", [&] { return device.queues->queue(1).counters().completed == before + 1; });
+  device.dma->setMessageDma(nullptr);
+}
+
 void testNoAllocation() {
   Device device;
   device.mapAll();
@@ -278,5 +326,6 @@ int main() {
   testRandomPieces();
   testDropped();
   testFull();
+  testFlush();
   testNoAllocation();
 }

@@ -46,6 +46,7 @@ class Owner {
       }
     }
     const auto awaitCommand = [&] {
+      device_.queues->portal()->flush();
       await("a command", [&] {
         client_->answer();
         return !device_.queues->commandPending();
@@ -119,13 +120,15 @@ class Owner {
     descriptor.record(record());
     if (roll(2) == 0) descriptor.interrupt(static_cast<uint16_t>(1 + queue));
     if (roll(100) == 0) descriptor.set<uint64_t>(8, kBehind + 0x90000);
-    device_.submit(queue, descriptor);
+    device_.post(queue, descriptor);
+    if (roll(3) == 0) device_.queues->portal()->flush();
   }
 
   void command(bool stop, bool abort) {
     if (device_.queues->commandPending()) return;
     const uint32_t queue = roll(kQueues);
     bool done = device_.queues->command({{queue}, stop, abort, {}});
+    device_.queues->portal()->flush();
     if (!stop) return;
     await("a command", [&] {
       client_->answer();

@@ -288,6 +288,11 @@ class Device {
 
   /// One 64-byte write to the queue's portal.
   void submit(uint32_t queue, const dsa::Descriptor& descriptor) const {
+    post(queue, descriptor);
+    queues->portal()->flush();
+  }
+  /// The same, without telling engines.
+  void post(uint32_t queue, const dsa::Descriptor& descriptor) const {
     CHECK(queues->portal()->write(queue * PortalRegion::kQueueStride, descriptor.bytes) == Served::done);
   }
   /// Submits with a record at `record` (an offset of guest memory) and waits for it.

@@ -94,20 +94,31 @@ class Port final : public RegionPort {
   Served write(uint64_t offset, std::span<const std::byte> data) override {
     if (offset / 4096 == kTrapPage / 4096) return Served::trap;
     std::memcpy(memory.data() + offset, data.data(), data.size());
+    ++unflushed;
     return Served::done;
+  }
+  void flush() override {
+    ++flushes;
+    unflushed = 0;
   }
   Bytes memory = Bytes(kRegionSize);
   std::size_t reads = 0;
+  /// Writes that no engine would have heard of.
+  std::size_t unflushed = 0;
+  std::size_t flushes = 0;
 };
 
 class Trap final : public TrapHandler {
  public:
   int access(uint32_t, uint64_t, std::span<std::byte>, bool) override {
     ++accesses;
+    entered();
     if (hook) hook();
     return error;
   }
   int reset() override { return 0; }
+  /// JavaScript may take long: nothing may wait for its end.
+  std::function<void()> entered;
   std::function<void()> hook;
   int error = 0;
   int accesses = 0;
@@ -117,6 +128,7 @@ class Handler final : public ConnectionHandler {
  public:
   int message(uint16_t command, std::span<const std::byte> body, std::vector<std::byte>& reply) override {
     ++messages;
+    entered();
     if (later) return kLater;
     if (fails) return kFailed;
     if (command == kCommandVersion) {
@@ -130,16 +142,19 @@ class Handler final : public ConnectionHandler {
   }
   int refused(uint16_t, int) override {
     ++refusals;
+    entered();
     return failsRefused ? kFailed : 0;
   }
   void closed(const std::string& why) override {
     CHECK(!isClosed);
+    entered();
     isClosed = true;
     reason = why;
   }
   void roundBegan() override {}
   void roundEnded() override {}
 
+  std::function<void()> entered;
   std::function<void()> onVersion;
   bool later = false;
   bool fails = false;
@@ -159,6 +174,7 @@ class Bench {
     core->setRegion(1, 4096, 1, nullptr);
     core->setIrqCount(2, 8);
     core->setTrapHandler(&trap);
+    trap.entered = handler->entered = [this] { CHECK_EQUAL(port->unflushed, 0u); };
     core->dma()->setBusMaster(true);
     auto own = std::make_unique<FakeTransport>();
     transport = own.get();
@@ -178,6 +194,7 @@ class Bench {
   void ask(Bytes bytes, std::vector<FileDescriptor> fds = {}) {
     transport->input.send(std::move(bytes), std::move(fds));
     transport->runDry();
+    CHECK_EQUAL(port->unflushed, 0u);
   }
 
   struct Reply {
@@ -367,6 +384,27 @@ void postedMessagesHaveNoReply() {
   CHECK(bench.replies().empty());
   CHECK(bench.port->memory[0] == std::byte{7});
   CHECK(bench.errorOf(regionRead(7, 0, 4)) == 0);
+}
+
+void postedWritesAreFlushedAtTheEndOfATurn() {
+  Bench bench;
+  Bytes burst;
+  for (uint16_t id = 0; id < 64; ++id) append(burst, regionWrite(id, id * 64, Bytes(64, std::byte{1}), 0, kNoReply));
+  bench.ask(burst);
+  CHECK_EQUAL(bench.port->flushes, 1u);
+  // What follows in the same turn may take long, or end everything.
+  bench.ask(burst + regionRead(1, kTrapPage, 4) + burst + message(2, kGetInfo, Bytes(16)) + burst + message(3, 77));
+  CHECK_EQUAL(bench.trap.accesses, 1);
+  CHECK_EQUAL(bench.port->flushes, 4u);
+  bench.trap.hook = [&] {
+    // A write of the hook's own does not wait for the turn that it is in.
+    CHECK_EQUAL(bench.core->write(0, 0, Bytes(64)), 0);
+    CHECK_EQUAL(bench.port->unflushed, 0u);
+    bench.connection->close("by a hook");
+  };
+  bench.ask(burst + regionRead(4, kTrapPage, 4) + burst);
+  CHECK(bench.handler->isClosed);
+  CHECK_EQUAL(bench.port->flushes, 6u);
 }
 
 void hooksMayCloseTheConnection() {
@@ -770,6 +808,7 @@ int main() {
   roundsAreBounded();
   aClientThatDoesNotReadIsNotRead();
   postedMessagesHaveNoReply();
+  postedWritesAreFlushedAtTheEndOfATurn();
   hooksMayCloseTheConnection();
   hooksMayFail();
   aHandlerThatFailsEndsTheConnection();

@@ -1,6 +1,7 @@
 #include "core/device_core.h"
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <stdexcept>
@@ -37,11 +38,13 @@ void DeviceCore::checkRegion(uint32_t index, uint32_t flags) const {
 
 void DeviceCore::setRegion(uint32_t index, uint64_t size, uint32_t flags, std::shared_ptr<RegionPort> port) {
   checkRegion(index, flags);
+  flush();
   regions_[index] = {size, flags, std::move(port), nullptr};
 }
 
 void DeviceCore::setRegionPort(uint32_t index, std::shared_ptr<RegionPort> port) {
   checkRegion(index, 0);
+  flush();
   regions_[index].registers = nullptr;
   regions_[index].port = std::move(port);
 }
@@ -118,6 +121,18 @@ int DeviceCore::read(uint32_t region, uint64_t offset, std::span<std::byte> data
 }
 
 int DeviceCore::write(uint32_t region, uint64_t offset, std::span<const std::byte> data) {
+  const int error = post(region, offset, data);
+  flush();
+  return error;
+}
+
+void DeviceCore::flush() {
+  for (uint32_t ports = std::exchange(posted_, 0); ports != 0; ports &= ports - 1) {
+    regions_[static_cast<std::size_t>(std::countr_zero(ports))].port->flush();
+  }
+}
+
+int DeviceCore::post(uint32_t region, uint64_t offset, std::span<const std::byte> data) {
   if (const int error = check(region, offset, data.size(), kRegionWrite); error != 0) return refuse(error);
   DeviceStatistics::count(statistics_.writes);
   while (!data.empty()) {
@@ -132,6 +147,8 @@ int DeviceCore::write(uint32_t region, uint64_t offset, std::span<const std::byt
       if (const int error = check(region, offset + piece.size(), data.size(), kRegionWrite); error != 0) {
         return refuse(error);
       }
+    } else {
+      posted_ |= uint32_t{1} << region;
     }
     offset += piece.size();
   }
@@ -156,6 +173,7 @@ int DeviceCore::trap(uint32_t region, uint64_t offset, std::span<std::byte> into
   DeviceStatistics::count(statistics_.traps);
   if (trap_ == nullptr) return refuse(EIO);
   if (trapDepth_ == kTrapDepth) return refuse(EBUSY);
+  flush();
   const auto mailbox = std::span<std::byte>((*mailbox_)[trapDepth_]).first(write ? from.size() : into.size());
   if (write) {
     std::memcpy(mailbox.data(), from.data(), from.size());
@@ -186,6 +204,7 @@ void DeviceCore::setIrqCount(uint32_t index, uint32_t count) {
 int DeviceCore::reset() {
   if (trap_ == nullptr) return refuse(EIO);
   if (trapDepth_ == kTrapDepth) return refuse(EBUSY);
+  flush();
   ++trapDepth_;
   const int error = trap_->reset();
   --trapDepth_;
@@ -199,6 +218,7 @@ void DeviceCore::clientGone() {
 }
 
 void DeviceCore::close() {
+  flush();
   trap_ = nullptr;
   clientGone();
   for (Region& region : regions_) region = {};

@@ -107,6 +107,10 @@ class DeviceCore {
   /// exists.
   int read(uint32_t region, uint64_t offset, std::span<std::byte> data);
   int write(uint32_t region, uint64_t offset, std::span<const std::byte> data);
+  /// As `write`, but engines may learn of it only with the next `flush`, or the next entry into JavaScript: for one of
+  /// many writes. Whoever posts also flushes, however its turn ends.
+  int post(uint32_t region, uint64_t offset, std::span<const std::byte> data);
+  void flush();
 
   /// VFIO_DEVICE_SET_IRQS: the whole validation; takes `fds`, closes what it does not keep. An empty descriptor removes
   /// its vector's eventfd, and so does an eventfd request without any fds for its whole range.
@@ -148,6 +152,8 @@ class DeviceCore {
   void checkRegion(uint32_t index, uint32_t flags) const;
 
   std::array<Region, kPciRegions> regions_;
+  /// Bit n: region n was written since its port was flushed.
+  uint32_t posted_ = 0;
   std::array<std::shared_ptr<IrqTable>, kPciIrqs> irqs_;
   std::shared_ptr<DmaSpace> dma_;
   std::shared_ptr<TrapMailbox> mailbox_;

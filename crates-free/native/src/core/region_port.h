@@ -18,11 +18,15 @@ enum class Served : uint8_t {
 
 /// Native behaviour behind one region. Owner thread only. `data` never crosses a 4 KiB boundary of the region and lies
 /// inside it; it is never empty.
+///
+/// A write takes effect at once. Only telling other threads of it may wait for `flush`, so that many writes wake them
+/// once; whoever writes calls it before the thread turns to anything that may take long.
 class RegionPort {
  public:
   virtual ~RegionPort() = default;
   virtual Served read(uint64_t offset, std::span<std::byte> data) = 0;
   virtual Served write(uint64_t offset, std::span<const std::byte> data) = 0;
+  virtual void flush() {}
 };
 
 }  // namespace mdev

@@ -110,9 +110,9 @@ void Engine::finish(Job& job, bool completed) {
   // Somebody may have been waiting for this engine to let go of the queue. Told even in this engine's own group: it may
   // have left that without knowing yet, and does not take the next descriptor then.
   if (run->groupAddress == currentGroup_.get()) {
-    currentGroup_->submitted(*run);
+    currentGroup_->submitted(*run, 1);
   } else if (const std::shared_ptr<Group> group = run->group.lock(); group != nullptr) {
-    group->submitted(*run);
+    group->submitted(*run, 1);
   }
 }
 

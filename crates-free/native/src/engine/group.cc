@@ -69,20 +69,25 @@ void Group::detach(const QueueRun& run) {
   runs_.erase(found);
 }
 
-void Group::submitted(const QueueRun& run) {
-  // Sequentially consistent: an engine that is not counted yet will see the descriptor before it sleeps.
-  if (idleMembers_.load() == 0) return;
-  std::shared_ptr<Engine> engine;
-  {
-    const std::lock_guard lock(mutex_);
-    for (Member& member : members_) {
-      if (!member.idle || !run.availableTo(*member.engine)) continue;
-      setBusy(member);
-      engine = member.engine;
-      break;
-    }
+void Group::submitted(const QueueRun& run, uint32_t descriptors) {
+  // Sequentially consistent: an engine that is not counted yet will see the descriptors before it sleeps.
+  while (descriptors > 0 && idleMembers_.load() > 0) {
+    const std::shared_ptr<Engine> engine = takeIdle(run);
+    if (engine == nullptr) return;
+    engine->wake();
+    --descriptors;
   }
-  if (engine != nullptr) engine->wake();
+}
+
+/// An idle engine that can work on the run, idle no more; or null.
+std::shared_ptr<Engine> Group::takeIdle(const QueueRun& run) {
+  const std::lock_guard lock(mutex_);
+  for (Member& member : members_) {
+    if (!member.idle || !run.availableTo(*member.engine)) continue;
+    setBusy(member);
+    return member.engine;
+  }
+  return nullptr;
 }
 
 Job* Group::take(Engine& engine) {

@@ -34,8 +34,9 @@ class Group : public std::enable_shared_from_this<Group> {
   /// Throws std::bad_alloc; then the run is not attached.
   void attach(std::shared_ptr<QueueRun> run);
   void detach(const QueueRun& run);
-  /// A descriptor was queued, or can be dispatched after all: wakes one idle engine that can take it.
-  void submitted(const QueueRun& run);
+  /// So many descriptors were queued, or can be dispatched after all: wakes as many idle engines, of those that can
+  /// take them.
+  void submitted(const QueueRun& run, uint32_t descriptors);
 
   // --- Engines ---
 
@@ -50,6 +51,7 @@ class Group : public std::enable_shared_from_this<Group> {
     /// Asleep, or about to be: `submitted` may choose it.
     bool idle = false;
   };
+  std::shared_ptr<Engine> takeIdle(const QueueRun& run);
   Member* find(const Engine& engine);
   void removeMember(const Engine& engine);
   void setBusy(Member& member);

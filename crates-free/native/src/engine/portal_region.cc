@@ -44,6 +44,12 @@ void PortalRegion::writeSlot(WorkQueue& queue, Slot& slot, uint64_t at, std::spa
   if (slot.present != kAll) return;
   slot.present = 0;
   queue.submit(slot.descriptor);
+  submitted_ = true;
+}
+
+void PortalRegion::flush() {
+  if (!std::exchange(submitted_, false)) return;
+  for (const auto& queue : queues_) queue->announce();
 }
 
 void PortalRegion::dropPartial(uint32_t queue) {

@@ -30,6 +30,8 @@ class PortalRegion final : public RegionPort {
   /// All bytes 0xff.
   Served read(uint64_t offset, std::span<std::byte> data) override;
   Served write(uint64_t offset, std::span<const std::byte> data) override;
+  /// Tells engines of the descriptors that went off.
+  void flush() override;
 
   /// Forgets the halves in the queue's slots.
   void dropPartial(uint32_t queue);
@@ -52,6 +54,8 @@ class PortalRegion final : public RegionPort {
 
   std::vector<std::shared_ptr<WorkQueue>> queues_;
   std::vector<QueueSlots> slots_;
+  /// Descriptors went off since the last flush.
+  bool submitted_ = false;
 };
 
 }  // namespace mdev

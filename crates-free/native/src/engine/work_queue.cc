@@ -35,6 +35,7 @@ void WorkQueue::reset() {
   abandon();
   run_.reset();
   group_.reset();
+  unannounced_ = 0;
 }
 
 void WorkQueue::submit(const dsa::Descriptor& descriptor) {
@@ -46,7 +47,11 @@ void WorkQueue::submit(const dsa::Descriptor& descriptor) {
     device_->errors.record(error);
     return;
   }
-  group_->submitted(*run_);
+  ++unannounced_;
+}
+
+void WorkQueue::announce() {
+  if (unannounced_ > 0) group_->submitted(*run_, std::exchange(unannounced_, 0));
 }
 
 }  // namespace mdev

@@ -30,8 +30,10 @@ class WorkQueue {
 
   /// Takes posted writes.
   bool accepts() const { return run_ != nullptr && run_->accepting() && run_->config.dedicated; }
-  /// Queues a descriptor that came through a portal. A full queue is the guest's error.
+  /// Queues a descriptor that came through a portal; `announce` is due. A full queue is the guest's error.
   void submit(const dsa::Descriptor& descriptor);
+  /// Tells engines of what was submitted since the last time.
+  void announce();
   /// A write came while the queue does not take any.
   void drop() { counters_->dropped.fetch_add(1, std::memory_order_relaxed); }
 
@@ -45,6 +47,8 @@ class WorkQueue {
   const std::shared_ptr<QueueCounters> counters_ = std::make_shared<QueueCounters>();
   std::shared_ptr<QueueRun> run_;
   std::shared_ptr<Group> group_;
+  /// Descriptors of the run that no engine was told of.
+  uint32_t unannounced_ = 0;
 };
 
 }  // namespace mdev

@@ -51,6 +51,7 @@ void Connection::close(const std::string& reason) {
   if (closed_) return;
   const auto self = shared_from_this();
   closed_ = true;
+  core_->flush();
   transport_->close();
   output_.clear();
   // Whoever still refers to the connection does not keep the client's files.
@@ -86,6 +87,13 @@ void Connection::roundBegan() {
 }
 
 Turn Connection::turn() {
+  const Turn result = serveMessages();
+  // However it ended.
+  core_->flush();
+  return result;
+}
+
+Turn Connection::serveMessages() {
   while (serving() && inBudget() && takeMessage()) {
     const bool whole = serve();
     if (closed_) return Turn::idle;

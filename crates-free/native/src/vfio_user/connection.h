@@ -81,6 +81,7 @@ class Connection final : public TransportUser, public std::enable_shared_from_th
   void roundEnded() override;
 
  private:
+  Turn serveMessages();
   bool inBudget() const { return messages_ < kRoundMessages && copied_ < kRoundBytes; }
   /// The message to be served: the one that was begun, or the next whole one. False when there is none.
   bool takeMessage();

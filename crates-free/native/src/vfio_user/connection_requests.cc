@@ -74,6 +74,8 @@ bool Connection::serveFirst() {
 
 bool Connection::serveHandler() {
   std::vector<std::byte> reply;
+  // JavaScript may take long.
+  core_->flush();
   const int error = handler_->message(current_->header.command, current_->body, reply);
   if (closed_) return true;
   if (error == ConnectionHandler::kLater) return false;
@@ -132,7 +134,7 @@ bool Connection::serveRegion() {
     const uint32_t size = pieceOf(body.offset, body.count);
     const uint64_t offset = body.offset + progress_;
     const int error =
-        write ? core_->write(body.region, offset, bytes.subspan(sizeof body + progress_, size))
+        write ? core_->post(body.region, offset, bytes.subspan(sizeof body + progress_, size))
               : core_->read(body.region, offset, std::span(reply_).subspan(kRegionReplyFront + progress_, size));
     // A hook may have closed the connection; then nobody is left to answer.
     if (closed_) return true;
@@ -218,6 +220,7 @@ void Connection::passOn(int error) {
   const uint64_t bit = uint64_t{1} << std::min<uint32_t>(header.command, 63);
   if ((refusedCommands_ & bit) != 0) return;
   refusedCommands_ |= bit;
+  core_->flush();
   if (handler_->refused(header.command, error) == ConnectionHandler::kFailed) finish(kHandlerFailed);
 }
 

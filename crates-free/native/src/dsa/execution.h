@@ -23,6 +23,11 @@ class Budget {
   /// One more piece, of `bytes`.
   void take(uint64_t bytes) {
     bytes_ -= std::min(bytes, bytes_);
+    takePiece();
+  }
+  /// Work beside the data, such as the next descriptor of a batch: no bytes, so that operands of a whole chunk are not
+  /// cut in two for its sake.
+  void takePiece() {
     if (pieces_ > 0) --pieces_;
   }
 

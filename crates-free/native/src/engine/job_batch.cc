@@ -31,7 +31,7 @@ Step Job::batch(Unit& unit, Budget& budget) {
       batch_.memberActive = false;
       ++batch_.ended;
       if (member_.execution.completion.status != dsa::kStatusSuccess) batch_.failed = true;
-      budget.take(dsa::kDescriptorSize);
+      budget.takePiece();
     }
     if (abandonIfAborted()) return Step::finished;
     if (batch_.begun == count) {
@@ -77,7 +77,7 @@ Step Job::fetchList(Unit& unit, Budget& budget) {
     batch_.fetched = static_cast<uint32_t>(piece.length - piece.length % dsa::kDescriptorSize);
     batch_.taken = 0;
     std::memcpy(batch_.list.data(), piece.pointer, batch_.fetched);
-    budget.take(batch_.fetched);
+    budget.takePiece();
     good = memory_.finish(piece, piece.pointer, batch_.fetched, false) && batch_.fetched > 0;
   }
   if (!good) {

@@ -10,8 +10,9 @@
  * | `w1s` | value | ones set |
  * | `w0c` | value | zeros clear |
  * | `rc` | value, and clears what it read | ignored |
+ * | `none` | 0 | ignored |
  */
-export type Access = 'ro' | 'rw' | 'wo' | 'w1c' | 'w1s' | 'w0c' | 'rc';
+export type Access = 'ro' | 'rw' | 'wo' | 'w1c' | 'w1s' | 'w0c' | 'rc' | 'none';
 
 /** The bit planes of a register: which of its bits follow which rule. */
 export type Plane = 'read' | 'write' | 'w1c' | 'w1s' | 'w0c' | 'rc';
@@ -28,4 +29,5 @@ export const PLANES_OF_ACCESS: Readonly<Record<Access, readonly Plane[]>> = {
   w1s: ['read', 'w1s'],
   w0c: ['read', 'w0c'],
   rc: ['read', 'rc'],
+  none: [],
 };

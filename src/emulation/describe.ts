@@ -5,7 +5,8 @@ import { codecOf } from './field-codec.ts';
 import type { FieldValue, FieldValues } from './field.ts';
 import { layoutOf } from './layout.ts';
 import type { RegisterRegion } from './region.ts';
-import type { AccessWidth, ResetKind, Width } from './register.ts';
+import type { AccessWidth, Width } from './register.ts';
+import type { ResetKind } from './reset-kind.ts';
 import { RegisterStorage } from './storage.ts';
 
 /** One field, as {@link describe} tells it. */
@@ -18,6 +19,8 @@ export interface FieldDescription {
   readonly values: FieldValues | undefined;
   /** Locks that freeze it, those of its register included. */
   readonly locks: readonly string[];
+  /** Resets that leave it alone although its register does not survive them as a whole. */
+  readonly survives: readonly ResetKind[];
   readonly reset: FieldValue;
   /** Value in the region, if one was given. */
   readonly current: FieldValue | undefined;
@@ -63,7 +66,7 @@ export function describe<B extends RegisterBlock>(
     const reset = BigInt(options.reset ?? 0);
     const current = currentAt(position);
     const fields = Object.entries(register.fields).map(([name, field]): FieldDescription => {
-      const { msb, lsb, access, values, locks } = field;
+      const { msb, lsb, access, values, locks, survives } = field;
       const decode = (value: bigint): FieldValue => codecOf(field).read(low32(value), high32(value));
       return {
         name,
@@ -72,6 +75,7 @@ export function describe<B extends RegisterBlock>(
         access,
         values,
         locks: [...new Set([...ownLocks, ...locks])],
+        survives,
         reset: decode(reset),
         current: current === undefined ? undefined : decode(current),
       };

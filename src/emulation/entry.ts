@@ -1,7 +1,7 @@
 import { PLANES_OF_ACCESS, type Plane } from './access.ts';
 import { bitMask, high32, low32 } from './bits.ts';
 import type { LaidOut, Layout } from './layout.ts';
-import { RESET_KINDS, type ResetKind } from './register.ts';
+import type { ResetKind } from './reset-kind.ts';
 import { NO_STAGE, STAGE_SIZE } from './table-format.ts';
 import { bytesOf } from './validate.ts';
 
@@ -47,8 +47,14 @@ export interface Entry {
   readonly rcHigh: number;
   readonly resetLow: number;
   readonly resetHigh: number;
-  /** Resets that leave it alone. */
-  readonly survives: readonly ResetKind[];
+  /** What each kind of reset gives its reset value: all of it, nothing, or the bits of some fields. */
+  readonly resets: Readonly<Record<ResetKind, ResetMask>>;
+}
+
+/** Bits that a reset changes, in signed halves. */
+export interface ResetMask {
+  readonly low: number;
+  readonly high: number;
 }
 
 /** The bits of a register that follow a plane's rule. */
@@ -106,6 +112,19 @@ export function entryOf(
     rcHigh: high32(rc),
     resetLow: low32(reset),
     resetHigh: high32(reset),
-    survives: options.constant === true ? RESET_KINDS : (options.survives ?? []),
+    resets: {
+      cold: resetMask(laidOut, 'cold'),
+      function: resetMask(laidOut, 'function'),
+      software: resetMask(laidOut, 'software'),
+    },
   };
+}
+
+function resetMask({ register }: LaidOut, kind: ResetKind): ResetMask {
+  const { constant, survives = [] } = register.options;
+  if (constant === true || survives.includes(kind)) return { low: 0, high: 0 };
+  let kept = 0n;
+  for (const field of Object.values(register.fields))
+    if (field.survives.includes(kind)) kept |= bitMask(field.msb, field.lsb);
+  return { low: ~low32(kept), high: ~high32(kept) };
 }

@@ -1,4 +1,5 @@
 import type { Access } from './access.ts';
+import type { ResetKind } from './reset-kind.ts';
 
 /** What device code sees of a field: a flag, a number of at most 32 bits, or a bigint. */
 export type FieldValue = boolean | number | bigint;
@@ -19,6 +20,8 @@ export interface Field<A extends Access = Access, V extends FieldValue = FieldVa
   readonly values?: FieldValues;
   /** Guest writes leave the field alone while any of these locks is held. */
   readonly locks: readonly L[];
+  /** Resets that leave the field alone. */
+  readonly survives: readonly ResetKind[];
   /** Carries the value's type; never present. */
   readonly '~value'?: V;
 }
@@ -54,6 +57,7 @@ function declarer<A extends Access>(access: A): FieldDeclarer<A> {
     flag: lsb === undefined,
     ...(values === undefined ? {} : { values }),
     locks: [],
+    survives: [],
   });
   return declare as FieldDeclarer<A>;
 }
@@ -72,6 +76,8 @@ export const w1s: FieldDeclarer<'w1s'> = declarer('w1s');
 export const w0c: FieldDeclarer<'w0c'> = declarer('w0c');
 /** A guest read clears the bytes that it reads. */
 export const rc: FieldDeclarer<'rc'> = declarer('rc');
+/** The device's own: the guest reads 0 and changes nothing. */
+export const none: FieldDeclarer<'none'> = declarer('none');
 
 /**
  * The same field, frozen for the guest while a lock is held ("RW while disabled" in a datasheet).
@@ -83,4 +89,17 @@ export function lockedBy<A extends Access, V extends FieldValue, M extends strin
   field: Field<A, V, M>,
 ): Field<A, V, L | M> {
   return { ...field, locks: [...field.locks, ...(typeof locks === 'string' ? [locks] : locks)] };
+}
+
+/**
+ * The same field, left alone by some resets that its register does not survive as a whole. PCI's sticky bits survive
+ * `function` and `software`.
+ *
+ * @param kinds - one kind or several
+ */
+export function surviving<A extends Access, V extends FieldValue, L extends string>(
+  kinds: ResetKind | readonly ResetKind[],
+  field: Field<A, V, L>,
+): Field<A, V, L> {
+  return { ...field, survives: [...field.survives, ...(typeof kinds === 'string' ? [kinds] : kinds)] };
 }

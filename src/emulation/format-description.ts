@@ -32,8 +32,9 @@ function remarks(row: RegisterDescription): readonly string[] {
 function formatField(field: FieldDescription, indent: number): string {
   const bits = field.msb === field.lsb ? `${field.msb}` : `${field.msb}:${field.lsb}`;
   const locks = field.locks.length === 0 ? '' : `  locked by ${field.locks.join(', ')}`;
+  const survives = field.survives.length === 0 ? '' : `  survives ${field.survives.join(', ')} reset`;
   const value = formatValue(field.current ?? field.reset, field.values);
-  return `${' '.repeat(indent + 2)}${bits.padStart(5)}  ${field.access.padEnd(3)}  ${field.name} = ${value}${locks}`;
+  return `${' '.repeat(indent + 2)}${bits.padStart(5)}  ${field.access.padEnd(3)}  ${field.name} = ${value}${locks}${survives}`;
 }
 
 function formatValue(value: FieldValue, values: FieldValues | undefined): string {

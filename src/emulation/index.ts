@@ -11,9 +11,11 @@ export {
   type FieldValue,
   type FieldValues,
   lockedBy,
+  none,
   rc,
   ro,
   rw,
+  surviving,
   w0c,
   w1c,
   w1s,
@@ -29,9 +31,9 @@ export {
   type Register,
   type RegisterDeclarer,
   type RegisterOptions,
-  type ResetKind,
   type Width,
 } from './register.ts';
+export type { ResetKind } from './reset-kind.ts';
 export { array, type ArrayOptions, type Element, type RegisterArray } from './array.ts';
 export { group, type RegisterGroup } from './group.ts';
 export { registerBlock, type RegisterBlock, type Registers } from './block.ts';

@@ -9,7 +9,7 @@ import { Interpreter } from './interpreter.ts';
 import type { Layout } from './layout.ts';
 import { lockView } from './lock-view.ts';
 import { registerFile } from './register-file.ts';
-import type { ResetKind } from './register.ts';
+import type { ResetKind } from './reset-kind.ts';
 import { applySnapshot, takeSnapshot } from './snapshot.ts';
 import { RegisterStorage } from './storage.ts';
 import { STAGE_SIZE } from './table-format.ts';
@@ -123,12 +123,15 @@ export class RegisterRegion<B extends RegisterBlock = RegisterBlock> {
   }
 
   /**
-   * Gives every register that does not survive this kind its reset value, drops staged bytes and releases all locks. No
+   * Gives every register and field that does not survive this kind its reset value, drops staged bytes and releases all locks. No
    * hook runs; the device takes the locks again that its state after the reset asks for.
    */
   reset(kind: ResetKind): void {
-    for (const entry of this.#entries)
-      if (!entry.survives.includes(kind)) this.#storage.store(entry, entry.resetLow, entry.resetHigh);
+    for (const entry of this.#entries) {
+      const { low, high } = entry.resets[kind];
+      if ((low & high) === -1) this.#storage.store(entry, entry.resetLow, entry.resetHigh);
+      else if ((low | high) !== 0) this.#storage.assign(entry, low, high, entry.resetLow, entry.resetHigh);
+    }
     this.#clearLocks();
     this.dropStaged();
   }

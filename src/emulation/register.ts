@@ -1,4 +1,5 @@
 import type { Field } from './field.ts';
+import type { ResetKind } from './reset-kind.ts';
 
 /** Fields of a register by name, in camelCase. */
 export type Fields = Readonly<Record<string, Field>>;
@@ -8,12 +9,6 @@ export type Width = 8 | 16 | 32 | 64;
 
 /** Bytes of a guest access. */
 export type AccessWidth = 1 | 2 | 4 | 8;
-
-/** Why a device is reset: power-on, PCI function-level reset, or the device's own command. */
-export type ResetKind = 'cold' | 'function' | 'software';
-
-/** All reset kinds. */
-export const RESET_KINDS: readonly ResetKind[] = ['cold', 'function', 'software'];
 
 /** What a register may say beyond its fields. */
 export interface RegisterOptions<L extends string = string> {

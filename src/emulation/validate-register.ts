@@ -1,7 +1,8 @@
 import { bitMask, hex } from './bits.ts';
 import { DeclarationError } from './declaration-error.ts';
 import type { Field } from './field.ts';
-import { RESET_KINDS, type Register, type RegisterOptions } from './register.ts';
+import type { Register, RegisterOptions } from './register.ts';
+import { RESET_KINDS, type ResetKind } from './reset-kind.ts';
 
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
@@ -27,6 +28,7 @@ export function validateRegister(path: string, register: Register): void {
 
 function validateField(path: string, field: Field, width: number): void {
   const { msb, lsb, values } = field;
+  validateSurvives(path, field.survives);
   if (!Number.isInteger(msb) || !Number.isInteger(lsb) || lsb < 0 || msb < lsb || msb >= width)
     throw new DeclarationError(`${path}: bits ${span(field)} are not inside ${width - 1}:0`);
   if (values === undefined) return;
@@ -57,11 +59,15 @@ function validateOptions(path: string, options: RegisterOptions, bytes: number):
   if (commit === 'last' && bytes === 1) throw new DeclarationError(`${path}: commit 'last' needs more than one byte`);
   if (shared === true && bytes < 4)
     throw new DeclarationError(`${path}: a shared register has 4 or 8 bytes, not ${bytes}`);
-  for (const kind of survives ?? [])
-    if (!RESET_KINDS.includes(kind))
-      throw new DeclarationError(`${path}: "${kind}" is not one of ${RESET_KINDS.join(', ')}`);
+  validateSurvives(path, survives ?? []);
   if (constant === true && survives !== undefined)
     throw new DeclarationError(`${path}: constant survives every reset; survives must be left out`);
+}
+
+function validateSurvives(path: string, kinds: readonly ResetKind[]): void {
+  for (const kind of kinds)
+    if (!RESET_KINDS.includes(kind))
+      throw new DeclarationError(`${path}: "${kind}" is not one of ${RESET_KINDS.join(', ')}`);
 }
 
 /** Locks of a register and of its fields, each once. */

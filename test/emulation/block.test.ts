@@ -16,6 +16,7 @@ import {
   type Registers,
   ro,
   rw,
+  surviving,
   w1c,
 } from '../../src/emulation/index.ts';
 
@@ -39,13 +40,33 @@ describe('a declaration is plain data', () => {
           offset: 4,
           options: { reset: 0x10 },
           fields: {
-            enable: { kind: 'field', access: 'rw', msb: 0, lsb: 0, flag: true, locks: [] },
-            burst: { kind: 'field', access: 'rw', msb: 7, lsb: 4, flag: false, locks: ['busy'] },
-            state: { kind: 'field', access: 'ro', msb: 9, lsb: 8, flag: false, values: { idle: 0 }, locks: [] },
+            enable: { kind: 'field', access: 'rw', msb: 0, lsb: 0, flag: true, locks: [], survives: [] },
+            burst: { kind: 'field', access: 'rw', msb: 7, lsb: 4, flag: false, locks: ['busy'], survives: [] },
+            state: {
+              kind: 'field',
+              access: 'ro',
+              msb: 9,
+              lsb: 8,
+              flag: false,
+              values: { idle: 0 },
+              locks: [],
+              survives: [],
+            },
           },
         },
       },
     });
+  });
+
+  it('adds up resets that a field survives, and knows their names', () => {
+    expect(surviving('software', surviving(['cold', 'function'], rw(0))).survives).toEqual([
+      'cold',
+      'function',
+      'software',
+    ]);
+    expect(() => registerBlock(4, { A: reg32(0, { a: surviving('warm' as 'cold', rw(0)) }) })).toThrow(
+      'A.a: "warm" is not one of cold, function, software',
+    );
   });
 
   it('adds up locks', () => {

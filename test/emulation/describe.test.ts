@@ -5,6 +5,7 @@ import {
   describe as describeBlock,
   formatDescription,
   lockedBy,
+  none,
   reg16,
   reg32,
   reg64,
@@ -12,6 +13,7 @@ import {
   RegisterRegion,
   ro,
   rw,
+  surviving,
   w1c,
 } from '../../src/emulation/index.ts';
 
@@ -19,7 +21,13 @@ const block = registerBlock(0x1000, {
   STATE: reg32(0x10, { state: ro(1, 0, { idle: 0, busy: 1 }), error: w1c(31) }, { reset: 1, shared: true }),
   VERSION: reg16(0x00, { major: ro(15, 8), minor: ro(7, 0) }, { reset: 0x100, constant: true }),
   BASE: reg64(0x20, { base: rw(63, 12) }, { lockedBy: 'running', commit: 'last', survives: ['software'] }),
-  Q: array(0x100, 8, 2, { SIZE: reg32(0, { size: lockedBy('on', rw(15, 0)) }, { widths: [4] }) }, { locks: ['on'] }),
+  Q: array(
+    0x100,
+    8,
+    2,
+    { SIZE: reg32(0, { size: lockedBy('on', rw(15, 0)), sticky: surviving('function', none(16)) }, { widths: [4] }) },
+    { locks: ['on'] },
+  ),
 });
 
 test('a description is data, by ascending offset and descending bits', () => {
@@ -39,8 +47,28 @@ test('a description is data, by ascending offset and descending bits', () => {
     offset: 0x10,
     width: 32,
     fields: [
-      { name: 'error', msb: 31, lsb: 31, access: 'w1c', values: undefined, locks: [], reset: false, current: true },
-      { name: 'state', msb: 1, lsb: 0, access: 'ro', values: { idle: 0, busy: 1 }, locks: [], reset: 1, current: 1 },
+      {
+        name: 'error',
+        msb: 31,
+        lsb: 31,
+        access: 'w1c',
+        values: undefined,
+        locks: [],
+        survives: [],
+        reset: false,
+        current: true,
+      },
+      {
+        name: 'state',
+        msb: 1,
+        lsb: 0,
+        access: 'ro',
+        values: { idle: 0, busy: 1 },
+        locks: [],
+        survives: [],
+        reset: 1,
+        current: 1,
+      },
     ],
     reset: 1n,
     current: 0x8000_0001n,
@@ -66,8 +94,10 @@ test('a description is text, one line per register and field', () => {
       '020  BASE       0x0000000000000000  commit last  survives software reset',
       '     63:12  rw   base = 0  locked by running',
       '100  Q[0].SIZE  0x00000000  writes of 4 bytes',
+      '        16  none  sticky = 0  survives function reset',
       '      15:0  rw   size = 0  locked by on',
       '108  Q[1].SIZE  0x00000000  writes of 4 bytes',
+      '        16  none  sticky = 0  survives function reset',
       '      15:0  rw   size = 0  locked by on',
     ].join('\n'),
   );

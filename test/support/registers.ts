@@ -8,6 +8,7 @@ import {
   type Fields,
   group,
   lockedBy,
+  none,
   rc,
   reg16,
   reg32,
@@ -22,6 +23,7 @@ import {
   type ResetKind,
   ro,
   rw,
+  surviving,
   w0c,
   w1c,
   w1s,
@@ -29,7 +31,7 @@ import {
   wo,
 } from '../../src/emulation/index.ts';
 
-const ACCESS: Readonly<Record<Access, FieldDeclarer<Access>>> = { ro, rw, wo, w1c, w1s, w0c, rc };
+const ACCESS: Readonly<Record<Access, FieldDeclarer<Access>>> = { ro, rw, wo, w1c, w1s, w0c, rc, none };
 const DECLARE: Readonly<Record<Width, (offset: number, fields: Fields, options: RegisterOptions) => Register>> = {
   8: reg8,
   16: reg16,
@@ -76,6 +78,7 @@ interface FieldSpec {
   readonly bits: number;
   readonly access: Access;
   readonly locks: readonly string[];
+  readonly survives: readonly ResetKind[];
 }
 
 interface RegisterSpec {
@@ -116,6 +119,10 @@ function registerSpec(options: BlockOptions): fc.Arbitrary<RegisterSpec> {
     ),
     access: fc.constantFrom(...(options.access ?? (Object.keys(ACCESS) as Access[]))),
     locks,
+    survives: fc.oneof(
+      { weight: 3, arbitrary: fc.constant([]) },
+      { weight: 1, arbitrary: fc.uniqueArray(resetKind, { minLength: 1 }) },
+    ),
   });
   return fc.record({
     width: fc.constantFrom<Width>(8, 16, 32, 64),
@@ -208,12 +215,12 @@ function declare(spec: RegisterSpec, offset: number, inArray: boolean): Register
   const fields: Record<string, Field> = {};
   let declared = 0n;
   let at = 0;
-  spec.fields.forEach(({ skip, bits, access, locks }, i) => {
+  spec.fields.forEach(({ skip, bits, access, locks, survives }, i) => {
     const lsb = at + skip;
     if (lsb >= spec.width) return;
     const msb = Math.min(lsb + bits, spec.width) - 1;
     const field: Field = msb === lsb ? ACCESS[access](lsb) : ACCESS[access](msb, lsb);
-    fields[`f${i}`] = lockedBy(usable(locks), field);
+    fields[`f${i}`] = surviving(survives, lockedBy(usable(locks), field));
     declared |= ((1n << BigInt(msb - lsb + 1)) - 1n) << BigInt(lsb);
     at = msb + 1;
   });

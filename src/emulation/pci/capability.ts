@@ -42,6 +42,17 @@ export interface ExtendedCapability<N extends string = string, R extends Registe
 export type Capability<N extends string = string, R extends Registers = Registers> =
   StandardCapability<N, R> | ExtendedCapability<N, R>;
 
+/** Where a capability is to be; for the options of those that this package declares. */
+export interface CapabilityPlace {
+  /** Byte offset in config space, a multiple of 4; the next free place when absent. */
+  readonly offset?: number;
+}
+
+/** The part of a capability that its place is. */
+export function placeOf({ offset }: CapabilityPlace): CapabilityPlace {
+  return offset === undefined ? {} : { offset };
+}
+
 /** A capability at its place in config space. */
 export type PlacedCapability = Capability & { readonly offset: number };
 

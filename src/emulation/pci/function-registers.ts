@@ -6,6 +6,7 @@ import { CapabilityId } from './capability-ids.ts';
 import type { ConfigSpace } from './config-space.ts';
 import type { ExpansionRomRegister } from './expansion-rom.ts';
 import type { HeaderRegisters } from './header.ts';
+import type { MsiCapabilityRegisters } from './msi.ts';
 import type { MsixCapabilityRegisters } from './msix.ts';
 import type { PciExpressRegisters } from './pci-express-registers.ts';
 import type { PowerManagementRegisters } from './power-management.ts';
@@ -13,6 +14,9 @@ import type { PowerManagementRegisters } from './power-management.ts';
 /** Names of the capabilities on which a function acts; undefined where there is none. */
 export interface FunctionCapabilities {
   readonly pciExpress: string | undefined;
+  readonly msi: string | undefined;
+  /** Whether MSI vectors can be masked one by one. */
+  readonly msiMasking: boolean;
   readonly msix: string | undefined;
   readonly powerManagement: string | undefined;
 }
@@ -22,12 +26,16 @@ export interface FunctionRegisters {
   readonly command: RegisterView<HeaderRegisters['COMMAND']>;
   readonly expansionRom: RegisterView<ExpansionRomRegister['EXPANSION_ROM']>;
   readonly pciExpress: RegisterFile<RegisterBlock<PciExpressRegisters>> | undefined;
+  readonly msi: RegisterFile<RegisterBlock<MsiCapabilityRegisters>> | undefined;
+  readonly msiMask: RegisterView<MsiCapabilityRegisters<true, true>['MASK']> | undefined;
   readonly msix: RegisterFile<RegisterBlock<MsixCapabilityRegisters>> | undefined;
   readonly powerManagement: RegisterFile<RegisterBlock<PowerManagementRegisters>> | undefined;
 }
 
 /** What a capability must declare for a function to act on it, by register. */
-const PCI_EXPRESS = { DEVCAP: ['functionLevelReset'], DEVCTL: ['maxPayload', 'initiateFunctionLevelReset'] };
+const PCI_EXPRESS = { DEVCAP: ['functionLevelReset'], DEVCTL: ['initiateFunctionLevelReset'] };
+const MSI = { CONTROL: ['enable', 'multipleMessageCapable', 'multipleMessageEnable'] };
+const MSI_MASKING = { ...MSI, MASK: ['vectors'] };
 const MSIX = { CONTROL: ['functionMask', 'enable'] };
 const POWER_MANAGEMENT = { PMC: ['d1', 'd2'], PMCSR: ['powerState', 'noSoftReset'] };
 
@@ -37,6 +45,8 @@ export function functionCapabilities({ capabilities }: ConfigSpace): FunctionCap
     capabilities.find((capability) => capability.id === id && declares(capability, needed))?.name;
   return {
     pciExpress: find(CapabilityId.pciExpress, PCI_EXPRESS),
+    msi: find(CapabilityId.msi, MSI),
+    msiMasking: find(CapabilityId.msi, MSI_MASKING) !== undefined,
     msix: find(CapabilityId.msix, MSIX),
     powerManagement: find(CapabilityId.powerManagement, POWER_MANAGEMENT),
   };
@@ -57,10 +67,13 @@ export function functionRegisters<R extends Registers>(
 ): FunctionRegisters {
   const file = region.registers as Readonly<Record<string, object>>;
   const at = (name: string | undefined): object | undefined => (name === undefined ? undefined : file[name]);
+  const msi = at(names.msi) as Readonly<Record<string, object>> | undefined;
   return {
     command: file['COMMAND'],
     expansionRom: file['EXPANSION_ROM'],
     pciExpress: at(names.pciExpress),
+    msi,
+    msiMask: names.msiMasking ? msi?.['MASK'] : undefined,
     msix: at(names.msix),
     powerManagement: at(names.powerManagement),
   } as FunctionRegisters;

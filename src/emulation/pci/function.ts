@@ -12,6 +12,7 @@ import {
 import type { ExpansionRomRegister } from './expansion-rom.ts';
 import type { HeaderRegisters } from './header.ts';
 import { mergeHooks } from './merge-hooks.ts';
+import type { MsiCapabilityRegisters } from './msi.ts';
 import type { MsixCapabilityRegisters } from './msix.ts';
 import type { PciExpressRegisters } from './pci-express-registers.ts';
 import { HostSignals } from './host-signals.ts';
@@ -86,15 +87,11 @@ export class PciFunction<R extends Registers = Registers> {
   }
 
   /**
-   * Resets config space and tells the host what that changed; not `functionReset`, since whoever calls this knows. A
-   * function reset keeps the maximum payload size (Base Specification 5.0, 6.6.2).
+   * Resets config space and tells the host what that changed; not `functionReset`, since whoever calls this knows. What
+   * survives is declared: sticky bits, the maximum payload size and the link's settings (Base Specification 5.0, 6.6.2).
    */
   reset(kind: 'cold' | 'function'): void {
-    const deviceControl = this.#registers?.pciExpress?.DEVCTL;
-    const maxPayload = deviceControl?.maxPayload;
     this.region.reset(kind);
-    if (kind === 'function' && deviceControl !== undefined && maxPayload !== undefined)
-      deviceControl.maxPayload = maxPayload;
     this.synchronize();
   }
 
@@ -115,7 +112,7 @@ export class PciFunction<R extends Registers = Registers> {
   }
 
   #ownHooks(): object {
-    const { pciExpress, msix, powerManagement } = this.#names;
+    const { pciExpress, msi, msix, powerManagement } = this.#names;
     const synchronize = (): void => {
       this.synchronize();
     };
@@ -126,6 +123,7 @@ export class PciFunction<R extends Registers = Registers> {
       COMMAND: command,
       ...(this.config.rom === undefined ? {} : { EXPANSION_ROM: rom }),
       ...this.#statusHooks(),
+      ...(msi === undefined ? {} : { [msi]: this.#msiHooks() }),
       ...(msix === undefined ? {} : { [msix]: { CONTROL: msixControl } }),
       ...(pciExpress === undefined ? {} : { [pciExpress]: { DEVCTL: this.#deviceControlHooks() } }),
       ...(powerManagement === undefined ? {} : { [powerManagement]: { PMCSR: this.#powerHooks() } }),
@@ -144,6 +142,19 @@ export class PciFunction<R extends Registers = Registers> {
   #hasInterruptPin(): boolean {
     const { INTERRUPT_PIN } = this.config.block.registers as Partial<HeaderRegisters>;
     return INTERRUPT_PIN?.options.reset !== 0;
+  }
+
+  #msiHooks(): object {
+    const synchronize = (): void => {
+      this.synchronize();
+    };
+    const control: RegisterHooks<MsiCapabilityRegisters['CONTROL']> = {
+      beforeWrite: ({ multipleMessageEnable: asked, multipleMessageCapable: most }) =>
+        asked > most ? { multipleMessageEnable: most } : undefined,
+      afterWrite: synchronize,
+    };
+    const mask: RegisterHooks<MsiCapabilityRegisters<true, true>['MASK']> = { afterWrite: synchronize };
+    return { CONTROL: control, ...(this.#names.msiMasking ? { MASK: mask } : {}) };
   }
 
   #deviceControlHooks(): RegisterHooks<PciExpressRegisters['DEVCTL']> {

@@ -13,7 +13,7 @@ interface Signal {
 export class HostSignals {
   readonly #signals: readonly Signal[];
 
-  constructor({ command, expansionRom, msix, powerManagement }: FunctionRegisters, host: PciHost) {
+  constructor({ command, expansionRom, msi, msiMask, msix, powerManagement }: FunctionRegisters, host: PciHost) {
     const powerState = (): number => powerManagement?.PMCSR.powerState ?? 0;
     const inD0 = (): boolean => powerState() === 0;
     const memoryDecode = (): boolean => command.memorySpace && inD0();
@@ -33,9 +33,15 @@ export class HostSignals {
         (enabled) => host.busMaster?.(enabled),
       ),
       flag(
-        () => command.interruptDisable || (msix?.CONTROL.enable ?? false) || !inD0(),
+        () => command.interruptDisable || msi?.CONTROL.enable === true || msix?.CONTROL.enable === true || !inD0(),
         (disabled) => host.intxDisabled?.(disabled),
       ),
+      { told: 0, read: () => msiMask?.vectors ?? 0, tell: (mask) => host.msiMask?.(mask) },
+      {
+        told: 0,
+        read: () => Number(msi?.CONTROL.enable ?? false) | ((msi?.CONTROL.multipleMessageEnable ?? 0) << 1),
+        tell: (bits) => host.msiControl?.({ enabled: (bits & 1) !== 0, vectors: 2 ** (bits >> 1) }),
+      },
       {
         told: 0,
         read: () => Number(msix?.CONTROL.enable ?? false) | (Number(msix?.CONTROL.functionMask ?? false) << 1),

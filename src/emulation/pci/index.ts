@@ -3,19 +3,26 @@ export type { BarRegisters } from './bar-registers.ts';
 export {
   type Capability,
   capability,
+  type CapabilityPlace,
   type ExtendedCapability,
   type PlacedCapability,
   type StandardCapability,
 } from './capability.ts';
 export type { CapabilityHeader } from './capability-header.ts';
-export { CapabilityId } from './capability-ids.ts';
+export { CapabilityId, ExtendedCapabilityId } from './capability-ids.ts';
 export { type ConfigSpace, configSpace, type ConfigSpaceOptions, type ConfigSpaceRegisters } from './config-space.ts';
 export type { ExpansionRom, ExpansionRomRegister } from './expansion-rom.ts';
 export type { HeaderRegisters, PciIdentity } from './header.ts';
 export { PciFunction } from './function.ts';
-export type { MsixControl, PciHost, PowerState } from './pci-host.ts';
+export type { MsiControl, MsixControl, PciHost, PowerState } from './pci-host.ts';
+export { msi, type MsiCapabilityRegisters, type MsiOptions } from './msi.ts';
 export { msix, type MsixCapabilityRegisters, type MsixOptions, type MsixPlace } from './msix.ts';
 export { msixPending, type MsixRegisters, msixRegisters, msixTable } from './msix-registers.ts';
 export { pciExpress, type PciExpressOptions, PciExpressType } from './pci-express.ts';
 export type { PciExpressRegisters } from './pci-express-registers.ts';
-export { powerManagement, type PowerManagementOptions, type PowerManagementRegisters } from './power-management.ts';
+export {
+  type PmeState,
+  powerManagement,
+  type PowerManagementOptions,
+  type PowerManagementRegisters,
+} from './power-management.ts';

@@ -2,7 +2,7 @@ import { DeclarationError } from '../declaration-error.ts';
 import { ro, rw } from '../field.ts';
 import { reg16, reg32 } from '../register.ts';
 import type { BarNumber } from './bar.ts';
-import type { StandardCapability } from './capability.ts';
+import { type CapabilityPlace, placeOf, type StandardCapability } from './capability.ts';
 import { CapabilityId } from './capability-ids.ts';
 
 /** Where a part of MSI-X lies. */
@@ -39,16 +39,14 @@ function registers({ vectors, table, pba }: MsixOptions) {
  *
  * @throws {@link DeclarationError} for vectors or offsets out of range
  */
-export function msix(
-  options: MsixOptions & { readonly offset?: number },
-): StandardCapability<'MSIX', MsixCapabilityRegisters> {
+export function msix(options: MsixOptions & CapabilityPlace): StandardCapability<'MSIX', MsixCapabilityRegisters> {
   checkMsix(options);
   return {
     name: 'MSIX',
     id: CapabilityId.msix,
     size: 12,
     registers: registers(options),
-    ...(options.offset === undefined ? {} : { offset: options.offset }),
+    ...placeOf(options),
   };
 }
 

@@ -1,4 +1,4 @@
-import { ro, rw, w1c, wo } from '../field.ts';
+import { ro, rw, surviving, w1c, wo } from '../field.ts';
 import { resetValue } from '../reset-value.ts';
 import type { FieldStates } from '../infer.ts';
 import { reg16, reg32 } from '../register.ts';
@@ -23,8 +23,11 @@ export const pciExpressFields = {
     fatalErrorReporting: rw(2),
     unsupportedRequestReporting: rw(3),
     relaxedOrdering: rw(4),
-    maxPayload: rw(7, 5),
+    // A function-level reset leaves it alone, as other functions of the device may depend on it (6.6.2).
+    maxPayload: surviving('function', rw(7, 5)),
     extendedTag: rw(8),
+    phantomFunctions: ro(9),
+    auxiliaryPower: ro(10),
     noSnoop: rw(11),
     maxReadRequest: rw(14, 12),
     /** Reads 0; writing 1 resets the function. */
@@ -102,10 +105,11 @@ export function pciExpressRegisters({ type, DEVCAP, DEVCTL, DEVCAP2 }: PciExpres
       { reset: hasLink ? SLOWEST_LINK : 0, constant: true },
     ),
     LNKCTL: reg16(0x10, {
-      aspm: hasLink ? rw(1, 0) : ro(1, 0),
-      readCompletionBoundary: ro(3),
-      commonClock: hasLink ? rw(6) : ro(6),
-      extendedSync: hasLink ? rw(7) : ro(7),
+      // The link is not the function's alone: a function-level reset leaves it as it is (6.6.2).
+      aspm: surviving('function', hasLink ? rw(1, 0) : ro(1, 0)),
+      readCompletionBoundary: surviving('function', hasLink ? rw(3) : ro(3)),
+      commonClock: surviving('function', hasLink ? rw(6) : ro(6)),
+      extendedSync: surviving('function', hasLink ? rw(7) : ro(7)),
     }),
     LNKSTS: reg16(
       0x12,

@@ -1,5 +1,5 @@
 import type { FieldStates } from '../infer.ts';
-import type { StandardCapability } from './capability.ts';
+import { type CapabilityPlace, placeOf, type StandardCapability } from './capability.ts';
 import { CapabilityId } from './capability-ids.ts';
 import { type pciExpressFields, type PciExpressRegisters, pciExpressRegisters } from './pci-express-registers.ts';
 
@@ -7,9 +7,7 @@ import { type pciExpressFields, type PciExpressRegisters, pciExpressRegisters } 
 export const PciExpressType = { endpoint: 0, legacyEndpoint: 1, rootComplexEndpoint: 9 } as const;
 
 /** Options of {@link pciExpress}: values that registers have after reset, by field. */
-export interface PciExpressOptions {
-  /** Byte offset in config space. */
-  readonly offset?: number;
+export interface PciExpressOptions extends CapabilityPlace {
   /** Root complex integrated endpoint when absent: no link. */
   readonly type?: (typeof PciExpressType)[keyof typeof PciExpressType];
   /** Whether the guest may reset the function with DEVCTL bit 15. */
@@ -27,7 +25,6 @@ export interface PciExpressOptions {
  * 2.5 GT/s, which is what VMMs invent too. `PciFunction` performs the function-level reset.
  */
 export function pciExpress(options: PciExpressOptions): StandardCapability<'PCIE', PciExpressRegisters> {
-  const { offset } = options;
   return {
     name: 'PCIE',
     id: CapabilityId.pciExpress,
@@ -42,6 +39,6 @@ export function pciExpress(options: PciExpressOptions): StandardCapability<'PCIE
       DEVCTL: options.deviceControl ?? { relaxedOrdering: true, noSnoop: true, maxReadRequest: 2 },
       DEVCAP2: options.deviceCapabilities2 ?? {},
     }),
-    ...(offset === undefined ? {} : { offset }),
+    ...placeOf(options),
   };
 }

@@ -1,6 +1,13 @@
 /** Power state of a function: D0, D1, D2, D3hot. */
 export type PowerState = 0 | 1 | 2 | 3;
 
+/** MSI as the capability's control register says. */
+export interface MsiControl {
+  readonly enabled: boolean;
+  /** Vectors that the guest gave: 1 to 32, a power of two, at most what the function asks for. */
+  readonly vectors: number;
+}
+
 /** MSI-X as the capability's control register says. */
 export interface MsixControl {
   readonly enabled: boolean;
@@ -10,7 +17,7 @@ export interface MsixControl {
 
 /**
  * What a {@link PciFunction} tells the device that it belongs to. Each is called once per change, inside the access that
- * made it. After a reset all of them are false, and the power state is D0.
+ * made it. Reset leaves all of them false or 0.
  */
 export interface PciHost {
   /** Whether the memory BARs answer: COMMAND says so and the function is in D0. */
@@ -33,6 +40,10 @@ export interface PciHost {
   interruptStatus?(): boolean;
   /** The guest started a function-level reset, or left D3hot without "no soft reset". Config space is reset already. */
   functionReset?(): void;
+  /** MSI was enabled or disabled, or was given another number of vectors. */
+  msiControl?(control: MsiControl): void;
+  /** The guest masks these MSI vectors: bit n is vector n. Told before `msiControl`, if one access changes both. */
+  msiMask?(mask: number): void;
   /** MSI-X was enabled, disabled, masked or unmasked as a whole. */
   msixControl?(control: MsixControl): void;
   /** The power state changed. */

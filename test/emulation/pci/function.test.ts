@@ -4,6 +4,7 @@ import {
   configSpace,
   ioBar,
   memoryBar,
+  msi,
   PciFunction,
   pciExpress,
   type PciHost,
@@ -28,6 +29,8 @@ function recorder(): { readonly log: string[]; readonly host: Required<PciHost> 
       busMaster: (enabled) => void log.push(`master ${enabled ? 'on' : 'off'}`),
       functionReset: () => void log.push('reset'),
       msixControl: ({ enabled, masked }) => void log.push(`msix ${enabled ? 'on' : 'off'}${masked ? ' masked' : ''}`),
+      msiControl: ({ enabled, vectors }) => void log.push(`msi ${enabled ? 'on' : 'off'} ${vectors}`),
+      msiMask: (mask) => void log.push(`msi mask ${mask}`),
       powerState: (state) => void log.push(`D${state}`),
     },
   };
@@ -197,6 +200,30 @@ describe('PciFunction', () => {
     pending = true;
     expect(statusOf(ports)).toBe(0x18n);
     expect(statusOf(withoutPin)).toBe(0x10n);
+  });
+
+  it('tells what the guest does to MSI, and gives no more vectors than there are', () => {
+    const { log, host } = recorder();
+    const config = configSpace({ vendorId: 1, deviceId: 2, classCode: 3, capabilities: [msi({ vectors: 8 })] });
+    const pci = new PciFunction(config, host);
+    const region = new RegisterRegion(config.block, { hooks: pci.hooks });
+    pci.bind(region);
+    const write = (offset: number, value: bigint, size: number): readonly string[] => {
+      log.length = 0;
+      region.write(offset, bytesOf(value, size));
+      return [...log];
+    };
+    expect(write(0x42, 0x0021n, 2)).toEqual(['intx off', 'msi on 4']);
+    expect(write(0x42, 0x0071n, 2)).toEqual(['msi on 8']);
+    expect(readNumber(region, 0x42, 2)).toBe(0x01b7n);
+    expect(write(0x50, 0xffff_ff05n, 4)).toEqual(['msi mask 5']);
+    expect(write(0x50, 0n, 1)).toEqual(['msi mask 0']);
+    expect(write(0x40, 0n, 4)).toEqual(['intx on', 'msi off 1']);
+    region.write(0x42, bytesOf(0x31n, 2));
+    region.write(0x50, bytesOf(0xffn, 1));
+    log.length = 0;
+    pci.reset('function');
+    expect(log).toEqual(['intx on', 'msi mask 0', 'msi off 1']);
   });
 
   it('is reset from outside without being told so', () => {

@@ -67,7 +67,8 @@ export class RegisterModel {
           const number = 8 * byte + bit;
           const access = accessOf(register, number);
           const one = ((register.value >> BigInt(number)) & 1n) === 1n;
-          if (one && access !== undefined && access !== 'wo') result[position] = (result[position] ?? 0) | (1 << bit);
+          if (one && access !== undefined && access !== 'wo' && access !== 'none')
+            result[position] = (result[position] ?? 0) | (1 << bit);
           if (access === 'rc') clear |= 1n << BigInt(number);
         }
       }
@@ -95,7 +96,12 @@ export class RegisterModel {
   reset(kind: ResetKind): void {
     for (const register of this.registers) {
       const { reset, survives, constant } = register.register.options;
-      if (constant !== true && survives?.includes(kind) !== true) register.value = BigInt(reset ?? 0);
+      if (constant === true || survives?.includes(kind) === true) continue;
+      for (let bit = 0; bit < 8 * register.bytes; bit++) {
+        if (fieldAt(register, bit)?.survives.includes(kind) === true) continue;
+        const mask = 1n << BigInt(bit);
+        register.value = (register.value & ~mask) | (BigInt(reset ?? 0) & mask);
+      }
     }
     this.held.clear();
     this.dropStaged();
@@ -145,6 +151,7 @@ export class RegisterModel {
           break;
         case 'ro':
         case 'rc':
+        case 'none':
         case undefined:
           break;
       }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <deque>
 #include <span>
 #include <vector>
 
@@ -24,6 +23,7 @@ class OutputQueue {
   /// A message that carries fds.
   void appendWithFds(std::span<const std::byte> bytes, std::vector<FileDescriptor> fds);
 
+  /// Allocates nothing.
   Outgoing next();
   void sent(std::size_t size);
   void clear();
@@ -37,7 +37,9 @@ class OutputQueue {
   };
   struct Buffer {
     std::vector<std::byte> bytes;
-    std::deque<Attachment> attachments;
+    std::vector<Attachment> attachments;
+    /// Attachments that are gone.
+    std::size_t attached = 0;
   };
 
   Buffer collected_;

@@ -465,14 +465,14 @@ void testLimits() {
   const int before = openFiles();
   auto space = enabledSpace();
   const FileDescriptor file = memoryFile(16);
-  space->setMaxMappings(3);
+  CHECK(space->setLimits({.maxMappings = 3}) == 0);
   for (uint64_t page = 0; page < 3; ++page) CHECK(space->map(page * kPage, kPage, kBoth, duplicate(file), 0) == 0);
   CHECK(space->map(3 * kPage, kPage, kBoth, duplicate(file), 0) == ENOSPC);
   CHECK(space->map(3 * kPage, kPage, kBoth, FileDescriptor(), 0) == ENOSPC);
   CHECK(space->map(2 * kPage, kPage, kBoth, duplicate(file), 0) == 0);
   CHECK(space->unmap(kPage, kPage) == 0);
   CHECK(space->map(3 * kPage, kPage, kBoth, duplicate(file), 0) == 0);
-  space->setMaxMappings(65535);
+  CHECK(space->setLimits({.maxMappings = 65535}) == 0);
   space->unmapAll();
 
   // A client that sends ever new files.
@@ -504,7 +504,7 @@ void testManyMaps() {
   const FileDescriptor file = memoryFile(kMaps);
   const int before = openFiles();
   auto space = enabledSpace();
-  space->setMaxMappings(kMaps);
+  CHECK(space->setLimits({.maxMappings = kMaps}) == 0);
   const auto start = std::chrono::steady_clock::now();
   for (uint64_t index = 0; index < kMaps; ++index) {
     const uint64_t page = index * 40503 % kMaps;
@@ -552,7 +552,7 @@ void testRandom() {
 
   const int before = openFiles();
   auto space = enabledSpace();
-  space->setMaxMappings(40);
+  CHECK(space->setLimits({.maxMappings = 40}) == 0);
   std::map<uint64_t, ModelMap> model;
   std::mt19937_64 random(99);
   int mapped = 0;

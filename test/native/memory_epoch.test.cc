@@ -36,11 +36,11 @@ char threadState(pid_t thread) {
 
 void testRetireWithoutReaders() {
   bool freed = false;
-  domain().retire([&] { freed = true; });
+  domain().retire(EpochDomain::Retirement([&] { freed = true; }));
   CHECK(freed);
   EpochDomain::Reader idle;
   freed = false;
-  domain().retire([&] { freed = true; });
+  domain().retire(EpochDomain::Retirement([&] { freed = true; }));
   CHECK(freed);
   CHECK(domain().passed(domain().advance()));
 }
@@ -49,7 +49,7 @@ void testRetireUnderGuard() {
   EpochDomain::Reader reader;
   bool freed = false;
   std::optional<EpochGuard> outer(reader);
-  domain().retire([&] { freed = true; });
+  domain().retire(EpochDomain::Retirement([&] { freed = true; }));
   const uint64_t ticket = domain().advance();
   {
     EpochGuard inner(reader);
@@ -80,10 +80,10 @@ void testYoungGuardHoldsNothingOld() {
 
 void testRetireFromFree() {
   int freed = 0;
-  domain().retire([&] {
+  domain().retire(EpochDomain::Retirement([&] {
     ++freed;
-    domain().retire([&] { ++freed; });
-  });
+    domain().retire(EpochDomain::Retirement([&] { ++freed; }));
+  }));
   CHECK(freed == 2);
 }
 
@@ -94,7 +94,7 @@ void testSynchronizeSleepsUntilTheGuardCloses() {
   std::atomic<bool> closing{false};
   bool closingSeen = false;
   bool freed = false;
-  domain().retire([&] { freed = true; });
+  domain().retire(EpochDomain::Retirement([&] { freed = true; }));
   std::thread thread([&] {
     waiter.store(static_cast<pid_t>(::syscall(SYS_gettid)));
     domain().synchronize();
@@ -158,7 +158,7 @@ void testStress() {
         domain().synchronize();
         destroy();
       } else {
-        domain().retire(destroy);
+        domain().retire(EpochDomain::Retirement(destroy));
       }
     }
   };

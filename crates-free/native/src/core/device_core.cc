@@ -214,6 +214,7 @@ int DeviceCore::reset() {
 void DeviceCore::clientGone() {
   dma_->setMessageDma(nullptr);
   dma_->unmapAll();
+  dma_->resetClient();
   for (const auto& table : irqs_) table->release(0, table->count());
 }
 

@@ -1,100 +1,72 @@
+// The owner's side of DmaSpace.
 #include "memory/dma_space.h"
 
 #include <algorithm>
-#include <atomic>
-#include <cassert>
+#include <bit>
 #include <cerrno>
-#include <mutex>
 #include <new>
 #include <utility>
 
+#include "memory/dma_space_state.h"
 #include "memory/file_kind.h"
-#include "memory/file_registry.h"
-#include "memory/iova_tree.h"
-#include "memory/memory_file.h"
 
 namespace mdev {
 
 namespace {
 
-/// Granularity of a map, bytes; the page size that the protocol advertises.
-constexpr uint64_t kMapAlignment = 4096;
-constexpr uint64_t kDefaultMaxMappings = 65535;
 constexpr uint64_t kLastAddress = ~uint64_t{0};
+/// Offsets into a file, whatever the page size of the addresses is.
+constexpr uint64_t kOffsetAlignment = 4096;
 
-/// Keeps the reads of a copy before the check that follows it. ThreadSanitizer knows no fences, and needs none here:
-/// what the fence orders against is not C++ but a page that the kernel exchanged.
-void fenceReads() {
-#if defined(__SANITIZE_THREAD__)
-  std::atomic_signal_fence(std::memory_order_acq_rel);
-#else
-  std::atomic_thread_fence(std::memory_order_acquire);
-#endif
+uint64_t smallestPage(uint64_t pageSizes) { return uint64_t{1} << std::countr_zero(pageSizes); }
+
+bool allowed(const std::vector<IovaRange>& windows, uint64_t first, uint64_t last) {
+  const auto behind = std::ranges::upper_bound(windows, first, {}, &IovaRange::first);
+  return behind != windows.begin() && last <= std::prev(behind)->last;
+}
+
+bool wellFormed(const DmaLimits& limits) {
+  if (limits.pageSizes == 0 || smallestPage(limits.pageSizes) < kOffsetAlignment || limits.windows.empty())
+    return false;
+  for (std::size_t index = 0; index < limits.windows.size(); ++index) {
+    const IovaRange& window = limits.windows[index];
+    if (window.first > window.last) return false;
+    if (index > 0 && window.first <= limits.windows[index - 1].last) return false;
+  }
+  return true;
+}
+
+/// Takes everything in [first, last] out of the space. Returns when no reader is left, with the bytes that were mapped.
+uint64_t removeMaps(IovaTree& tree, FileRegistry& files, uint64_t first, uint64_t last) {
+  uint64_t bytes = 0;
+  tree.erase(first, last, [&](const IovaEntry& entry) {
+    bytes += entry.last - entry.first + 1;
+    if (entry.file != nullptr) FileRegistry::release(*entry.file);
+  });
+  EpochDomain::instance().synchronize();
+  tree.reclaim();
+  files.sweep();
+  return bytes;
 }
 
 }  // namespace
 
-struct DmaSpace::State {
-  IovaTree tree;
-  FileRegistry files;
-  uint64_t maxMappings = kDefaultMaxMappings;
-  bool busMaster = false;
-  bool enforceBusMaster = true;
-  /// What the two say together; the readers' copy.
-  std::atomic<bool> reachable{false};
-  mutable std::mutex channelMutex;
-  std::shared_ptr<MessageDma> channel;
-
-  std::shared_ptr<MessageDma> currentChannel() const {
-    const std::lock_guard lock(channelMutex);
-    return channel;
-  }
-
-  /// Removes the maps in [first, last] and everything that came from them. Returns when no reader is left.
-  void remove(uint64_t first, uint64_t last) {
-    tree.erase(first, last, [](const IovaEntry& entry) {
-      if (entry.file != nullptr) FileRegistry::release(*entry.file);
-    });
-    EpochDomain::instance().synchronize();
-    tree.reclaim();
-    files.sweep();
-  }
-
-  void updateReachable() {
-    const bool now = busMaster || !enforceBusMaster;
-    if (reachable.exchange(now, std::memory_order_release) == now || now) return;
-    EpochDomain::instance().synchronize();
-    if (const auto current = currentChannel()) current->cancelAll();
-  }
-
-  /// `length` bytes from `start`, all inside `entry`.
-  Translation piece(const IovaEntry& entry, uint64_t start, uint64_t length) const {
-    if (entry.file == nullptr) return {.kind = Translation::Kind::message, .length = length};
-    if (entry.file->broken()) return {};
-    return {.kind = Translation::Kind::mapped,
-            .pointer = entry.file->at(entry.offset + (start - entry.first)),
-            .length = length,
-            .file = entry.file};
-  }
-
-  const IovaEntry* reach(uint64_t address, uint32_t rights) const {
-    if (!reachable.load(std::memory_order_acquire)) return nullptr;
-    const IovaEntry* entry = tree.find(address);
-    return entry != nullptr && (rights & ~entry->rights) == 0 ? entry : nullptr;
-  }
-};
-
-DmaSpace::DmaSpace() : state_(std::make_unique<State>()) {}
+DmaSpace::DmaSpace() : state_(std::make_shared<State>()), retirement_([state = state_] {}) {}
 
 DmaSpace::~DmaSpace() {
-  EpochDomain::instance().retire([state = std::shared_ptr<State>(std::move(state_))] {});
+  state_.reset();
+  EpochDomain::instance().retire(std::move(retirement_));
 }
 
+uint64_t DmaSpace::pageSize() const { return std::max(smallestPage(state_->limits.pageSizes), state_->clientPageSize); }
+
+uint64_t DmaSpace::maxMappings() const { return std::min(state_->limits.maxMappings, state_->clientMappings); }
+
 int DmaSpace::map(uint64_t iova, uint64_t size, uint32_t rights, ForeignFd fd, uint64_t offset) try {
-  if (size == 0 || ((iova | size | offset) & (kMapAlignment - 1)) != 0) return EINVAL;
+  if (size == 0 || ((iova | size) & (pageSize() - 1)) != 0 || offset % kOffsetAlignment != 0) return EINVAL;
   if (rights == 0 || (rights & ~(kDmaRead | kDmaWrite)) != 0) return EINVAL;
   const uint64_t last = iova + (size - 1);
-  if (last < iova) return EINVAL;
+  if (last < iova || !allowed(state_->limits.windows, iova, last)) return EINVAL;
 
   FileFacts facts{};
   MemoryFile* known = nullptr;
@@ -113,10 +85,11 @@ int DmaSpace::map(uint64_t iova, uint64_t size, uint32_t rights, ForeignFd fd, u
     const bool identical = there->first == iova && there->last == last && there->rights == rights && sameMemory;
     return identical ? 0 : EEXIST;
   }
-  if (state_->tree.size() >= state_->maxMappings) return ENOSPC;
+  if (size > kMaxMapBytes || state_->tree.size() >= maxMappings()) return ENOSPC;
 
   // What can fail comes first; the insertion cannot.
   state_->tree.reserve();
+  if (const int error = state_->tracker->mapping(iova, last, state_->limits.maxDirtyLogBytes); error != 0) return error;
   MemoryFile* file = nullptr;
   if (fd) {
     const int error = state_->files.acquire(fd.known(), facts, {offset, offset + size}, file);
@@ -128,40 +101,78 @@ int DmaSpace::map(uint64_t iova, uint64_t size, uint32_t rights, ForeignFd fd, u
   return ENOMEM;
 }
 
-int DmaSpace::unmap(uint64_t iova, uint64_t size) try {
+int DmaSpace::checkUnmap(uint64_t iova, uint64_t size) const {
   const uint64_t last = iova + (size - 1);
   if (size == 0 || last < iova) return EINVAL;
   const IovaEntry* lowest = state_->tree.firstFrom(iova);
   if (lowest == nullptr || lowest->first > last) return ENOENT;
   if (lowest->first < iova) return EINVAL;
   const IovaEntry* highest = state_->tree.find(last);
-  if (highest != nullptr && highest->last > last) return EINVAL;
+  return highest != nullptr && highest->last > last ? EINVAL : 0;
+}
 
+int DmaSpace::unmap(uint64_t iova, uint64_t size, const DirtyQuery* query, uint64_t* unmapped) try {
+  if (const int error = checkUnmap(iova, size); error != 0) return error;
+  DirtyTracker& tracker = *state_->tracker;
+  const uint64_t last = iova + (size - 1);
+  if (query != nullptr) {
+    if (tracker.check(iova, size, query->pageSize) != 0 || !tracker.tracks(iova, last) ||
+        query->bitmap.size() != dirtyBitmapBytes(size, query->pageSize)) {
+      return EINVAL;
+    }
+  }
   state_->tree.reserve();
-  state_->remove(iova, last);
-  if (const auto channel = state_->currentChannel()) channel->cancel(iova, size);
+  // A channel's callback may do anything, also end this space's device.
+  const std::shared_ptr<State> state = state_;
+  const uint64_t bytes = removeMaps(state->tree, state->files, iova, last);
+  if (unmapped != nullptr) *unmapped = bytes;
+  if (const auto channel = state->currentChannel()) channel->cancel(iova, size);
+  // No reader is left that could still mark, and what may arrive by message is marked.
+  if (query != nullptr && tracker.running()) tracker.report(iova, size, query->pageSize, query->bitmap);
+  tracker.unmapped(iova, last);
   return 0;
 } catch (const std::bad_alloc&) {
   return ENOMEM;
 }
 
-void DmaSpace::unmapAll() {
-  if (state_->tree.size() == 0) return;
-  state_->remove(0, kLastAddress);
-  if (const auto channel = state_->currentChannel()) channel->cancelAll();
+uint64_t DmaSpace::unmapAll() {
+  if (state_->tree.size() == 0) return 0;
+  const std::shared_ptr<State> state = state_;
+  const uint64_t bytes = removeMaps(state->tree, state->files, 0, kLastAddress);
+  if (const auto channel = state->currentChannel()) channel->cancelAll();
+  state->tracker->unmapped(0, kLastAddress);
+  return bytes;
+}
+
+void DmaSpace::forEachMap(const std::function<bool(const DmaMap&)>& visit) const {
+  state_->tree.forEach([&](const IovaEntry& entry) {
+    return visit({.first = entry.first,
+                  .last = entry.last,
+                  .rights = entry.rights,
+                  .fd = entry.file == nullptr ? -1 : entry.file->fd(),
+                  .offset = entry.offset});
+  });
+}
+
+void DmaSpace::updateReachable() {
+  const bool now = state_->busMaster || !state_->enforceBusMaster;
+  if (state_->reachable.exchange(now, std::memory_order_release) == now || now) return;
+  EpochDomain::instance().synchronize();
+  if (const auto current = state_->currentChannel()) current->cancelAll();
 }
 
 void DmaSpace::setBusMaster(bool enabled) {
   state_->busMaster = enabled;
-  state_->updateReachable();
+  updateReachable();
 }
 
 void DmaSpace::setEnforceBusMaster(bool enforced) {
   state_->enforceBusMaster = enforced;
-  state_->updateReachable();
+  updateReachable();
 }
 
 void DmaSpace::setMessageDma(std::shared_ptr<MessageDma> channel) {
+  if (channel != nullptr) channel->setDirtyTracker(state_->tracker);
   {
     const std::lock_guard lock(state_->channelMutex);
     if (state_->channel == channel) return;
@@ -172,35 +183,59 @@ void DmaSpace::setMessageDma(std::shared_ptr<MessageDma> channel) {
 
 uint64_t DmaSpace::mappings() const { return state_->tree.size(); }
 
-void DmaSpace::setMaxMappings(uint64_t limit) { state_->maxMappings = limit; }
-
-Translation DmaSpace::translate(uint64_t iova, uint64_t length, uint32_t rights) const {
-  if (length == 0) return {};
-  const IovaEntry* entry = state_->reach(iova, rights);
-  if (entry == nullptr) return {};
-  return state_->piece(*entry, iova, std::min(length - 1, entry->last - iova) + 1);
+int DmaSpace::setLimits(DmaLimits limits) {
+  if (!wellFormed(limits)) return EINVAL;
+  bool fits = state_->tree.size() <= limits.maxMappings;
+  state_->tree.forEach([&](const IovaEntry& entry) {
+    const uint64_t within = smallestPage(limits.pageSizes) - 1;
+    return fits = fits && (entry.first & within) == 0 && (entry.last & within) == within &&
+                  allowed(limits.windows, entry.first, entry.last);
+  });
+  if (!fits) return EBUSY;
+  state_->limits = std::move(limits);
+  return 0;
 }
 
-Translation DmaSpace::translateBackward(uint64_t end, uint64_t length, uint32_t rights) const {
-  if (length == 0) return {};
-  const uint64_t lastByte = end - 1;
-  const IovaEntry* entry = state_->reach(lastByte, rights);
-  if (entry == nullptr) return {};
-  const uint64_t usable = std::min(length - 1, lastByte - entry->first) + 1;
-  return state_->piece(*entry, lastByte - (usable - 1), usable);
+void DmaSpace::setClientLimits(uint64_t maxMappings, uint64_t pageSizes) {
+  state_->clientMappings = maxMappings;
+  state_->clientPageSize = pageSizes == 0 ? 1 : smallestPage(pageSizes);
 }
 
-// The place to note what was written, once somebody asks for that.
-bool DmaSpace::finish(const Translation& piece, const std::byte* /*from*/, uint64_t /*length*/, bool /*wrote*/) const {
-  return intact(piece);
+void DmaSpace::resetClient() {
+  setClientLimits(~uint64_t{0}, 0);
+  stopDirtyLog();
 }
 
-bool DmaSpace::intact(const Translation& piece) {
-  if (piece.file == nullptr) return true;
-  fenceReads();
-  return !piece.file->broken();
+DmaInfo DmaSpace::info() const {
+  const uint64_t used = mappings();
+  return {.pageSizes = state_->limits.pageSizes & ~(pageSize() - 1),
+          .windows = state_->limits.windows,
+          .mappingsAvailable = maxMappings() - std::min(used, maxMappings()),
+          .maxDirtyLogBytes = state_->limits.maxDirtyLogBytes};
 }
 
-std::shared_ptr<MessageDma> DmaSpace::messageDma() const { return state_->currentChannel(); }
+int DmaSpace::startDirtyLog(uint64_t pageSize, std::span<const DirtyRange> ranges) {
+  return state_->tracker->start(pageSize, ranges, state_->limits.maxDirtyLogBytes, [&](const auto& cover) {
+    state_->tree.forEach([&](const IovaEntry& entry) { return cover(entry.first, entry.last); });
+  });
+}
+
+void DmaSpace::stopDirtyLog() { state_->tracker->stop(); }
+
+uint64_t DmaSpace::dirtyPageSize() const { return state_->tracker->pageSize(); }
+
+int DmaSpace::reportDirty(uint64_t iova, uint64_t length, const DirtyQuery& query) const {
+  const DirtyTracker& tracker = *state_->tracker;
+  if (const int error = tracker.check(iova, length, query.pageSize); error != 0) return error;
+  if (query.bitmap.size() != dirtyBitmapBytes(length, query.pageSize)) return EINVAL;
+  const uint64_t last = iova + (length - 1);
+  if (!tracker.tracks(iova, last)) return ENOENT;
+  if (tracker.tracksAll()) {
+    const IovaEntry* there = state_->tree.firstFrom(iova);
+    if (there == nullptr || there->first > last) return ENOENT;
+  }
+  tracker.report(iova, length, query.pageSize, query.bitmap);
+  return 0;
+}
 
 }  // namespace mdev

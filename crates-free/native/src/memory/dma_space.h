@@ -3,9 +3,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <span>
 
 #include "base/foreign_fd.h"
+#include "memory/dirty_tracker.h"
+#include "memory/dma_limits.h"
 #include "memory/epoch.h"
 #include "memory/message_dma.h"
 
@@ -15,7 +19,11 @@ namespace mdev {
 inline constexpr uint32_t kDmaRead = 1;
 inline constexpr uint32_t kDmaWrite = 2;
 
+/// Largest map, bytes: what an instance may have of files, too (FileRegistry::kMaxWindowBytes).
+inline constexpr uint64_t kMaxMapBytes = uint64_t{8} << 40;
+
 class MemoryFile;
+struct IovaEntry;
 
 /// The piece of guest memory at an address.
 struct Translation {
@@ -25,11 +33,31 @@ struct Translation {
     message,  ///< only reachable by message
   };
   Kind kind = Kind::fault;
+  /// Address of the piece's first byte.
+  uint64_t iova = 0;
   std::byte* pointer = nullptr;
   /// Usable bytes, at most what was asked for.
   uint64_t length = 0;
   /// Owner of `pointer`, for `finish`. Valid as long as the guard.
   const MemoryFile* file = nullptr;
+};
+
+/// Which pages of a range are dirty: the bitmap to set, one bit for each `pageSize` bytes from the range's start on, in
+/// 64-bit words of host byte order; of exactly dirtyBitmapBytes(length, pageSize). Bits are set, never cleared.
+struct DirtyQuery {
+  /// Any power of two up to the range's length: it need not be the page size that is tracked.
+  uint64_t pageSize;
+  std::span<std::byte> bitmap;
+};
+
+/// One DMA map, as it was made.
+struct DmaMap {
+  uint64_t first;
+  uint64_t last;
+  uint32_t rights;
+  /// Borrowed until the next change; equal for maps of one file and access mode. -1: reached by message.
+  int fd;
+  uint64_t offset;
 };
 
 /// DMA maps of one instance: changed by the owner thread, read by engines without a lock.
@@ -47,14 +75,22 @@ class DmaSpace {
   // None may be called inside an EpochGuard: those that take memory away wait for readers, for at most one chunk.
 
   /// Maps [iova, iova + size). `fd` may be empty: then the memory is reached by message and `offset` must be 0.
-  /// EINVAL: size 0, no or unknown rights, address wrap, misaligned to 4096, range beyond the end of the file, file of
-  /// a refused kind; EACCES: rights beyond those of the fd; EEXIST: overlaps (an identical repeat succeeds); ENOSPC:
-  /// more than `maxMappings`, or beyond the limits of FileRegistry; EIO: the file broke before; ENOMEM.
+  /// EINVAL: size 0, no or unknown rights, address wrap, misaligned to the page size (`offset`: to 4096), outside of
+  /// the windows, range beyond the end of the file, file of a refused kind; EACCES: rights beyond those of the fd;
+  /// EEXIST: overlaps (an identical repeat succeeds); ENOSPC: too many maps, larger than kMaxMapBytes, beyond the
+  /// limits of FileRegistry, or of a log of everything that is written; EIO: the file broke before; ENOMEM.
   int map(uint64_t iova, uint64_t size, uint32_t rights, ForeignFd fd, uint64_t offset);
   /// Removes every map that lies inside the range. EINVAL: size 0, address wrap, or the range cuts a map; ENOENT: it
   /// holds none; ENOMEM. On return no reader uses the memory any more, and requests by message in the range have ended.
-  int unmap(uint64_t iova, uint64_t size);
-  void unmapAll();
+  /// `unmapped`, if given, becomes the bytes that were mapped.
+  int unmap(uint64_t iova, uint64_t size, uint64_t* unmapped = nullptr) { return unmap(iova, size, nullptr, unmapped); }
+  /// As `unmap`, and reports which of the pages are dirty, to the last write. EINVAL also: the range is not tracked, or
+  /// the query is malformed.
+  int unmapReporting(uint64_t iova, uint64_t size, const DirtyQuery& query, uint64_t* unmapped = nullptr) {
+    return unmap(iova, size, &query, unmapped);
+  }
+  /// Returns the bytes that were mapped (modulo 2^64).
+  uint64_t unmapAll();
   /// COMMAND bit 2; false at first. While off, every translation faults; turning it off ends what is under way, as
   /// unmap.
   void setBusMaster(bool enabled);
@@ -64,8 +100,33 @@ class DmaSpace {
   /// with ECANCELED.
   void setMessageDma(std::shared_ptr<MessageDma> channel);
   uint64_t mappings() const;
-  /// Default 65,535, as the kernel's type1 container.
-  void setMaxMappings(uint64_t limit);
+  /// All maps in ascending order, until `visit` returns false. It must not change the space.
+  void forEachMap(const std::function<bool(const DmaMap&)>& visit) const;
+
+  /// The operator's limits. EINVAL: no page size or one below 4096, no window, windows empty, overlapping or not
+  /// ascending; EBUSY: what is mapped does not fit.
+  int setLimits(DmaLimits limits);
+  /// What the present client may have on top of that, as agreed with VERSION: `max_dma_maps` and `pgsizes` (0: any).
+  /// Holds until `resetClient`.
+  void setClientLimits(uint64_t maxMappings, uint64_t pageSizes);
+  /// The client is gone: its limits and its dirty log go; its maps need `unmapAll`.
+  void resetClient();
+  /// What holds for the present client.
+  DmaInfo info() const;
+
+  // Dirty pages: VFIO_DEVICE_FEATURE_DMA_LOGGING_START, _STOP, _REPORT. What engines write, what the client writes for
+  // the device by message, and what JavaScript writes is marked, in the addresses that the device used.
+
+  /// See DirtyTracker::start. Without ranges: all that is mapped, now or later.
+  int startDirtyLog(uint64_t pageSize, std::span<const DirtyRange> ranges);
+  /// What was marked is gone; a report fails from now on. Idempotent.
+  void stopDirtyLog();
+  /// Granularity of the log in use, which the reply to START tells; 0 without one.
+  uint64_t dirtyPageSize() const;
+  /// Reads and clears. Whatever was written before the call, and told to the guest, is reported; a page written
+  /// meanwhile is reported now or next time. EINVAL: nothing is tracked, `length` 0, malformed query; EOVERFLOW: the
+  /// range wraps; ENOENT: a part of the range is not tracked, or, if everything is, nothing of it is mapped.
+  int reportDirty(uint64_t iova, uint64_t length, const DirtyQuery& query) const;
 
   // --- Any thread that holds an EpochGuard; lock-free, never allocates. ---
 
@@ -75,7 +136,8 @@ class DmaSpace {
   /// The piece that ends just before `end` (for backward copies; 0 means 2^64): pointer addresses its first byte.
   Translation translateBackward(uint64_t end, uint64_t length, uint32_t rights) const;
   /// Ends each use of a piece, under the guard under which it was found: `length` bytes from `from` on were read, or
-  /// written. False when the piece's file broke (was truncated by the client) since: what was copied is void.
+  /// written (these are dirty now; so call it before the guest can learn of them). False when the piece's file broke
+  /// (was truncated by the client) since: what was copied is void.
   bool finish(const Translation& piece, const std::byte* from, uint64_t length, bool wrote) const;
   /// Only asks whether the file is still whole.
   static bool intact(const Translation& piece);
@@ -86,7 +148,16 @@ class DmaSpace {
 
  private:
   struct State;
-  std::unique_ptr<State> state_;
+  const IovaEntry* reach(uint64_t address, uint32_t rights) const;
+  int checkUnmap(uint64_t iova, uint64_t size) const;
+  int unmap(uint64_t iova, uint64_t size, const DirtyQuery* query, uint64_t* unmapped);
+  void updateReachable();
+  uint64_t pageSize() const;
+  uint64_t maxMappings() const;
+
+  std::shared_ptr<State> state_;
+  /// Frees the state when its readers are gone: made at the start, because there may be no memory at the end.
+  EpochDomain::Retirement retirement_;
 };
 
 }  // namespace mdev

@@ -54,11 +54,6 @@ struct alignas(64) EpochDomain::Reader::Slot {
 // unpublishing; a scan that follows it sees the guard. A guard in a later epoch has acquired the unpublishing by the
 // epoch itself. A scan that follows an exit acquires everything that the guard did.
 struct EpochDomain::State {
-  struct Retired {
-    uint64_t ticket;
-    std::function<void()> free;
-  };
-
   std::mutex mutex;
   std::list<Reader::Slot> slots;  // newest first; never shrinks, because a scan walks `next` without the mutex
   std::list<Retired> retired;     // by ascending ticket
@@ -124,10 +119,11 @@ void EpochDomain::synchronize() {
   collect();
 }
 
-void EpochDomain::retire(std::function<void()> free) noexcept {
+void EpochDomain::retire(Retirement retirement) noexcept {
   {
     const std::lock_guard lock(state_->mutex);
-    state_->retired.push_back({advance(), std::move(free)});
+    retirement.node_.front().ticket = advance();
+    state_->retired.splice(state_->retired.end(), retirement.node_);
   }
   collect();
 }
@@ -146,7 +142,7 @@ void EpochDomain::collect() {
     {
       const std::lock_guard lock(state_->mutex);
       if (state_->retired.empty()) return;
-      State::Retired& oldest = state_->retired.front();
+      Retired& oldest = state_->retired.front();
       if (oldest.ticket > newest || oldest.ticket > state_->safe.load(std::memory_order_acquire)) return;
       free = std::move(oldest.free);
       state_->retired.pop_front();

@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <list>
 #include <memory>
+#include <utility>
 
 namespace mdev {
 
@@ -34,12 +36,27 @@ class EpochDomain {
     uint32_t depth_ = 0;
   };
 
+  struct Retired {
+    uint64_t ticket;
+    std::function<void()> free;
+  };
+  /// What is to be freed one day, made while there is memory for it.
+  class Retirement {
+   public:
+    /// `free` must not throw. May throw std::bad_alloc.
+    explicit Retirement(std::function<void()> free) { node_.push_back({0, std::move(free)}); }
+
+   private:
+    friend class EpochDomain;
+    std::list<Retired> node_;
+  };
+
   /// Blocks until every guard that was open when this was called is closed, then runs what has become free. Guards last
   /// at most one chunk. Must not be called by a thread that holds a guard: it would wait for itself.
   void synchronize();
-  /// Runs `free` once every guard open now is closed: here if there is none, else at a later `retire`, `synchronize` or
-  /// `collect` of any thread. `free` must not throw.
-  void retire(std::function<void()> free) noexcept;
+  /// Frees it once every guard open now is closed: here if there is none, else at a later `retire`, `synchronize` or
+  /// `collect` of any thread. Allocates nothing.
+  void retire(Retirement retirement) noexcept;
   /// Runs what has become free; never waits.
   void collect();
 

@@ -83,6 +83,15 @@ const IovaEntry* IovaTree::firstFrom(uint64_t address) const {
   return best;
 }
 
+bool IovaTree::visitAll(const Node* node, const std::function<bool(const IovaEntry&)>& visit) {
+  return node == nullptr ||
+         (visitAll(node->child[kLeft], visit) && visit(node->entry) && visitAll(node->child[kRight], visit));
+}
+
+void IovaTree::forEach(const std::function<bool(const IovaEntry&)>& visit) const {
+  visitAll(root_.load(std::memory_order_relaxed), visit);
+}
+
 unsigned IovaTree::height() const { return heightOf(root_.load(std::memory_order_relaxed)); }
 
 void IovaTree::reserve() {

@@ -42,6 +42,8 @@ class IovaTree {
   /// The lowest entry that ends at or behind `address`, or null.
   const IovaEntry* firstFrom(uint64_t address) const;
   size_t size() const { return size_; }
+  /// All entries in ascending order, until `visit` returns false. It must not change the tree.
+  void forEach(const std::function<bool(const IovaEntry&)>& visit) const;
   /// Allocates what the next insert or erase needs, so that neither throws. May throw std::bad_alloc.
   void reserve();
   /// Adds an entry that overlaps none. Needs `reserve`.
@@ -58,6 +60,7 @@ class IovaTree {
   struct Node;
   struct Removal;
 
+  static bool visitAll(const Node* node, const std::function<bool(const IovaEntry&)>& visit);
   bool fresh(const Node* node) const;
   void discard(Node* node);
   void discardAll(Node* node, const Removal& removal);

@@ -53,7 +53,7 @@ int MemoryFile::cover(const FileRange& range, uint64_t fileSize, uint64_t limit)
   if (error != 0) return error;
 
   // Made first, because it allocates. It shares the old window: the last owner unmaps it.
-  std::function<void()> drop = [old = window_] {};
+  EpochDomain::Retirement drop([old = window_] {});
   published_.store(larger.get(), std::memory_order_release);
   window_ = std::move(larger);
   EpochDomain::instance().retire(std::move(drop));

@@ -23,6 +23,8 @@ class MemoryFile {
   MemoryFile& operator=(const MemoryFile&) = delete;
 
   const FileIdentity& identity() const { return identity_; }
+  /// The descriptor that it keeps of all that the client sent.
+  int fd() const { return fd_.get(); }
   /// Makes `range` reachable. `fileSize` is the file's size now, `limit` the largest window allowed, bytes. Returns 0,
   /// ENOSPC (beyond `limit`, or the process's) or mmap's errno; on error nothing changed.
   int cover(const FileRange& range, uint64_t fileSize, uint64_t limit);

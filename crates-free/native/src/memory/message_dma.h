@@ -6,6 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
+
+#include "memory/dirty_tracker.h"
 
 namespace mdev {
 
@@ -65,6 +68,18 @@ class MessageDma {
   virtual void cancelOwner(const MessageOwner& owner) = 0;
   /// Owner thread: ends all outstanding requests with ECANCELED.
   virtual void cancelAll() = 0;
+
+  /// Owner thread: where to note what the client writes for the device. DmaSpace says it.
+  void setDirtyTracker(std::shared_ptr<const DirtyTracker> tracker) { tracker_ = std::move(tracker); }
+
+ protected:
+  /// Owner thread. The client has answered a DMA_WRITE, or may carry it out although it was cancelled.
+  void noteWritten(uint64_t address, uint64_t length) const {
+    if (tracker_ != nullptr) tracker_->wrote(address, length);
+  }
+
+ private:
+  std::shared_ptr<const DirtyTracker> tracker_;
 };
 
 }  // namespace mdev

@@ -83,6 +83,8 @@ const char* DmaMessenger::reply(const Header& header, std::span<const std::byte>
   if (!commandMatches(header, piece.write)) return kOtherCommand;
   onWire_.erase(place);
   bytesOnWire_ -= piece.count;
+  // Also when the client failed: it may have written a part.
+  if (piece.write) noteWritten(piece.address, piece.count);
 
   if ((header.flags & kError) != 0) {
     // Whatever the client's reason is: this memory could not be reached.
@@ -121,6 +123,7 @@ void DmaMessenger::forget(Predicate matches) {
     owedWrites_.set(piece.id, piece.write);
     ++owedCount_;
     bytesOnWire_ -= piece.count;
+    if (piece.write) noteWritten(piece.address, piece.count);
     return true;
   });
 }

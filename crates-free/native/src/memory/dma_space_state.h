@@ -1,0 +1,40 @@
+// What a DmaSpace holds; its owner's side and its readers' side share it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+
+#include "memory/dirty_tracker.h"
+#include "memory/dma_limits.h"
+#include "memory/dma_space.h"
+#include "memory/file_registry.h"
+#include "memory/iova_tree.h"
+#include "memory/memory_file.h"
+
+namespace mdev {
+
+struct DmaSpace::State {
+  IovaTree tree;
+  FileRegistry files;
+  /// Shared with the channel, which notes what the client writes.
+  std::shared_ptr<DirtyTracker> tracker = std::make_shared<DirtyTracker>();
+  DmaLimits limits;
+  /// What the present client was promised.
+  uint64_t clientMappings = ~uint64_t{0};
+  uint64_t clientPageSize = 1;
+  bool busMaster = false;
+  bool enforceBusMaster = true;
+  /// What the two say together; the readers' copy.
+  std::atomic<bool> reachable{false};
+  mutable std::mutex channelMutex;
+  std::shared_ptr<MessageDma> channel;
+
+  std::shared_ptr<MessageDma> currentChannel() const {
+    const std::lock_guard lock(channelMutex);
+    return channel;
+  }
+};
+
+}  // namespace mdev

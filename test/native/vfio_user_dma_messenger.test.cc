@@ -1,4 +1,4 @@
-// sources: vfio_user/dma_messenger.cc transport/output_queue.cc base/fd_closer.cc
+// sources: vfio_user/dma_messenger.cc memory/dirty_log.cc transport/output_queue.cc base/fd_closer.cc
 // sanitize: thread
 #include <array>
 #include <atomic>

@@ -44,20 +44,28 @@ export {
 } from './regions.ts';
 export type { ResourcePool } from './resource-pool.ts';
 export { generateUuid, parseUuid } from './uuid.ts';
+export { SynchronousSession } from './synchronous-session.ts';
+export { VfioDevice } from './vfio-device.ts';
+export { VfioError } from './vfio-error.ts';
+export type { DmaMapRequest, DmaRange, SetIrqsRequest, WriteOptions } from './vfio-requests.ts';
 export {
+  type DeviceInfo,
   type IrqInfo,
   type RegionInfo,
   VFIO_IRQS,
   VFIO_REGIONS,
+  VfioDeviceFlag,
+  VfioDmaFlag,
   VfioIrq,
   VfioIrqFlag,
+  VfioIrqSetFlag,
   VfioRegion,
   VfioRegionFlag,
 } from './vfio.ts';
 export type { Attachment, Holder } from './attachment.ts';
 export type { DeviceHandle } from '../native/device-handle.ts';
 export type { BarDescription, CapabilityDescription, DeviceDescription } from './device-description.ts';
-export { DeviceSession, type DmaMapRequest, type SetIrqsRequest } from './device-session.ts';
+export { DeviceSession } from './device-session.ts';
 export type { GuestError } from './guest-errors.ts';
 export { HookFailure } from './hook-guard.ts';
 export type { MsixMessage } from './irqs.ts';

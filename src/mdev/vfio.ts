@@ -12,6 +12,23 @@ export const VFIO_IRQS = 5;
 /** VFIO_IRQ_INFO_*. */
 export const VfioIrqFlag = { eventfd: 1, maskable: 2, automasked: 4, noResize: 8 } as const;
 
+/** VFIO_IRQ_SET_*: one kind of data and one action. */
+export const VfioIrqSetFlag = { none: 1, bool: 2, eventfd: 4, mask: 8, unmask: 16, trigger: 32 } as const;
+/** VFIO_DEVICE_FLAGS_*. */
+export const VfioDeviceFlag = { reset: 1, pci: 2 } as const;
+/** VFIO_DMA_MAP_FLAG_*: what the device may do. */
+export const VfioDmaFlag = { read: 1, write: 2 } as const;
+
+/** What GET_INFO says of a device. */
+export interface DeviceInfo {
+  /** {@link VfioDeviceFlag} bits. */
+  readonly flags: number;
+  /** Region indices. */
+  readonly regions: number;
+  /** Irq indices. */
+  readonly irqs: number;
+}
+
 /** What GET_REGION_INFO says of one region. */
 export interface RegionInfo {
   readonly index: number;

@@ -1,7 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
+import { VfioError } from '../mdev/index.ts';
 import { Client } from './client.ts';
 import { connectSocket } from './native.ts';
+import type { Version } from './version.ts';
 
 /** Where a server is. */
 export type ConnectAddress =
@@ -9,23 +11,43 @@ export type ConnectAddress =
   /** A connected UNIX stream socket, which the client owns from now on. */
   | { readonly fd: number };
 
+/** How to begin. */
+export interface ConnectOptions {
+  /** What to tell the server instead of the client's own version and capabilities. */
+  readonly offer?: Partial<Version>;
+  /** False: nothing is said yet; `Client.negotiate` has to be the first request. For those who test servers. */
+  readonly negotiate?: boolean;
+}
+
 /** How often a full listener is asked again, and for how long in all. */
 const CONNECT_RETRY_MS = 10;
 const CONNECT_RETRIES = 500;
 
 /**
- * Connects to a vfio-user server. The version is still to be agreed on: {@link Client.negotiate}.
+ * Connects to a vfio-user server, agrees on the version, and holds the device from then on.
  *
- * @returns rejects with an Error with a `code` (ENOENT, ECONNREFUSED, ENAMETOOLONG, EAGAIN when the server takes no clients for 5 seconds, …).
+ * @returns rejects with a {@link VfioError}: `ENOENT`, `ECONNREFUSED`, `ENAMETOOLONG`, `EAGAIN` when the server takes no clients for 5 seconds, `EBUSY`
+ * when another client holds the device, `EPROTO` when the server is none, …
  */
-export async function connect(address: ConnectAddress): Promise<Client> {
-  if ('fd' in address) return new Client(address.fd);
+export async function connect(address: ConnectAddress, options: ConnectOptions = {}): Promise<Client> {
+  const client = await open(address);
+  if (options.negotiate === false) return client;
+  try {
+    await client.negotiate(options.offer);
+    return client;
+  } catch (error) {
+    await client.close();
+    throw error;
+  }
+}
+
+async function open(address: ConnectAddress): Promise<Client> {
   for (let attempt = 0; ; ++attempt) {
     try {
-      return new Client(connectSocket(address.socketPath));
+      return new Client('fd' in address ? address.fd : connectSocket(address.socketPath));
     } catch (error) {
-      const isFull = error instanceof Error && 'code' in error && error.code === 'EAGAIN';
-      if (!isFull || attempt === CONNECT_RETRIES) throw error;
+      const problem = VfioError.from(error);
+      if ('fd' in address || problem.code !== 'EAGAIN' || attempt === CONNECT_RETRIES) throw problem;
       await delay(CONNECT_RETRY_MS);
     }
   }

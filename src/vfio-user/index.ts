@@ -4,13 +4,21 @@
  * @packageDocumentation
  */
 export { eventfd, type EventFd, memoryFile, type MemoryFile } from '../native/binding.ts';
+export {
+  type DeviceInfo,
+  type DmaMapRequest,
+  type DmaRange,
+  type IrqInfo,
+  type RegionInfo,
+  type SetIrqsRequest,
+  VfioDevice,
+  VfioError,
+  type WriteOptions,
+} from '../mdev/index.ts';
 export { Client } from './client.ts';
-export type { DmaMapOptions, SetIrqsOptions } from './client-options.ts';
-export { connect, type ConnectAddress } from './connect.ts';
+export { connect, type ConnectAddress, type ConnectOptions } from './connect.ts';
 export { Command, DeviceFlag, DmaRight, HEADER_SIZE, IrqSetFlag, MessageFlag } from './protocol.ts';
 export type { Reply, RequestChannel } from './request-channel.ts';
 export type { DeviceHold, DeviceHolder, ServedDevice } from './served-device.ts';
 export { serve, type ServeAddress, type ServeOptions, type Server, type ServerEvents } from './server.ts';
-export type { DeviceInfo, IrqInfo, RegionInfo } from './structures/index.ts';
 export type { Capabilities, Version } from './version.ts';
-export { VfioUserError } from './vfio-user-error.ts';

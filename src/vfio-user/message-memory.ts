@@ -1,7 +1,7 @@
 import { DmaRight } from './protocol.ts';
 
 /** Guest memory that the server reaches by message only. */
-interface MessageRange {
+export interface MessageRange {
   readonly address: bigint;
   readonly memory: Uint8Array;
   /** {@link DmaRight} bits, as the device sees the memory. */
@@ -10,23 +10,46 @@ interface MessageRange {
 
 /** The memory behind the DMA maps of a client that gave no file with them. */
 export class MessageMemory {
-  readonly #ranges = new Map<bigint, MessageRange>();
+  /** What the server has accepted, by address; it does not overlap. */
+  #ranges: MessageRange[] = [];
+  /** What the server has been told of and may ask for already. */
+  readonly #offered = new Set<MessageRange>();
 
-  /** Ranges do not overlap: the server refuses such maps. */
-  add(address: bigint, memory: Uint8Array, rights: number): void {
-    this.#ranges.set(address, { address, memory, rights });
+  /** A range that the server is about to be told of. */
+  offer(range: MessageRange): void {
+    this.#offered.add(range);
   }
 
-  /** Removes every range that lies inside [address, address + size). */
-  remove(address: bigint, size: bigint): void {
-    for (const range of this.#ranges.values()) {
-      const end = range.address + BigInt(range.memory.length);
-      if (range.address >= address && end <= address + size) this.#ranges.delete(range.address);
-    }
+  /** The server has accepted it, in the place of an equal one if there is any. */
+  accept(range: MessageRange): void {
+    this.#offered.delete(range);
+    const place = this.#firstBehind(range.address);
+    const isAgain = this.#ranges[place - 1]?.address === range.address;
+    this.#ranges.splice(isAgain ? place - 1 : place, isAgain ? 1 : 0, range);
   }
 
-  clear(): void {
-    this.#ranges.clear();
+  /** The server has refused it. */
+  withdraw(range: MessageRange): void {
+    this.#offered.delete(range);
+  }
+
+  /** Every range that lies inside [address, address + size). */
+  inside(address: bigint, size: bigint): readonly MessageRange[] {
+    return this.all().filter(
+      (range) => range.address >= address && range.address + BigInt(range.memory.length) <= address + size,
+    );
+  }
+
+  /** Every range. */
+  all(): readonly MessageRange[] {
+    return [...this.#ranges, ...this.#offered];
+  }
+
+  /** These are gone. Those that came after them stay, wherever they are. */
+  remove(ranges: readonly MessageRange[]): void {
+    const gone = new Set(ranges);
+    for (const range of gone) this.#offered.delete(range);
+    this.#ranges = this.#ranges.filter((range) => !gone.has(range));
   }
 
   /** What the device reads, or undefined when a byte of it is not there or may not be read. */
@@ -62,9 +85,24 @@ export class MessageMemory {
   }
 
   #rangeAt(address: bigint): MessageRange | undefined {
-    for (const range of this.#ranges.values()) {
-      if (address >= range.address && address < range.address + BigInt(range.memory.length)) return range;
-    }
-    return undefined;
+    const accepted = this.#ranges[this.#firstBehind(address) - 1];
+    if (accepted !== undefined && holds(accepted, address)) return accepted;
+    return [...this.#offered].find((range) => holds(range, address));
   }
+
+  /** Index of the first accepted range that begins behind `address`. */
+  #firstBehind(address: bigint): number {
+    let [low, high] = [0, this.#ranges.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const range = this.#ranges[middle];
+      if (range !== undefined && range.address <= address) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+function holds(range: MessageRange, address: bigint): boolean {
+  return address >= range.address && address < range.address + BigInt(range.memory.length);
 }

@@ -34,7 +34,7 @@ export interface NativeConnection {
 
 /** JavaScript behind a {@link NativeChannel}. */
 export interface ChannelHandler {
-  /** A whole message, header first; a copy. Whoever gets the fds closes them. */
+  /** A whole message, header first; a copy. Whoever gets the fds closes them, with {@link NativeChannel.closeFd}. */
   message(bytes: Uint8Array, fds: readonly number[]): void;
   /** Once, at the end. */
   closed(reason: string): void;
@@ -48,6 +48,8 @@ export interface NativeChannel {
   pending(): number;
   /** While paused nothing is read. */
   setPaused(paused: boolean): void;
+  /** Closes a descriptor that `message` brought, without waiting: close(2) may take as long as whoever made it likes. Works on a closed channel, too. */
+  closeFd(fd: number): void;
   /** Closes at once. Repeats do nothing. */
   close(reason: string): void;
 }

@@ -58,13 +58,14 @@ export const PAGE_SIZE = 4096;
 export const VERSION_MAJOR = 0;
 export const VERSION_MINOR = 1;
 
-/** DMA_MAP's rights, as the device sees the memory. */
-export const DmaRight = { read: 1, write: 2 } as const;
 /** DMA_UNMAP's flag: everything. */
 export const DMA_UNMAP_ALL = 2;
 
-/** DEVICE_GET_INFO's flags. */
-export const DeviceFlag = { reset: 1, pci: 2 } as const;
-
-/** SET_IRQS: one kind of data and one action. */
-export const IrqSetFlag = { none: 1, bool: 2, eventfd: 4, mask: 8, unmask: 16, trigger: 32 } as const;
+export {
+  /** DEVICE_GET_INFO's flags. */
+  VfioDeviceFlag as DeviceFlag,
+  /** DMA_MAP's rights, as the device sees the memory. */
+  VfioDmaFlag as DmaRight,
+  /** SET_IRQS: one kind of data and one action. */
+  VfioIrqSetFlag as IrqSetFlag,
+} from '../mdev/vfio.ts';

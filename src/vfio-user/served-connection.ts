@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 
 import { coreOf } from '../native/device-handle.ts';
-import { errnoName, errnoOfError } from './errno.ts';
+import { errnoName, errnoOfError } from '../native/errno.ts';
 import { type ConnectionHandler, createConnection, type NativeConnection } from './native.ts';
 import { Command, commandName, DeviceFlag } from './protocol.ts';
 import type { DeviceHold, ServedDevice } from './served-device.ts';

@@ -35,7 +35,7 @@ it('an instance is of use until it has failed and its client has gone', async ()
   });
 
   const session = device.open({ name: 'test' });
-  session.write(0, At.doorbell, Uint8Array.of(1, 0, 0, 0));
+  session.sync.writeRegion(0, At.doorbell, Uint8Array.of(1, 0, 0, 0));
   expect(device.state).toBe('failed');
   await new Promise(setImmediate);
   expect(useless).toBe(false);

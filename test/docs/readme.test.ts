@@ -83,7 +83,6 @@ describe('the README’s backend', () => {
       if (stdout === null) throw new Error('no pipe');
       for await (const _line of stdout) break;
       client = await connect({ socketPath });
-      await client.negotiate();
     });
 
     afterAll(async () => {
@@ -97,7 +96,7 @@ describe('the README’s backend', () => {
       const memory = new Uint8Array(file.buffer);
       memory.fill(0x5a, 0, 1000);
       const interrupt = eventfd();
-      await client.dmaMap({ address: 0x10000n, size: 8192n, file });
+      await client.dmaMap({ iova: 0x10000n, size: 8192n, file });
       await client.setIrqs({ index: VfioIrq.msix, eventfds: [interrupt.fd] });
       await client.writeRegister(VfioRegion.config, 0x04, 2, 0x6);
       const raised = new Promise((done) => {

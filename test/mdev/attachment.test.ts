@@ -24,7 +24,7 @@ describe('one client at a time', () => {
     expect(device.attachment?.holder.name).toBe('other');
     first.start();
     first.detach();
-    expect(session.read(CONFIG, 0, new Uint8Array(4))).toBe(0);
+    expect(session.sync.readRegion(CONFIG, 0, 4)).toHaveLength(4);
   });
 
   test('its eventfds and memory go with it, the registers stay, and what is raised meanwhile is latched', async () => {
@@ -36,9 +36,9 @@ describe('one client at a time', () => {
     const old = first.enableMsix(VECTORS);
     const memory = memoryFile(0x1000);
     const map = { iova: 0n, size: 0x1000n, readable: true, writable: true, fd: memory.fd, offset: 0n };
-    expect(first.session.dmaMap(map)).toBe(0);
+    expect(first.dmaMap(map)).toBe(0);
     first.write32(At.control, 0x31);
-    first.session.close();
+    first.close();
 
     trigger();
     expect(old[1]?.read()).toBe(0);
@@ -47,25 +47,31 @@ describe('one client at a time', () => {
     const second = new Guest(device);
     expect(second.read32(At.control)).toBe(0x31);
     expect(second.enableMsix(VECTORS)[1]?.read()).toBe(1);
-    expect(second.session.dmaMap(map)).toBe(0);
+    expect(second.dmaMap(map)).toBe(0);
     memory.close();
   });
 
   test('a session that has ended throws', async () => {
     const device = await acmeDevice();
     const guest = new Guest(device);
-    guest.session.close();
+    guest.close();
     for (const use of [
-      () => guest.session.read(0, 0, new Uint8Array(1)),
-      () => guest.session.write(0, 0, new Uint8Array(1)),
-      () => guest.session.setIrqs({ flags: 0x21, index: 2, start: 0, count: 0 }),
-      () => guest.session.dmaUnmap(0n, 1n),
-      () => {
-        guest.session.reset();
-      },
-      () => guest.session.msixMessage(0),
+      () => guest.session.info(),
+      () => guest.session.regionInfo(0),
+      () => guest.session.irqInfo(0),
+      () => guest.session.readRegion(0, 0, 1),
+      () => guest.session.readRegion(0, 0, 0x10_0000),
+      () => guest.session.writeRegion(0, 0, new Uint8Array(1)),
+      () => guest.session.writeRegion(0, 0, new Uint8Array(1), { posted: true }),
+      () => guest.session.setIrqs({ index: 2 }),
+      () => guest.session.dmaMap({ iova: 0n, size: 4096n }),
+      () => guest.session.dmaUnmap({ iova: 0n, size: 4096n }),
+      () => guest.session.dmaUnmapAll(),
+      () => guest.session.reset(),
     ]) {
-      expect(use).toThrow(expect.objectContaining({ code: 'ENODEV' }));
+      await expect(use()).rejects.toMatchObject({ name: 'VfioError', code: 'ENODEV', errno: 19 });
     }
+    expect(() => guest.session.sync.msixMessage(0)).toThrow(expect.objectContaining({ code: 'ENODEV' }));
+    await guest.session.close();
   });
 });

@@ -16,7 +16,7 @@ describe('guest memory', () => {
       [0x30_0000n, 0x20_0000n],
     ] as const) {
       const map = { iova, size: 0x20_0000n, readable: true, writable: true, fd: memory.fd, offset };
-      expect(guest.session.dmaMap(map)).toBe(0);
+      expect(guest.dmaMap(map)).toBe(0);
     }
     return {
       guest,
@@ -80,7 +80,7 @@ describe('guest memory', () => {
     guest.write16(At.command, 6, CONFIG);
     expect(context.busMaster).toBe(true);
     await context.dma.read(0x10_0000n, bytes);
-    expect(guest.session.dmaUnmap(0x10_0000n, 0x20_0000n)).toBe(0);
+    expect(guest.dmaUnmap(0x10_0000n, 0x20_0000n)).toBe(0);
     await expect(context.dma.read(0x10_0000n, bytes)).rejects.toThrow(code('EFAULT'));
     await context.dma.read(0x30_0000n, bytes);
     close();
@@ -91,7 +91,7 @@ describe('guest memory', () => {
     const bytes = new Uint8Array(16);
     const reason = new Error('enough');
     await expect(context.dma.read(0x10_0000n, bytes, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
-    guest.session.close();
+    guest.close();
     await guest.device.close();
     await expect(context.dma.read(0x10_0000n, bytes)).rejects.toMatchObject({ code: 'ECANCELED' });
     close();
@@ -104,10 +104,9 @@ describe('guest memory without a file', () => {
     const [near, far] = socketPair();
     await using server = serve(device, { fd: far });
     const client = await connect({ fd: near });
-    await client.negotiate();
     expect([device.state, device.attachment?.holder.name]).toEqual(['running', expect.stringContaining('vfio-user')]);
     const memory = new Uint8Array(0x40_000);
-    await client.dmaMap({ address: 0x10_0000n, memory });
+    await client.dmaMap({ iova: 0x10_0000n, memory });
     await client.writeRegister(CONFIG, At.command, 2, 6);
 
     const data = Uint8Array.from({ length: 150_000 }, (_, index) => (index * 7) % 253);

@@ -52,8 +52,8 @@ describe('an instance', () => {
     expect([told, device.guestErrors]).toEqual([[], [{ ...source, count: 3 }]]);
 
     expect(coreOf(context.device).dmaRead(0n, new Uint8Array(8))).not.toBe(0);
-    guest.session.read(0, 0x10_0000, new Uint8Array(4));
-    guest.session.close();
+    guest.tryRead(0, 0x10_0000, new Uint8Array(4));
+    guest.close();
     expect(told.splice(0)).toMatchObject([{ kind: 'refused', count: 1 }]);
     expect(vi.getTimerCount()).toBe(0);
 
@@ -65,7 +65,7 @@ describe('an instance', () => {
     expect(told).toEqual([
       { kind: 'frozenWrites', message: 'a write was ignored: its register is locked (bar0.TARGET)', count: 1 },
     ]);
-    next.session.close();
+    next.close();
     const third = new Guest(device);
     told.length = 0;
     third.write64(At.source, 1n);

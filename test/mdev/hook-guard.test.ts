@@ -105,9 +105,9 @@ describe('hooks', () => {
       Array.from({ length: 3 }, () => 0xffff_ffff),
     );
     expect(() => {
-      guest.session.reset();
+      guest.session.sync.reset();
     }).toThrow(expect.objectContaining({ code: 'EIO' }));
-    guest.session.close();
+    guest.close();
     expect(device.state).toBe('failed');
     expect(() => device.attach({ name: 'again' })).toThrow(expect.objectContaining({ code: 'EIO' }));
     await device.close();

@@ -36,9 +36,9 @@ describe('interrupts', () => {
       guest.write32(0x808, 0x4021);
       guest.write32(At.msixControl(0), 0);
       expect(fd?.read()).toBe(msixOwner === 'client' ? 0 : 1);
-      expect(guest.session.msixMessage(0)).toEqual({ address: 0x1_fee0_1000n, data: 0x4021, masked: false });
-      expect(() => guest.session.msixMessage(VECTORS)).toThrow(expect.objectContaining({ code: 'EINVAL' }));
-      guest.session.reset();
+      expect(guest.session.sync.msixMessage(0)).toEqual({ address: 0x1_fee0_1000n, data: 0x4021, masked: false });
+      expect(() => guest.session.sync.msixMessage(VECTORS)).toThrow(expect.objectContaining({ code: 'EINVAL' }));
+      guest.session.sync.reset();
       context.irq.msix.trigger(0);
       expect(fd?.read()).toBe(msixOwner === 'client' ? 1 : 0);
       guest.write16(At.command, 6, CONFIG);
@@ -56,16 +56,16 @@ describe('interrupts', () => {
     const device = await acmeDevice();
     const guest = new Guest(device);
     const [fd] = guest.enableMsix(1);
-    expect(guest.session.setIrqs({ flags: SET_EVENTFDS, index: 4, start: 0, count: 1, fds: [fd?.fd ?? -1] })).toBe(0);
+    expect(guest.setIrqs({ flags: SET_EVENTFDS, index: 4, start: 0, count: 1, fds: [fd?.fd ?? -1] })).toBe(0);
     const released = device.requestRelease();
     expect(fd?.read()).toBe(1);
-    guest.session.close();
+    guest.close();
     await released;
   });
 
   test('SET_IRQS by VFIO rules', async () => {
     const guest = new Guest(await acmeDevice());
-    expect(guest.session.setIrqs({ flags: SET_EVENTFDS, index: MSIX, start: 0, count: 4, fds: [] })).toBe(EINVAL);
-    expect(guest.session.setIrqs({ flags: SET_EVENTFDS, index: 5, start: 0, count: 1, fds: [] })).toBe(EINVAL);
+    expect(guest.setIrqs({ flags: SET_EVENTFDS, index: MSIX, start: 0, count: 4, fds: [] })).toBe(EINVAL);
+    expect(guest.setIrqs({ flags: SET_EVENTFDS, index: 5, start: 0, count: 1, fds: [] })).toBe(EINVAL);
   });
 });

@@ -21,7 +21,7 @@ describe('quiesce, freeze and recover', () => {
     device.resume();
     expect(device.state).toBe('running');
     await device.quiesce();
-    session.close();
+    session.sync.close();
     expect([device.state, log]).toEqual(['created', ['quiesce', 'resume', 'quiesce', 'resume']]);
     expect(() => {
       device.resume();
@@ -41,7 +41,7 @@ describe('quiesce, freeze and recover', () => {
     const session = device.open({ name: 'vmm' });
     const quiesced = device.quiesce();
     await expect(device.quiesce()).rejects.toMatchObject({ code: 'EBUSY' });
-    session.close();
+    session.sync.close();
     paused();
     await expect(quiesced).rejects.toMatchObject({ code: 'EBUSY' });
     expect([device.state, log]).toEqual(['created', ['resume']]);
@@ -83,11 +83,11 @@ describe('quiesce, freeze and recover', () => {
     expect(guest.read32(At.version)).toBe(0xffff_ffff);
     guest.write32(At.control, 1);
     expect(() => device.attach({ name: 'other' })).toThrow(expect.objectContaining({ code: 'EBUSY' }));
-    guest.session.reset();
+    guest.session.sync.reset();
     expect([device.state, device.failure]).toEqual(['running', undefined]);
     guest.write16(At.command, 6, CONFIG);
     expect(guest.read32(At.control)).toBe(0x10);
-    guest.session.close();
+    guest.close();
     context.freeze(new Error('parity'));
     expect(() => device.attach({ name: 'other' })).toThrow(expect.objectContaining({ code: 'EIO' }));
     device.reset();
@@ -99,7 +99,7 @@ test('every transition is told', async () => {
   const device = await acmeDevice();
   const told: string[] = [];
   device.on('state', ({ from, to, transition }) => told.push(`${from} -${transition}-> ${to}`));
-  device.open({ name: 'vmm' }).close();
+  device.open({ name: 'vmm' }).sync.close();
   await device.close();
   await device.close();
   expect(told).toEqual([
@@ -192,11 +192,11 @@ test('a platform that enforces no bus master has it always, and the behaviour he
   expect([context.busMaster, log]).toEqual([true, []]);
   const memory = memoryFile(0x1000);
   const map = { iova: 0n, size: 0x1000n, readable: true, writable: true, fd: memory.fd, offset: 0n };
-  expect(guest.session.dmaMap(map)).toBe(0);
+  expect(guest.dmaMap(map)).toBe(0);
   await context.dma.write(8n, new Uint8Array([1]));
   context.freeze(new Error('parity'));
   await expect(context.dma.write(8n, new Uint8Array([2]))).rejects.toMatchObject({ code: 'EFAULT' });
-  guest.session.reset();
+  guest.session.sync.reset();
   await context.dma.write(8n, new Uint8Array([3]));
   expect(new Uint8Array(memory.buffer)[8]).toBe(3);
   memory.close();

@@ -45,7 +45,7 @@ describe('reset', () => {
     expect(guest.read16(At.deviceControl, CONFIG) & 0x8000).toBe(0);
     expect(guest.read16(At.command, CONFIG)).toBe(0);
     expect(guest.read32(0x10, CONFIG)).toBe(0xc);
-    expect(guest.session.read(0, 0, new Uint8Array(4))).toBe(EIO);
+    expect(guest.tryRead(0, 0, new Uint8Array(4))).toBe(EIO);
     guest.write16(At.command, 6, CONFIG);
     expect([guest.read32(At.control), guest.read32(At.cause), guest.read32(At.kept)]).toEqual([0x10, 0, 0x77]);
   });
@@ -54,7 +54,7 @@ describe('reset', () => {
     const device = await resettable();
     change(device);
     const { guest, log } = device;
-    guest.session.reset();
+    guest.session.sync.reset();
     expect(log).toEqual([...told, 'told function by owner']);
     expect(guest.read16(At.command, CONFIG)).toBe(0);
     guest.write16(At.command, 6, CONFIG);
@@ -102,7 +102,7 @@ describe('reset', () => {
     const guest = new Guest(device);
     const memory = memoryFile(0x1000);
     const map = { iova: 0n, size: 0x1000n, readable: true, writable: true, fd: memory.fd, offset: 0n };
-    expect(guest.session.dmaMap(map)).toBe(0);
+    expect(guest.dmaMap(map)).toBe(0);
     memory.close();
     const during = (action: () => void): typeof reached => {
       reached.length = 0;
@@ -137,7 +137,7 @@ describe('reset', () => {
     give();
     expect(
       during(() => {
-        guest.session.reset();
+        guest.session.sync.reset();
       }),
     ).toEqual(reset);
     give();
@@ -157,7 +157,7 @@ describe('reset', () => {
     const guest = new Guest(device);
     const memory = memoryFile(0x1000);
     const map = { iova: 0n, size: 0x1000n, readable: true, writable: true, fd: memory.fd, offset: 0n };
-    expect(guest.session.dmaMap(map)).toBe(0);
+    expect(guest.dmaMap(map)).toBe(0);
     memory.close();
     expect([device.state, coreOf(context.device).dmaRead(0n, new Uint8Array(8))]).toEqual(['frozen', EFAULT]);
   });
@@ -166,7 +166,7 @@ describe('reset', () => {
     [
       'the client',
       (guest: Guest) => {
-        guest.session.reset();
+        guest.session.sync.reset();
       },
     ],
     [

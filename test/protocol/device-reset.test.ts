@@ -22,7 +22,7 @@ describe('DEVICE_RESET', () => {
     const [event, file] = [eventfd(), memoryFile(4096)];
     new BigUint64Array(file.buffer).fill(42n);
     await client.setIrqs({ index: MSIX, eventfds: [event.fd] });
-    await client.dmaMap({ address: 0n, size: 4096n, file });
+    await client.dmaMap({ iova: 0n, size: 4096n, file });
     await client.reset();
     bench.device.core.triggerIrq(MSIX, 0);
     expect(event.read()).toBe(1);
@@ -41,6 +41,6 @@ describe('DEVICE_RESET', () => {
     };
     await expect(client.reset()).rejects.toMatchObject({ code: 'EIO' });
     expect(bench.device.failures).toHaveLength(1);
-    await expect(client.deviceInfo()).resolves.toBeDefined();
+    await expect(client.info()).resolves.toBeDefined();
   });
 });

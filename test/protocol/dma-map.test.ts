@@ -28,11 +28,11 @@ describe('DMA_MAP', () => {
     const file = memoryFile(4 * 4096);
     const memory = new BigUint64Array(file.buffer);
     memory[512] = 11n;
-    await client.dmaMap({ address: 0x10_0000n, size: 2n * PAGE, file, offset: PAGE, access: 'r' });
+    await client.dmaMap({ iova: 0x10_0000n, size: 2n * PAGE, file, offset: PAGE, access: 'r' });
     file.close();
     expect(bench.device.guestWord(0x10_0000n)).toBe(11n);
     expect(bench.device.core.dmaWrite(0x10_0000n, new Uint8Array(8))).not.toBe(0);
-    await client.dmaMap({ address: 0x20_0000n, size: PAGE, memory: new Uint8Array(4096) });
+    await client.dmaMap({ iova: 0x20_0000n, size: PAGE, memory: new Uint8Array(4096) });
     // Without a file it is only reachable by message.
     expect(bench.device.core.dmaRead(0x20_0000n, new Uint8Array(8))).toBe(-1);
   });
@@ -41,8 +41,8 @@ describe('DMA_MAP', () => {
     await using bench = new Bench();
     const client = await bench.client();
     const file = memoryFile(4096);
-    await client.dmaMap({ address: 0n, size: PAGE, file });
-    await client.dmaMap({ address: 0n, size: PAGE, file });
+    await client.dmaMap({ iova: 0n, size: PAGE, file });
+    await client.dmaMap({ iova: 0n, size: PAGE, file });
     file.close();
     expect(bench.device.guestWord(0n)).toBe(0n);
   });
@@ -108,7 +108,7 @@ describe('DMA_MAP', () => {
     });
     await client.channel.request(Command.dmaMap, request({ flags: 1 }), [readOnly]);
     closeSync(readOnly);
-    await client.dmaUnmap();
+    await client.dmaUnmapAll();
     await settle();
     expect(openFiles()).toBe(before);
     file.close();
@@ -139,7 +139,7 @@ describe('DMA_MAP', () => {
     const before = openFiles();
     const client = await bench.client();
     for (let page = 0n; page < 64n; ++page) {
-      await client.dmaMap({ address: page * 0x10000n, size: PAGE, file, offset: page * PAGE });
+      await client.dmaMap({ iova: page * 0x10000n, size: PAGE, file, offset: page * PAGE });
     }
     await client.close();
     await until(() => openFiles() === before, 'closing every descriptor');

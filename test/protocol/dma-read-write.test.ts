@@ -45,7 +45,7 @@ async function clientWithMemory(bench: Bench, maxTransfer = 1 << 20): Promise<{ 
   const client = await bench.connect();
   await client.negotiate({ capabilities: { max_data_xfer_size: maxTransfer } });
   const memory = Uint8Array.from({ length: 0x10000 }, (_, index) => index * 13);
-  await client.dmaMap({ address: 0x10_0000n, memory });
+  await client.dmaMap({ iova: 0x10_0000n, memory });
   return { client, memory };
 }
 
@@ -122,7 +122,7 @@ describe('DMA_READ and DMA_WRITE', () => {
     await using bench = new Bench();
     const { client } = await clientWithMemory(bench);
     expect(await transfer(bench.device, false, 0x20_0000n, new Uint8Array(8)).ended).toBe(EFAULT);
-    await expect(client.deviceInfo()).resolves.toBeDefined();
+    await expect(client.info()).resolves.toBeDefined();
   });
 
   it.each<[string, (request: Received) => Uint8Array]>([
@@ -147,7 +147,7 @@ describe('DMA_READ and DMA_WRITE', () => {
     expect([ECANCELED, EFAULT]).toContain(await moved.ended);
     expect(bench.disconnections).toHaveLength(1);
     expect(bench.disconnections[0]).toMatch(/^the client/);
-    await expect((await bench.client()).deviceInfo()).resolves.toBeDefined();
+    await expect((await bench.client()).info()).resolves.toBeDefined();
   });
 
   it('that are unmapped end, and their late replies are dropped', async () => {

@@ -16,11 +16,11 @@ describe('DMA_UNMAP', () => {
     await using bench = new Bench();
     const client = await bench.client();
     const file = memoryFile(4096);
-    await client.dmaMap({ address: PAGE, size: PAGE, file });
+    await client.dmaMap({ iova: PAGE, size: PAGE, file });
     const { body } = await client.channel.request(Command.dmaUnmap, request(PAGE, PAGE));
     expect(body).toEqual(request(PAGE, PAGE));
     expect(bench.device.guestWord(PAGE)).toBeLessThan(0n);
-    await client.dmaMap({ address: PAGE, size: PAGE, file });
+    await client.dmaMap({ iova: PAGE, size: PAGE, file });
     expect(bench.device.guestWord(PAGE)).toBe(0n);
     file.close();
   });
@@ -31,8 +31,8 @@ describe('DMA_UNMAP', () => {
     for (let index = 0n; index < 64n; ++index) {
       await client.channel.request(Command.dmaMap, joined(words(32, 3), longs(0n, index * 2n * PAGE, PAGE)));
     }
-    await client.dmaUnmap();
-    await expect(client.dmaUnmap({ address: 0n, size: PAGE })).rejects.toMatchObject({ code: 'ENOENT' });
+    await client.dmaUnmapAll();
+    await expect(client.dmaUnmap({ iova: 0n, size: PAGE })).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
   it.each([
@@ -53,7 +53,7 @@ describe('DMA_UNMAP', () => {
     await using bench = new Bench();
     const client = await bench.client();
     const file = memoryFile(2 * 4096);
-    await client.dmaMap({ address: 0n, size: 2n * PAGE, file });
+    await client.dmaMap({ iova: 0n, size: 2n * PAGE, file });
     await expect(client.channel.request(Command.dmaUnmap, body)).rejects.toMatchObject({ code });
     expect(bench.device.guestWord(PAGE)).toBe(0n);
     file.close();

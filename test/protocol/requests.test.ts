@@ -26,7 +26,7 @@ describe('any request', () => {
     await peer.negotiate();
     expect(await peer.ask({ command: Command.regionWrite, size })).toEqual(errorReply(Command.regionWrite, EINVAL));
     await peer.closed;
-    await expect((await bench.client()).deviceInfo()).resolves.toBeDefined();
+    await expect((await bench.client()).info()).resolves.toBeDefined();
   });
 
   it('may be as long as the largest message', async () => {

@@ -120,7 +120,7 @@ describe('VERSION', () => {
     await peer.closed;
     expect(bench.device.holds).toBe(0);
     expect(bench.refusals).toHaveLength(1);
-    await expect((await bench.client()).deviceInfo()).resolves.toMatchObject({ regions: 9 });
+    await expect((await bench.client()).info()).resolves.toMatchObject({ regions: 9 });
   });
 
   it.each([
@@ -161,7 +161,7 @@ describe('VERSION', () => {
       expect(bench.refusals.at(-1)).toContain(`capabilities.${capability} is an`);
       expect(bench.refusals.at(-1)?.length).toBeLessThan(200);
     }
-    await expect((await bench.client()).deviceInfo()).resolves.toBeDefined();
+    await expect((await bench.client()).info()).resolves.toBeDefined();
   });
 
   it('shows of a long text what fits a line', async () => {
@@ -201,7 +201,7 @@ describe('VERSION', () => {
     await using bench = new Bench();
     const client = await bench.client();
     await expect(client.negotiate()).rejects.toMatchObject({ code: 'EINVAL' });
-    await expect(client.deviceInfo()).resolves.toBeDefined();
+    await expect(client.info()).resolves.toBeDefined();
   });
 
   it('carries no file descriptors', async () => {

@@ -41,9 +41,9 @@ describe('JavaScript that throws while a client is served ends that connection, 
     await until(() => bench.disconnections.length > 0, 'the end of the client');
     expect(bench.disconnections).toEqual(['the server failed to handle a message']);
     expect(failures).toEqual([onPurpose]);
-    await expect(other.deviceInfo()).resolves.toBeDefined();
+    await expect(other.info()).resolves.toBeDefined();
     // The device can be held again.
-    await expect((await bench.client()).deviceInfo()).resolves.toBeDefined();
+    await expect((await bench.client()).info()).resolves.toBeDefined();
   });
 
   it('in a listener that hears of a client, of a refusal, or of the end', async () => {
@@ -68,7 +68,7 @@ describe('JavaScript that throws while a client is served ends that connection, 
       await until(() => failures.length === count && bench.server.client === undefined, 'reporting it');
       expect(failures).toEqual([onPurpose]);
       const client = await bench.client();
-      await expect(client.deviceInfo()).resolves.toBeDefined();
+      await expect(client.info()).resolves.toBeDefined();
     }
   });
 
@@ -90,7 +90,7 @@ describe('JavaScript that throws while a client is served ends that connection, 
     expect(failures).toEqual([onPurpose]);
     expect(bench.server.client).toBeUndefined();
     bench.device.attach = attach;
-    await expect((await bench.client()).deviceInfo()).resolves.toBeDefined();
+    await expect((await bench.client()).info()).resolves.toBeDefined();
   });
 
   it('in the listener that hears of failures, too', async () => {
@@ -101,7 +101,7 @@ describe('JavaScript that throws while a client is served ends that connection, 
     await peer.negotiate();
     expect(await peer.ask({ command: 999 })).toEqual(errorReply(999, EINVAL));
     await peer.closed;
-    await expect((await bench.client()).deviceInfo()).resolves.toBeDefined();
+    await expect((await bench.client()).info()).resolves.toBeDefined();
   });
 });
 

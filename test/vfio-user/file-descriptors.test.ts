@@ -50,10 +50,10 @@ describe('file descriptors', () => {
     // Every third one has no file.
     await Promise.all(
       files.map(async (file, index) => {
-        const address = BigInt(index) * 0x10000n;
+        const iova = BigInt(index) * 0x10000n;
         await (index % 3 === 2
-          ? client.dmaMap({ address, memory: new Uint8Array(4096) })
-          : client.dmaMap({ address, size: PAGE, file }));
+          ? client.dmaMap({ iova, memory: new Uint8Array(4096) })
+          : client.dmaMap({ iova, size: PAGE, file }));
       }),
     );
     for (const index of files.keys()) {

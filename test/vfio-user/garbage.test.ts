@@ -52,5 +52,5 @@ it('what is open stays, although nobody refers to it', async () => {
     collectGarbage();
     await settle();
   }
-  await expect(client.deviceInfo()).resolves.toBeDefined();
+  await expect(client.info()).resolves.toBeDefined();
 });

@@ -181,7 +181,7 @@ describe('a hostile client', () => {
       { numRuns: 300 },
     );
     const client = await bench.client();
-    await expect(client.deviceInfo()).resolves.toBeDefined();
+    await expect(client.info()).resolves.toBeDefined();
     await client.close();
     await until(() => openFiles() === before, 'closing every descriptor');
     file.close();
@@ -226,6 +226,6 @@ describe('a hostile client', () => {
         await until(() => bench.device.holder === undefined, 'the end of the client');
       }
     }
-    await expect((await bench.client()).deviceInfo()).resolves.toBeDefined();
+    await expect((await bench.client()).info()).resolves.toBeDefined();
   });
 });

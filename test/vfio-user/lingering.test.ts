@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -8,17 +9,21 @@ import { describe, expect, it } from 'vitest';
 
 import { duplicateFd } from '../../src/native/binding.ts';
 import { type Client, connect, eventfd, memoryFile, serve } from '../../src/vfio-user/index.ts';
+import { createListener } from '../../src/vfio-user/native.ts';
 import { Bench, openFiles, settle, until } from './support/bench.ts';
 import { TestDevice } from './support/test-device.ts';
 
 /** The descriptor lingers for 20 seconds; nothing here may wait for that. */
 const SOON_MS = 5_000;
 
+/** Where it connects to, and a folder for its mark. */
+type Place = Pick<Bench, 'directory' | 'socketPath'>;
+
 /**
  * Starts a client that sends the server of `bench` a descriptor which does not let itself be closed, and waits until it has. With "unread" the whole
  * thread waits, so that the server reads nothing before everything is there.
  */
-async function lingeringClient(bench: Bench, how: string): Promise<AsyncDisposable> {
+async function lingeringClient(bench: Place, how: string): Promise<AsyncDisposable> {
   const script = fileURLToPath(new URL('./support/lingering_client.py', import.meta.url));
   const mark = join(bench.directory, `sent-${how}`);
   const child = spawn('python3', [script, bench.socketPath, how, mark], { stdio: ['pipe', 'ignore', 'inherit'] });
@@ -57,17 +62,41 @@ describe('a descriptor that does not let itself be closed', () => {
       // The server has seen it by the time that it has served somebody else who came behind.
       if (how !== 'map') await (await hostile.client()).close();
       await until(() => hostile.refusals.length > 0, 'refusing the descriptor');
-      for (let i = 0; i < 100; ++i) await client.deviceInfo();
+      for (let i = 0; i < 100; ++i) await client.info();
       // Neither are descriptors of others kept open.
       const file = memoryFile(4096);
-      await expect(
-        client.dmaMap({ address: 0n, size: 8192n, file, memory: new Uint8Array(8192) }),
-      ).rejects.toMatchObject({ code: 'EINVAL' });
+      await expect(client.dmaMap({ iova: 0n, size: 8192n, file, memory: new Uint8Array(8192) })).rejects.toMatchObject({
+        code: 'EINVAL',
+      });
       file.close();
     });
     expect(taken).toBeLessThan(SOON_MS);
     await until(() => hostile.server.client === undefined, 'the end of the client');
     await until(() => openFiles() === before, 'closing every descriptor');
+  });
+
+  it('does not keep a client waiting either', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'mdev-lingering-'));
+    const socketPath = join(directory, 'socket');
+    const arrived = new Promise<number>((resolve, reject) => {
+      const listener = createListener(socketPath, {
+        connection: (fd) => {
+          listener.close();
+          resolve(fd);
+        },
+        failed: reject,
+      });
+    });
+    const taken = await duration(async () => {
+      // As a server it breaks the protocol by sending a descriptor at all.
+      await using _holding = await lingeringClient({ directory, socketPath }, 'first');
+      const client = await connect({ fd: await arrived }, { negotiate: false });
+      const request = client.info();
+      expect(await client.closed).toContain('1 file descriptors with deviceGetInfo');
+      await expect(request).rejects.toMatchObject({ code: 'EPROTO' });
+    });
+    expect(taken).toBeLessThan(SOON_MS);
+    rmSync(directory, { recursive: true });
   });
 
   it('lets the server be closed, and the path be used again', async () => {
@@ -79,7 +108,6 @@ describe('a descriptor that does not let itself be closed', () => {
       using device = new TestDevice();
       await using _server = serve(device, { socketPath: hostile.socketPath });
       const client = await connect({ socketPath: hostile.socketPath });
-      await client.negotiate();
       await client.close();
     });
     expect(taken).toBeLessThan(SOON_MS);
@@ -114,7 +142,7 @@ describe('a descriptor that does not let itself be closed', () => {
       expect(isAnswered).toBe(false);
     }
     await negotiating;
-    await expect(client.deviceInfo()).resolves.toBeDefined();
+    await expect(client.info()).resolves.toBeDefined();
     await client.close();
     await until(() => openFiles() === before, 'closing every descriptor');
     event.close();

@@ -74,7 +74,7 @@ describe('while a client sends without end', () => {
     for (let i = 0; i < 20; ++i) {
       await timeout(1);
       await immediate();
-      await client.deviceInfo();
+      await client.info();
     }
     expect(writes).toBeGreaterThan(before);
     expect(await opened).toBe('hello');
@@ -135,7 +135,6 @@ describe('a Worker', () => {
       });
       await once(worker, 'message');
       const client = await connect({ fd: far });
-      await client.negotiate();
       expect(await client.readRegister(0, 0, 4)).toBe(0xffff_ffff);
       const pending = Promise.allSettled(Array.from({ length: 1000 }, () => client.readRegion(0, 0, 4096)));
       expect(await worker.terminate()).toBe(1);

@@ -106,7 +106,7 @@ describe('a stream', () => {
       peer.close();
     }
     await until(() => openFiles() === before, 'closing every descriptor');
-    await expect((await bench.client()).deviceInfo()).resolves.toBeDefined();
+    await expect((await bench.client()).info()).resolves.toBeDefined();
     expect(bench.disconnections.some((reason) => reason.includes('in the middle of a message'))).toBe(true);
     file.close();
   });

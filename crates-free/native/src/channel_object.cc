@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "arguments_object.h"
+#include "base/fd_closer.h"
 #include "environment_object.h"
 #include "handler_object.h"
 #include "napi_objects.h"
@@ -75,14 +76,16 @@ class ChannelObject : public Napi::ObjectWrap<ChannelObject> {
   /// new Channel(fd, handler): takes `fd`, also when it throws.
   explicit ChannelObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ChannelObject>(info) {
     const Napi::Env env = info.Env();
-    ForeignFd socket = givenDescriptorArgument(env, info[0]);
+    ForeignFd given = givenDescriptorArgument(env, info[0]);
     auto handler = std::make_shared<JavaScriptChannelHandler>(env, info[1], [this] { Unref(); });
     requireConnectedSocket(env, info[0]);
+    closer_ = std::make_shared<FdCloser>();
+    ForeignFd socket(given.release(), closer_);
     const auto opened = std::make_shared<std::weak_ptr<Channel>>();
     auto transport = createTransport(env, std::move(socket), [opened] {
       if (const auto channel = opened->lock()) channel->close("the process ends");
     });
-    channel_ = std::make_shared<Channel>(std::move(transport), std::move(handler));
+    channel_ = std::make_shared<Channel>(std::move(transport), std::move(handler), closer_);
     *opened = channel_;
     // While it is open, the event loop holds it.
     Ref();
@@ -101,6 +104,7 @@ class ChannelObject : public Napi::ObjectWrap<ChannelObject> {
                            InstanceMethod<&This::send>("send"),
                            InstanceMethod<&This::pending>("pending"),
                            InstanceMethod<&This::setPaused>("setPaused"),
+                           InstanceMethod<&This::closeFd>("closeFd"),
                            InstanceMethod<&This::close>("close"),
                        });
   }
@@ -129,8 +133,13 @@ class ChannelObject : public Napi::ObjectWrap<ChannelObject> {
     return Napi::Number::New(info.Env(), static_cast<double>(channel_->pending()));
   }
   void setPaused(const Info& info) { channel_->setPaused(boolArgument(info.Env(), info[0], "paused")); }
+  // Of a closed channel too: what it brought is still to be closed.
+  void closeFd(const Info& info) {
+    closer_->close(FileDescriptor(static_cast<int>(uint32Argument(info.Env(), info[0], "fd", INT32_MAX))));
+  }
   void close(const Info& info) { channel_->close(info[0].ToString()); }
 
+  std::shared_ptr<FdCloser> closer_;
   std::shared_ptr<Channel> channel_;
 };
 

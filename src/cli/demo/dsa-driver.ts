@@ -1,5 +1,5 @@
 import { Command, DeviceState, type DsaRegisterBlock, QueueMode, QueueState } from '../../backends/idxd/index.ts';
-import type { Client } from '../../vfio-user/index.ts';
+import type { VfioDevice } from '../../mdev/index.ts';
 import { DESCRIPTOR_SIZE } from './descriptor.ts';
 import type { InterruptLine } from './interrupt-line.ts';
 import { expectSame } from './mismatch.ts';
@@ -19,14 +19,14 @@ const COMMAND_FINISHED = 0x2;
 /** A driver for one queue of one DSA, as small as it can be. */
 export class DsaDriver {
   readonly window: RegisterWindow<DsaRegisterBlock>;
-  readonly #client: Client;
+  readonly #device: VfioDevice;
   readonly #commands: InterruptLine;
   #portal = 0;
 
   /** @param commands - vector 0 */
-  constructor(client: Client, block: DsaRegisterBlock, commands: InterruptLine) {
-    this.window = new RegisterWindow(client, REGISTERS, block);
-    this.#client = client;
+  constructor(device: VfioDevice, block: DsaRegisterBlock, commands: InterruptLine) {
+    this.window = new RegisterWindow(device, REGISTERS, block);
+    this.#device = device;
     this.#commands = commands;
   }
 
@@ -75,7 +75,7 @@ export class DsaDriver {
     // The page is one portal; drivers step through it so that descriptors do not queue up behind each other.
     this.#portal = (this.#portal + DESCRIPTOR_SIZE) % PAGE_SIZE;
     for (let at = 0; at < DESCRIPTOR_SIZE; at += bytes) {
-      await this.#client.writeRegion(PORTALS, offset + at, descriptor.subarray(at, at + bytes), { posted: true });
+      await this.#device.writeRegion(PORTALS, offset + at, descriptor.subarray(at, at + bytes), { posted: true });
     }
   }
 

@@ -28,22 +28,21 @@ process.exit();
 
 async function play(): Promise<void> {
   const { configSpace, regions } = declarationOf(typeName);
-  await using client = await connect({ socketPath });
-  await client.negotiate();
+  await using device = await connect({ socketPath });
   const lines = [new InterruptLine(0), new InterruptLine(1)] as const;
   try {
-    const pci = new PciFunction(client, configSpace);
+    const pci = new PciFunction(device, configSpace);
     await pci.probe();
     print(formatConfigSpace(configSpace, pci.window.describe()));
     await pci.enable();
     await pci.assignInterrupts(lines.map(({ fd }) => fd));
 
     const [commands, completions] = lines;
-    const driver = new DsaDriver(client, blockOf(regions), commands);
+    const driver = new DsaDriver(device, blockOf(regions), commands);
     await driver.enable();
     print(`\nDevice and queue are enabled. Each descriptor goes to the portal in eight posted writes.`);
     const planted = OPERATION_NAMES.find((name) => name === corrupt);
-    const rows = await runOperations(client, driver, completions, planted);
+    const rows = await runOperations(device, driver, completions, planted);
     await driver.disable();
     for (const line of lines) line.expectCount(0, 'the end');
     print(formatOperations(rows));

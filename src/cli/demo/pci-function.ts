@@ -6,8 +6,7 @@ import {
   type RegisterBlock,
   type RegisterGroup,
 } from '../../emulation/index.ts';
-import { VfioIrq, VfioRegion } from '../../mdev/index.ts';
-import type { Client } from '../../vfio-user/index.ts';
+import { type VfioDevice, VfioIrq, VfioRegion } from '../../mdev/index.ts';
 import { Mismatch, expectSame } from './mismatch.ts';
 import { RegisterWindow } from './register-window.ts';
 
@@ -24,14 +23,14 @@ const BAR_FLAGS = 0xfn;
 /** A PCI function behind a vfio-user server, seen as firmware and kernel see one. */
 export class PciFunction {
   readonly window: RegisterWindow<ConfigBlock>;
-  readonly #client: Client;
+  readonly #device: VfioDevice;
   readonly #declared: ConfigSpace;
 
   /** @param declared - what the function should be; it has MSI-X */
-  constructor(client: Client, declared: ConfigSpace) {
-    this.#client = client;
+  constructor(device: VfioDevice, declared: ConfigSpace) {
+    this.#device = device;
     this.#declared = declared;
-    this.window = new RegisterWindow(client, VfioRegion.config, declared.block as unknown as ConfigBlock);
+    this.window = new RegisterWindow(device, VfioRegion.config, declared.block as unknown as ConfigBlock);
   }
 
   /**
@@ -39,7 +38,7 @@ export class PciFunction {
    * @throws Mismatch when a bit that nobody can change is not as declared
    */
   async probe(): Promise<void> {
-    const { size } = await this.#client.regionInfo(VfioRegion.config);
+    const { size } = await this.#device.regionInfo(VfioRegion.config);
     expectSame('the size of config space', size, this.#declared.size);
     await this.window.loadAll();
     for (const { current, fields, path, width } of this.window.describe()) {
@@ -60,7 +59,7 @@ export class PciFunction {
       const high = width === 64 ? (`BAR${Number(index) + 1}` as keyof BarRegisters) : undefined;
       const found = -((await this.#writeBar(low, high, (1n << BigInt(width)) - 1n)) & ~BAR_FLAGS);
       expectSame(`the size of BAR ${index}`, BigInt.asUintN(width, found), BigInt(size));
-      const info = await this.#client.regionInfo(Number(index));
+      const info = await this.#device.regionInfo(Number(index));
       expectSame(`the size of region ${index}`, info.size, size);
       next += BigInt(size) - (next % BigInt(size));
       expectSame(`BAR ${index}`, (await this.#writeBar(low, high, next)) & ~BAR_FLAGS, next);
@@ -78,9 +77,9 @@ export class PciFunction {
 
   /** Lets the first vectors signal these eventfds. */
   async assignInterrupts(eventfds: readonly number[]): Promise<void> {
-    const { count } = await this.#client.irqInfo(VfioIrq.msix);
+    const { count } = await this.#device.irqInfo(VfioIrq.msix);
     expectSame('the number of MSI-X vectors', count, this.vectors);
-    await this.#client.setIrqs({ index: VfioIrq.msix, eventfds });
+    await this.#device.setIrqs({ index: VfioIrq.msix, eventfds });
   }
 
   /** Writes a BAR and reads it back. */

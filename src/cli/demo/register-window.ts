@@ -5,7 +5,7 @@ import {
   type RegisterFile,
   RegisterRegion,
 } from '../../emulation/index.ts';
-import type { Client } from '../../vfio-user/index.ts';
+import type { VfioDevice } from '../../mdev/index.ts';
 
 /**
  * A region of a device behind a client, by register name: `load` reads a register into an image and `store` writes it from there; `registers` are
@@ -13,15 +13,15 @@ import type { Client } from '../../vfio-user/index.ts';
  */
 export class RegisterWindow<B extends RegisterBlock> {
   readonly registers: RegisterFile<B>;
-  readonly #client: Client;
+  readonly #device: VfioDevice;
   readonly #index: number;
   readonly #image: RegisterRegion<B>;
   readonly #bytes: Uint8Array;
   readonly #places: ReadonlyMap<string, RegisterDescription>;
 
   /** @param index - VFIO region index */
-  constructor(client: Client, index: number, block: B) {
-    this.#client = client;
+  constructor(device: VfioDevice, index: number, block: B) {
+    this.#device = device;
     this.#index = index;
     this.#image = new RegisterRegion(block);
     this.#bytes = new Uint8Array(this.#image.memory, 0, block.size);
@@ -33,7 +33,7 @@ export class RegisterWindow<B extends RegisterBlock> {
   async load(...paths: readonly string[]): Promise<void> {
     for (const path of paths) {
       const { offset, size } = this.#place(path);
-      this.#bytes.set(await this.#client.readRegion(this.#index, offset, size), offset);
+      this.#bytes.set(await this.#device.readRegion(this.#index, offset, size), offset);
     }
   }
 
@@ -41,13 +41,13 @@ export class RegisterWindow<B extends RegisterBlock> {
   async store(...paths: readonly string[]): Promise<void> {
     for (const path of paths) {
       const { offset, size } = this.#place(path);
-      await this.#client.writeRegion(this.#index, offset, this.#bytes.slice(offset, offset + size));
+      await this.#device.writeRegion(this.#index, offset, this.#bytes.slice(offset, offset + size));
     }
   }
 
   /** Reads the whole region. */
   async loadAll(): Promise<void> {
-    this.#bytes.set(await this.#client.readRegion(this.#index, 0, this.#bytes.length));
+    this.#bytes.set(await this.#device.readRegion(this.#index, 0, this.#bytes.length));
   }
 
   /** The registers with the values that were read. */

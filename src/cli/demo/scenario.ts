@@ -1,4 +1,4 @@
-import type { Client } from '../../vfio-user/index.ts';
+import type { VfioDevice } from '../../mdev/index.ts';
 import { decodeRecord, encodeDescriptor, Flag, RECORD_SIZE } from './descriptor.ts';
 import type { DsaDriver } from './dsa-driver.ts';
 import { GuestMemory } from './guest-memory.ts';
@@ -16,14 +16,14 @@ import type { Measured } from './report.ts';
  * @throws Mismatch
  */
 export async function runOperations(
-  client: Client,
+  device: VfioDevice,
   driver: DsaDriver,
   completions: InterruptLine,
   corrupt: OperationName | undefined,
 ): Promise<readonly Measured[]> {
   const memory = new GuestMemory(MEMORY_SIZE);
   try {
-    await client.dmaMap({ address: memory.base, size: BigInt(MEMORY_SIZE), file: memory.file });
+    await device.dmaMap({ iova: memory.base, size: BigInt(MEMORY_SIZE), file: memory.file });
     const rows: Measured[] = [];
     for (const [index, operation] of operations(memory).entries()) {
       const record = index * RECORD_SIZE;
@@ -31,7 +31,7 @@ export async function runOperations(
         await runOperation(operation, { memory, driver, completions, record, corrupt: corrupt === operation.name }),
       );
     }
-    await client.dmaUnmap({ address: memory.base, size: BigInt(MEMORY_SIZE) });
+    await device.dmaUnmap({ iova: memory.base, size: BigInt(MEMORY_SIZE) });
     return rows;
   } finally {
     memory.close();

@@ -88,7 +88,7 @@ describe('commands with work in flight', () => {
     guest.bringUp([64], 1n);
     load(guest, 60);
     guest.write32(0xa0, (0x8000_0000 | (Code.disableDevice << 20)) >>> 0);
-    guest.session.reset();
+    guest.session.sync.reset();
     guest.write16(4, 6, CONFIG);
     guest.vectors[0]?.read();
     expect([guest.read32(CMDSTATUS), guest.read32(GENSTS)]).toEqual([0, 0]);

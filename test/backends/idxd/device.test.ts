@@ -36,14 +36,14 @@ describe('bus master', () => {
     guest.bringUp([64], 1n);
     // QEMU at a machine reset: COMMAND, then DEVICE_RESET.
     guest.write16(4, 0, CONFIG);
-    guest.session.reset();
+    guest.session.sync.reset();
     guest.write16(4, 6, CONFIG);
     probe(guest);
     guest.bringUp([64], 1n);
-    guest.session.close();
+    guest.close();
     const next = new DsaGuest(guest.device);
     next.write16(4, 0, CONFIG);
-    next.session.reset();
+    next.session.sync.reset();
     next.write16(4, 6, CONFIG);
     probe(next);
   });

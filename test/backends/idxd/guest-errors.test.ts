@@ -35,8 +35,8 @@ test('a driver that does everything right', async () => {
   guest.submit(0, { opcode: 0, flags: Flag.recordValid | Flag.record, completion: 0x10_0020n });
   expect(await guest.commandWithInterrupt(Code.drainAll)).toBe(0);
   expect(await guest.commandWithInterrupt(Code.disableDevice)).toBe(0);
-  guest.session.reset();
-  guest.session.close();
+  guest.session.sync.reset();
+  guest.close();
   expect([told, guest.device.guestErrors]).toEqual([[], []]);
 });
 
@@ -72,7 +72,7 @@ test('each software error is counted once, also when the guest or a reset clears
   guest.write16(4, 6, CONFIG);
   guest.bringUp([64]);
   guest.write16(4, 2, CONFIG);
-  guest.session.close();
+  guest.close();
   expect(told.slice(1)).toMatchObject([{ kind: 'SWERROR 0x51', message: 'bar0.SWERROR0 holds error 0x51' }]);
 });
 

@@ -44,7 +44,7 @@ const step = fc.oneof(
 );
 
 function bringUp(guest: DsaGuest): void {
-  guest.session.write(CONFIG, 4, new Uint8Array([6, 0]));
+  guest.tryWrite(CONFIG, 4, new Uint8Array([6, 0]));
   for (const [at, value] of [
     [CMD, 5 << 20],
     [wqcfg(0), 8],
@@ -56,7 +56,7 @@ function bringUp(guest: DsaGuest): void {
     [CMD, 6 << 20],
   ] as const) {
     // EIO where the guest has put the function to sleep.
-    guest.session.write(0, at, new Uint8Array(new Uint32Array([value]).buffer));
+    guest.tryWrite(0, at, new Uint8Array(new Uint32Array([value]).buffer));
   }
 }
 
@@ -64,16 +64,15 @@ function play(guest: DsaGuest, steps: readonly (typeof step extends fc.Arbitrary
   for (const next of steps) {
     if (next.kind === 'configure') bringUp(guest);
     else if (next.kind === 'command') {
-      guest.session.write(0, CMD, new Uint8Array(new Uint32Array([(next.code << 20) | next.operand]).buffer));
+      guest.tryWrite(0, CMD, new Uint8Array(new Uint32Array([(next.code << 20) | next.operand]).buffer));
     } else if (next.kind === 'submit') {
       const descriptor = { ...next, completion: MEMORY_AT, source: MEMORY_AT, destination: MEMORY_AT + 64n };
-      guest.session.write(2, 64 * next.slot, encode(descriptor));
+      guest.tryWrite(2, 64 * next.slot, encode(descriptor));
     } else {
-      const { session } = guest;
       const errno =
         next.kind === 'read'
-          ? session.read(next.region, next.offset, next.bytes)
-          : session.write(next.region, next.offset, next.bytes);
+          ? guest.tryRead(next.region, next.offset, next.bytes)
+          : guest.tryWrite(next.region, next.offset, next.bytes);
       const size = sizes[next.region];
       const inside = next.offset + next.bytes.length <= size;
       expect(inside ? [0, 5] : [22]).toContain(errno);
@@ -97,12 +96,12 @@ describe.each(['dsa-cfg-v1', 'dsa-1dwq-v1'] as const)('whatever a guest does to 
     );
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-        guest.session.reset();
+        guest.session.sync.reset();
         play(guest, steps);
         expect(guest.device.state).toBe('running');
         const control = guest.read16(0x48, CONFIG);
         guest.write16(0x48, control & ~0xe0, CONFIG);
-        guest.session.reset();
+        guest.session.sync.reset();
         const after = JSON.stringify(values(guest.device), (_, value: unknown) =>
           typeof value === 'bigint' ? String(value) : value,
         );

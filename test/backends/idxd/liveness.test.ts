@@ -54,15 +54,14 @@ beforeAll(async () => {
   server = await start('cli/main.js', ['serve', '--type', 'dsa-cfg-v1', '--socket-path', socketPath]);
   await server.line();
   client = await connect({ socketPath });
-  await client.negotiate();
   vectors = [eventfd(), eventfd()];
   await client.setIrqs({ index: VfioIrq.msix, eventfds: vectors.map(({ fd }) => fd) });
   records = memoryFile(0x1000);
-  await client.dmaMap({ address: RECORDS_AT, size: 0x1000n, file: records });
+  await client.dmaMap({ iova: RECORDS_AT, size: 0x1000n, file: records });
   const file = memoryFile(FILE_SIZE);
   const size = BigInt(FILE_SIZE);
   for (let address = SOURCE_AT; address < SOURCE_AT + LARGE_SIZE; address += size) {
-    await client.dmaMap({ address, size, file });
+    await client.dmaMap({ iova: address, size, file });
   }
   file.close();
 });

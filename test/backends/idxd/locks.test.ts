@@ -56,7 +56,7 @@ const resets: readonly (readonly [name: string, reset: (guest: DsaGuest) => unkn
   [
     'a reset by the owner',
     (guest) => {
-      guest.session.reset();
+      guest.session.sync.reset();
     },
   ],
   ['Reset Device', (guest) => guest.commandWithInterrupt(Code.resetDevice)],

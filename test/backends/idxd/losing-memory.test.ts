@@ -27,7 +27,7 @@ async function working(): Promise<DsaGuest> {
   const file = memoryFile(Number(FILE_SIZE));
   const map = { size: FILE_SIZE, readable: true, writable: true, fd: file.fd, offset: 0n };
   for (let iova = LARGE_AT; iova < LARGE_AT + LARGE_SIZE; iova += FILE_SIZE) {
-    expect(guest.session.dmaMap({ ...map, iova })).toBe(0);
+    expect(guest.dmaMap({ ...map, iova })).toBe(0);
   }
   file.close();
   guest.bringUp([64], 3n);
@@ -117,7 +117,7 @@ describe('with moves in flight, twenty times', () => {
     [
       'DEVICE_RESET',
       (guest: DsaGuest) => {
-        guest.session.reset();
+        guest.session.sync.reset();
       },
     ],
   ])('%s abandons them without a word', async (_, reset) => {

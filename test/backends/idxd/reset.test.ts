@@ -90,7 +90,7 @@ describe('what survives', () => {
     [
       'DEVICE_RESET',
       (guest: DsaGuest) => {
-        guest.session.reset();
+        guest.session.sync.reset();
       },
     ],
   ])('%s: nothing but eventfds and guest memory', async (_, reset) => {
@@ -126,7 +126,7 @@ describe('what survives', () => {
     const guest = await used();
     await guest.commandWithInterrupt(Code.drainAll);
     const before = values(guest);
-    guest.session.close();
+    guest.close();
     const next = new DsaGuest(guest.device, 9);
     expect(values(next)).toEqual(before);
     expect(next.command(Code.drainAll)).toBe(0);
@@ -143,7 +143,7 @@ test('a fixed device has its configuration after every reset', async () => {
   for (const reset of [
     () => guest.command(Code.resetDevice),
     () => {
-      guest.session.reset();
+      guest.session.sync.reset();
       guest.write16(4, 6, CONFIG);
     },
     () => {

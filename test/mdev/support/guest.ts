@@ -1,5 +1,6 @@
+import { coreOf } from '../../../src/native/device-handle.ts';
 import { type EventFd, eventfd } from '../../../src/native/binding.ts';
-import type { DeviceSession, MdevDevice } from '../../../src/mdev/index.ts';
+import { type DeviceSession, type MdevDevice, VfioError } from '../../../src/mdev/index.ts';
 
 /** VFIO region index of config space. */
 export const CONFIG = 7;
@@ -7,6 +8,38 @@ export const CONFIG = 7;
 export const MSIX = 2;
 /** VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER. */
 export const SET_EVENTFDS = 0x24;
+
+/** SET_IRQS with the flags of <linux/vfio.h>. */
+export interface RawSetIrqs {
+  readonly flags: number;
+  readonly index: number;
+  readonly start: number;
+  readonly count: number;
+  /** Booleans of a DATA_BOOL request. */
+  readonly data?: Uint8Array;
+  readonly fds?: readonly number[];
+}
+
+/** DMA_MAP by its parts. */
+export interface RawDmaMap {
+  readonly iova: bigint;
+  readonly size: bigint;
+  readonly readable: boolean;
+  readonly writable: boolean;
+  readonly fd: number;
+  readonly offset: bigint;
+}
+
+/** 0, or the errno that `action` ends with. */
+export function errnoOf(action: () => void): number {
+  try {
+    action();
+    return 0;
+  } catch (error) {
+    if (error instanceof VfioError) return error.errno;
+    throw error;
+  }
+}
 
 /** A guest on the in-process face: loads and stores of 1 to 8 bytes, and eventfds. Failures throw. */
 export class Guest implements Disposable {
@@ -22,15 +55,11 @@ export class Guest implements Disposable {
   }
 
   read(region: number, offset: number, length: number): Uint8Array {
-    const bytes = new Uint8Array(length);
-    const errno = this.session.read(region, offset, bytes);
-    if (errno !== 0) throw new Error(`read of region ${region} at ${offset}: errno ${errno}`);
-    return bytes;
+    return this.session.sync.readRegion(region, offset, length);
   }
 
   write(region: number, offset: number, bytes: Uint8Array): void {
-    const errno = this.session.write(region, offset, bytes);
-    if (errno !== 0) throw new Error(`write of region ${region} at ${offset}: errno ${errno}`);
+    this.session.sync.writeRegion(region, offset, bytes);
   }
 
   read16(offset: number, region = 0): number {
@@ -67,19 +96,48 @@ export class Guest implements Disposable {
   enableMsix(count: number): readonly EventFd[] {
     const fds = Array.from({ length: count }, () => eventfd());
     this.#eventfds.push(...fds);
-    const errno = this.session.setIrqs({
-      flags: SET_EVENTFDS,
-      index: MSIX,
-      start: 0,
-      count,
-      fds: fds.map((fd) => fd.fd),
-    });
-    if (errno !== 0) throw new Error(`SET_IRQS: errno ${errno}`);
+    this.session.sync.setIrqs({ index: MSIX, eventfds: fds.map((fd) => fd.fd) });
     return fds;
   }
 
+  /** Reads, and says with which errno that ended. */
+  tryRead(region: number, offset: number, into: Uint8Array): number {
+    return errnoOf(() => {
+      into.set(this.session.sync.readRegion(region, offset, into.length));
+    });
+  }
+
+  /** Writes, and says with which errno that ended. */
+  tryWrite(region: number, offset: number, from: Uint8Array): number {
+    return errnoOf(() => {
+      this.session.sync.writeRegion(region, offset, from);
+    });
+  }
+
+  /** SET_IRQS with any flags, legal or not. Gives the errno. */
+  setIrqs(request: RawSetIrqs): number {
+    const { count, data = null, fds = [], flags, index, start } = request;
+    return coreOf(this.device.handle).setIrqs(flags, index, start, count, data, fds);
+  }
+
+  /** Maps memory, and says with which errno that ended. */
+  dmaMap(request: RawDmaMap): number {
+    const { fd, iova, offset, readable, size, writable } = request;
+    return coreOf(this.device.handle).dmaMap(iova, size, (readable ? 1 : 0) | (writable ? 2 : 0), fd, offset);
+  }
+
+  /** Unmaps memory, and says with which errno that ended. */
+  dmaUnmap(iova: bigint, size: bigint): number {
+    return coreOf(this.device.handle).dmaUnmap(iova, size);
+  }
+
+  /** Lets go of the device. */
+  close(): void {
+    this.session.sync.close();
+  }
+
   [Symbol.dispose](): void {
-    this.session.close();
+    this.close();
     for (const fd of this.#eventfds) fd.close();
   }
 }

@@ -29,7 +29,7 @@ export class Bench implements AsyncDisposable {
 
   /** A client that has not negotiated. */
   async connect(): Promise<Client> {
-    const client = await connect({ socketPath: this.socketPath });
+    const client = await connect({ socketPath: this.socketPath }, { negotiate: false });
     this.#clients.push(client);
     return client;
   }

@@ -6,9 +6,11 @@
 
 namespace mdev::vfio_user {
 
-Channel::Channel(std::unique_ptr<Transport> transport, std::shared_ptr<ChannelHandler> handler)
+Channel::Channel(std::unique_ptr<Transport> transport, std::shared_ptr<ChannelHandler> handler,
+                 std::shared_ptr<const FdCloser> closer)
     : transport_(std::move(transport)),
       handler_(std::move(handler)),
+      closer_(std::move(closer)),
       // What the other side's messages may carry is for the handler to know.
       framer_([](const Header&) { return true; }, kMaxMessage, kMaxFdsPerRead) {}
 
@@ -45,7 +47,13 @@ std::span<std::byte> Channel::receiveRoom() {
   return framer_.room();
 }
 
-void Channel::received(std::size_t size, std::vector<ForeignFd> fds) { framer_.received(size, std::move(fds)); }
+void Channel::received(std::size_t size, std::vector<ForeignFd> fds) {
+  const bool brought = !fds.empty();
+  framer_.received(size, std::move(fds));
+  if (brought && closer_->behind()) {
+    close("more file descriptors than can be closed; one of them keeps the others waiting");
+  }
+}
 
 Turn Channel::turn() {
   while (!closed_ && !paused_ && messages_ < kRoundMessages) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/fd_closer.h"
 #include "transport/output_queue.h"
 #include "transport/transport.h"
 #include "vfio_user/framer.h"
@@ -36,7 +37,9 @@ class Channel final : public TransportUser, public std::enable_shared_from_this<
   static constexpr uint32_t kMaxMessage = 4 * 1024 * 1024;
   static constexpr uint32_t kRoundMessages = 256;
 
-  Channel(std::unique_ptr<Transport> transport, std::shared_ptr<ChannelHandler> handler);
+  /// `closer` is the one that closes what `transport` receives.
+  Channel(std::unique_ptr<Transport> transport, std::shared_ptr<ChannelHandler> handler,
+          std::shared_ptr<const FdCloser> closer);
 
   /// Throws std::system_error when the socket cannot be watched.
   void start();
@@ -61,6 +64,7 @@ class Channel final : public TransportUser, public std::enable_shared_from_this<
  private:
   const std::unique_ptr<Transport> transport_;
   const std::shared_ptr<ChannelHandler> handler_;
+  const std::shared_ptr<const FdCloser> closer_;
   Framer framer_;
   OutputQueue output_;
   uint32_t messages_ = 0;

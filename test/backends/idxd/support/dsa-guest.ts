@@ -76,15 +76,7 @@ export class DsaGuest extends Guest {
     this.vectors = this.enableMsix(vectors);
     this.#file = memoryFile(MEMORY_SIZE);
     this.memory = new Uint8Array(this.#file.buffer);
-    const errno = this.session.dmaMap({
-      iova: MEMORY_AT,
-      size: BigInt(MEMORY_SIZE),
-      readable: true,
-      writable: true,
-      fd: this.#file.fd,
-      offset: 0n,
-    });
-    if (errno !== 0) throw new Error(`dmaMap: errno ${errno}`);
+    this.session.sync.dmaMap({ iova: MEMORY_AT, size: BigInt(MEMORY_SIZE), file: this.#file });
   }
 
   /** Writes CMD and polls CMDSTATUS as DPDK does: what has nothing in flight is done inside the write. */

@@ -1,0 +1,168 @@
+import { constants } from 'node:os';
+
+import type { DeviceCore } from '../native/binding.ts';
+import { errnoOfError } from '../native/errno.ts';
+import type { Attachment } from './attachment.ts';
+import type { MsixMessage } from './irqs.ts';
+import type { MdevFunction } from './mdev-function.ts';
+import {
+  type DeviceInfo,
+  type IrqInfo,
+  type RegionInfo,
+  VFIO_IRQS,
+  VFIO_REGIONS,
+  VfioDeviceFlag,
+  VfioIrqSetFlag,
+} from './vfio.ts';
+import { VfioError } from './vfio-error.ts';
+import {
+  checkAccess,
+  checkInteger,
+  checkRange,
+  completeDmaMap,
+  completeSetIrqs,
+  type DmaMapRequest,
+  type DmaRange,
+  type SetIrqsRequest,
+  type WriteOptions,
+} from './vfio-requests.ts';
+
+const { EINVAL, EIO, ENOTSUP } = constants.errno;
+
+/**
+ * What a {@link DeviceSession} does, done before each call returns: the requests of {@link VfioDevice} for a VMM in this process that cannot wait, or
+ * need not. Every method throws a {@link VfioError}: `ENODEV` after `close` and when the instance was taken away.
+ */
+export class SynchronousSession {
+  readonly #attachment: Attachment;
+  readonly #function: MdevFunction;
+  readonly #reset: () => void;
+
+  /** @internal */
+  constructor(attachment: Attachment, mdevFunction: MdevFunction, reset: () => void) {
+    this.#attachment = attachment;
+    this.#function = mdevFunction;
+    this.#reset = reset;
+  }
+
+  info(): DeviceInfo {
+    this.#checkHeld('deviceGetInfo');
+    return { flags: VfioDeviceFlag.reset | VfioDeviceFlag.pci, regions: VFIO_REGIONS, irqs: VFIO_IRQS };
+  }
+
+  regionInfo(index: number): RegionInfo {
+    this.#checkHeld('deviceGetRegionInfo');
+    checkInteger('deviceGetRegionInfo', 'the index', index);
+    return this.#function.regions[index] ?? refuse('deviceGetRegionInfo', EINVAL);
+  }
+
+  irqInfo(index: number): IrqInfo {
+    this.#checkHeld('deviceGetIrqInfo');
+    checkInteger('deviceGetIrqInfo', 'the index', index);
+    return this.#function.irqInfos[index] ?? refuse('deviceGetIrqInfo', EINVAL);
+  }
+
+  readRegion(region: number, offset: number, count: number): Uint8Array {
+    checkAccess('regionRead', region, offset, count);
+    const core = this.#core('regionRead');
+    // What the region cannot hold is refused before it is allocated.
+    if (count > (this.#function.regions[region]?.size ?? 0)) refuse('regionRead', EINVAL);
+    const into = new Uint8Array(count);
+    check('regionRead', core.read(region, offset, into));
+    return into;
+  }
+
+  writeRegion(region: number, offset: number, data: Uint8Array, options?: WriteOptions): void {
+    checkAccess('regionWrite', region, offset, data.length);
+    const errno = this.#core('regionWrite').write(region, offset, data);
+    if (options?.posted !== true) check('regionWrite', errno);
+  }
+
+  setIrqs(request: SetIrqsRequest): void {
+    const { action, booleans, count, data, eventfds, index, start } = completeSetIrqs(request);
+    const flags = VfioIrqSetFlag[action] | VfioIrqSetFlag[data];
+    const core = this.#core('deviceSetIrqs');
+    const bytes = data === 'bool' ? booleans : null;
+    check(
+      'deviceSetIrqs',
+      withFds('deviceSetIrqs', () => core.setIrqs(flags, index, start, count, bytes, eventfds)),
+    );
+  }
+
+  dmaMap(request: DmaMapRequest): void {
+    const { file, iova, memory, offset, rights, size } = completeDmaMap(request);
+    if (file === undefined && memory !== undefined) {
+      throw new VfioError(ENOTSUP, 'dmaMap: memory without a file cannot be reached in this process', 'dmaMap');
+    }
+    const core = this.#core('dmaMap');
+    check(
+      'dmaMap',
+      withFds('dmaMap', () => core.dmaMap(iova, size, rights, file?.fd ?? -1, offset)),
+    );
+  }
+
+  dmaUnmap(range: DmaRange): void {
+    checkRange('dmaUnmap', range);
+    check('dmaUnmap', this.#core('dmaUnmap').dmaUnmap(range.iova, range.size));
+  }
+
+  dmaUnmapAll(): void {
+    this.#core('dmaUnmap').dmaUnmapAll();
+  }
+
+  /**
+   * What the guest programmed for an MSI-X vector, for a VMM whose instance owns the table; `EINVAL` when there is no such vector.
+   */
+  msixMessage(vector: number): MsixMessage {
+    this.#checkHeld();
+    return failing(undefined, () =>
+      this.#function.irqs.message(vector, (region) => this.#function.registers.get(region).registers),
+    );
+  }
+
+  reset(): void {
+    this.#checkHeld('deviceReset');
+    failing('deviceReset', this.#reset);
+  }
+
+  /** Lets go of the instance, which keeps its state. Idempotent. */
+  close(): void {
+    this.#attachment.detach();
+  }
+
+  #core(request: string): DeviceCore {
+    this.#checkHeld(request);
+    return this.#function.core;
+  }
+
+  #checkHeld(request?: string): void {
+    if (this.#attachment.active) return;
+    throw new VfioError('ENODEV', `${this.#attachment.holder.name} does not hold the instance any more`, request);
+  }
+}
+
+function check(request: string, errno: number): void {
+  if (errno !== 0) refuse(request, errno);
+}
+
+function refuse(request: string, errno: number): never {
+  throw VfioError.refused(request, errno);
+}
+
+/** Runs what throws other errors. */
+function failing<T>(request: string | undefined, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    throw VfioError.from(error, request);
+  }
+}
+
+/** Duplicating a descriptor throws an Error with a `code` when it is none. */
+function withFds(request: string, action: () => number): number {
+  try {
+    return action();
+  } catch (error) {
+    throw new VfioError(errnoOfError(error, EIO), `${request}: ${String(error)}`, request, { cause: error });
+  }
+}

@@ -1,0 +1,100 @@
+import type { DmaMapRequest, DmaRange, SetIrqsRequest, WriteOptions } from './vfio-requests.ts';
+import type { DeviceInfo, IrqInfo, RegionInfo } from './vfio.ts';
+
+/**
+ * A device as its VMM sees it: VFIO's requests, in one vocabulary, whether the device is an instance in this process (`DeviceSession`) or behind a
+ * vfio-user socket (`Client`). A VMM or a test written for this class runs on either.
+ *
+ * Requests take effect in the order in which they are made, and may be made without waiting. Every method rejects with a {@link VfioError}, and with
+ * nothing else.
+ */
+export abstract class VfioDevice implements AsyncDisposable {
+  /** VFIO_DEVICE_GET_INFO. */
+  abstract info(): Promise<DeviceInfo>;
+
+  /**
+   * VFIO_DEVICE_GET_REGION_INFO.
+   *
+   * @param index VFIO region index; `EINVAL` when the device has none of it.
+   */
+  abstract regionInfo(index: number): Promise<RegionInfo>;
+
+  /**
+   * VFIO_DEVICE_GET_IRQ_INFO.
+   *
+   * @param index VFIO irq index; `EINVAL` when the device has none of it.
+   */
+  abstract irqInfo(index: number): Promise<IrqInfo>;
+
+  /**
+   * Reads a region: 1, 2, 4 or 8 bytes are one access of a register; more are split as registers, or a server's messages, want it. `EINVAL`: there is
+   * no such region, it may not be read, or the range is not in it. `EIO`: memory decode is off, or the device's code failed.
+   *
+   * @param offset bytes, 0 to 2^53 - 1.
+   * @param count bytes.
+   */
+  abstract readRegion(region: number, offset: number, count: number): Promise<Uint8Array>;
+
+  /** Writes a region, as {@link readRegion} reads one. */
+  abstract writeRegion(region: number, offset: number, data: Uint8Array, options?: WriteOptions): Promise<void>;
+
+  /** VFIO_DEVICE_SET_IRQS: `EINVAL`; `ENOTTY` for an action that the index does not have. */
+  abstract setIrqs(request: SetIrqsRequest): Promise<void>;
+
+  /**
+   * Gives the device guest memory. `EINVAL`: not page-aligned, empty, no access, or not a file that can be guest memory; `EEXIST`: overlaps a map;
+   * `EACCES`: the file cannot be written; `ENOSPC`: too many maps.
+   */
+  abstract dmaMap(request: DmaMapRequest): Promise<void>;
+
+  /** Takes guest memory away; what the device still does with it ends first. `ENOENT`: nothing is mapped there; `EINVAL`: it would split a map. */
+  abstract dmaUnmap(range: DmaRange): Promise<void>;
+
+  /** Takes all guest memory away. */
+  abstract dmaUnmapAll(): Promise<void>;
+
+  /** VFIO_DEVICE_RESET: registers have their reset values; eventfds and memory stay. `EIO`: the device has failed. */
+  abstract reset(): Promise<void>;
+
+  /** Lets go of the device, which keeps its state. Requests under way are rejected. Idempotent. */
+  abstract close(): Promise<void>;
+
+  /** Reads a register of 1, 2 or 4 bytes in one access. */
+  async readRegister(region: number, offset: number, width: 1 | 2 | 4): Promise<number> {
+    const view = viewOf(await this.readRegion(region, offset, width));
+    return width === 1 ? view.getUint8(0) : width === 2 ? view.getUint16(0, true) : view.getUint32(0, true);
+  }
+
+  /** Writes a register of 1, 2 or 4 bytes in one access; higher bits of `value` are dropped. */
+  writeRegister(
+    region: number,
+    offset: number,
+    width: 1 | 2 | 4,
+    value: number,
+    options?: WriteOptions,
+  ): Promise<void> {
+    const data = new Uint8Array(4);
+    viewOf(data).setUint32(0, value, true);
+    return this.writeRegion(region, offset, data.subarray(0, width), options);
+  }
+
+  /** Reads a register of 8 bytes in one access. */
+  async readRegister64(region: number, offset: number): Promise<bigint> {
+    return viewOf(await this.readRegion(region, offset, 8)).getBigUint64(0, true);
+  }
+
+  /** Writes a register of 8 bytes in one access. */
+  writeRegister64(region: number, offset: number, value: bigint, options?: WriteOptions): Promise<void> {
+    const data = new Uint8Array(8);
+    viewOf(data).setBigUint64(0, value, true);
+    return this.writeRegion(region, offset, data, options);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

@@ -7,12 +7,15 @@ import { type Attachment, createAttachment, type Holder } from './attachment.ts'
 import type { AttributeValues } from './attributes.ts';
 import type { MdevBehaviour } from './behaviour.ts';
 import { createContext } from './create-context.ts';
+import { createBehaviour } from './create-behaviour.ts';
 import { deferred, type Deferred } from './deferred.ts';
 import { describeDevice, type DeviceDescription } from './device-description.ts';
 import { DeviceSession } from './device-session.ts';
 import { endsWithin } from './ends-within.ts';
-import { type GuestError, GuestErrors } from './guest-errors.ts';
-import { type MdevState, type MdevTransition, nextState } from './life-cycle.ts';
+import { DeviceLife, guarded } from './device-life.ts';
+import { GuestErrorWatch } from './guest-error-watch.ts';
+import type { GuestError } from './guest-errors.ts';
+import type { MdevState } from './life-cycle.ts';
 import { MdevError } from './mdev-error.ts';
 import type { MdevDeviceEvents, MdevFailure } from './mdev-device-events.ts';
 import { MdevFunction, type ResetCause } from './mdev-function.ts';
@@ -31,10 +34,9 @@ export interface MdevDeviceOptions {
   readonly attributes: AttributeValues;
   readonly resources: Disposable | undefined;
   readonly platform: Partial<PlatformCapabilities>;
+  /** Rejects when nobody waits for the creation any more. */
+  readonly cancelled: Promise<never>;
 }
-
-/** How often it is looked for what the guest did wrong, milliseconds. */
-const GUEST_ERROR_PERIOD_MS = 1000;
 
 /** How long `close` waits for the behaviour's `close`, and then for tasks, milliseconds. */
 const CLOSE_LIMIT_MS = 2000;
@@ -58,15 +60,14 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
   readonly platform: PlatformCapabilities;
   readonly #function: MdevFunction;
   readonly #tasks: Tasks;
-  readonly #guestErrors: GuestErrors;
-  #guestErrorTimer: NodeJS.Timeout | undefined;
+  readonly #guestErrors: GuestErrorWatch;
+  readonly #life: DeviceLife;
   #behaviour: MdevBehaviour = {};
-  #state: MdevState = 'created';
-  #failure: MdevFailure | undefined;
   #attachment: Attachment | undefined;
   #released: Deferred | undefined;
   #quiescing = false;
-  readonly #closed = deferred();
+  readonly #ended: Promise<unknown>;
+  #end: (failure: unknown) => void = () => undefined;
   #closing: Promise<void> | undefined;
 
   /**
@@ -77,21 +78,20 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
   static async create(options: MdevDeviceOptions): Promise<MdevDevice> {
     const device = new MdevDevice(options);
     try {
-      device.#behaviour = await options.type.create(
-        createContext({
-          ...options,
-          function: device.#function,
-          tasks: device.#tasks,
-          fail: (error) => {
-            device.#fail('behaviour', error);
-          },
-          freeze: (error) => {
-            device.#freeze('behaviour', error);
-          },
-        }),
-      );
+      const context = createContext({
+        ...options,
+        function: device.#function,
+        tasks: device.#tasks,
+        fail: (error) => {
+          device.#life.fail('behaviour', error);
+        },
+        freeze: (error) => {
+          device.#life.freeze('behaviour', error);
+        },
+      });
+      device.#behaviour = await createBehaviour(() => options.type.create(context), options.cancelled);
       // What `create` started may have failed already.
-      if (device.#failure !== undefined) throw device.#failure.error;
+      if (device.failure !== undefined) throw device.failure.error;
       device.#function.bind(device.#behaviour);
       return device;
     } catch (error) {
@@ -108,30 +108,57 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
     this.type = options.type;
     this.attributes = options.attributes;
     this.platform = Object.freeze({ ...defaultPlatformCapabilities, ...options.platform });
+    this.#ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+    const names = { uuid: options.uuid, parent: options.parent.name, type: options.type.id };
+    this.#life = new DeviceLife(names, {
+      emit: (event, details) => (this.emit as (name: string, ...parameters: unknown[]) => boolean)(event, ...details),
+      cutOff: (state) => {
+        this.#isolate();
+        if (state === 'failed') this.#tasks.end();
+        else this.#tasks.reset();
+      },
+    });
     this.#tasks = new Tasks((error) => {
-      this.#fail('task', error);
+      this.#life.fail('task', error);
     });
     this.#function = new MdevFunction(options.type.declarationOf(options.attributes), this.platform, {
       failed: (path, error) => {
-        this.#fail(path, error);
+        this.#life.fail(path, error);
       },
       wasReset: (kind, cause) => {
         this.#tasks.reset();
-        this.#tell('reset', { kind, cause });
+        this.#life.tell('reset', { kind, cause });
       },
       resetByClient: () => this.#resetByClient(),
     });
-    this.#guestErrors = new GuestErrors(() => this.#function.guestErrors());
+    this.#guestErrors = new GuestErrorWatch(() => this.#function.guestErrors(), {
+      found: (error) => {
+        this.#life.tell('guestError', error);
+      },
+      failed: (error) => {
+        this.#life.fail('guestErrors', error);
+      },
+    });
   }
 
   /** Where the instance is in its life. */
   get state(): MdevState {
-    return this.#state;
+    return this.#life.state;
   }
 
   /** Why it is `frozen` or `failed`. */
   get failure(): MdevFailure | undefined {
-    return this.#failure;
+    return this.#life.failure;
+  }
+
+  /**
+   * Resolves when the instance is closed, by whomever, with what its behaviour threw then, if it did.
+   * @internal
+   */
+  get ended(): Promise<unknown> {
+    return this.#ended;
   }
 
   /** The client that holds it. */
@@ -197,19 +224,19 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
     if (held !== undefined) {
       throw new MdevError('EBUSY', `${this.#who} is held by ${held.holder.name} since ${held.since.toISOString()}`);
     }
-    this.#transit('attach');
+    this.#life.transit('attach');
     const attachment = createAttachment(holder, {
       isActive: (candidate) => candidate === this.#attachment,
       start: () => {
-        this.#transit('start');
+        this.#life.transit('start');
       },
       detach: () => {
         this.#detach();
       },
     });
     this.#attachment = attachment;
-    this.#watchGuestErrors();
-    this.#tell('attached', holder);
+    this.#guestErrors.start();
+    this.#life.tell('attached', holder);
     return attachment;
   }
 
@@ -239,7 +266,7 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
    * @throws {@link MdevError} `ENOTTY` when its behaviour cannot, else what the life cycle says.
    */
   async quiesce(): Promise<void> {
-    nextState(this.#state, 'quiesce', this.#who);
+    this.#life.check('quiesce');
     const { quiesce } = this.#behaviour;
     if (quiesce === undefined) throw new MdevError('ENOTTY', `${this.#who}: type ${this.type.id} cannot be quiesced`);
     if (this.#quiescing) throw new MdevError('EBUSY', `${this.#who} is being quiesced`);
@@ -247,14 +274,14 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
     try {
       await quiesce.call(this.#behaviour);
     } catch (error) {
-      this.#fail('quiesce', error);
+      this.#life.fail('quiesce', error);
       throw error;
     } finally {
       this.#quiescing = false;
     }
     // Meanwhile the client may have left: then there is nobody to say when to go on.
-    if (this.#state !== 'running') this.#attempt('resume', () => this.#behaviour.resume?.());
-    this.#transit('quiesce');
+    if (this.state !== 'running') this.#life.attempt('resume', () => this.#behaviour.resume?.());
+    this.#life.transit('quiesce');
   }
 
   /**
@@ -262,10 +289,10 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
    * @throws {@link MdevError} when it is not quiesced.
    */
   resume(): void {
-    nextState(this.#state, 'resume', this.#who);
-    const failure = this.#attempt('resume', () => this.#behaviour.resume?.());
+    this.#life.check('resume');
+    const failure = this.#life.attempt('resume', () => this.#behaviour.resume?.());
     if (failure !== undefined) throw new MdevError('EIO', `${this.#who} failed to resume`, { cause: failure.error });
-    this.#transit('resume');
+    this.#life.transit('resume');
   }
 
   /** Asks the client to let go (irq index REQ, `onRequest`) and resolves when no client holds the instance any more. */
@@ -275,24 +302,24 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
     this.#released ??= deferred();
     const { promise } = this.#released;
     this.#function.irqs.request();
-    this.#tell('request', held.holder);
+    this.#life.tell('request', held.holder);
     guarded(() => held.holder.onRequest?.());
     await promise;
   }
 
   /**
-   * Ends the instance: takes it away from its client, stops its work and closes its behaviour. Idempotent. A registry's
-   * `remove` does this and gives back what the instance took from its parent. Resolves within about 4 s: a behaviour that
+   * Ends the instance: takes it away from its client, stops its work and closes its behaviour. Idempotent. What it
+   * took from its parent is given back. Resolves within about 4 s: a behaviour that
    * does not close within 2 s, and tasks that ignore their signal for 2 s, are left alone (`abandoned`).
    */
   close(): Promise<void> {
     // A listener that is told of the close may ask for it too.
-    this.#closing ??= this.#state === 'closed' ? this.#closed.promise : this.#close();
+    this.#closing ??= this.state === 'closed' ? this.#ended.then(() => undefined) : this.#close();
     return this.#closing;
   }
 
   get #who(): string {
-    return `instance ${this.uuid} (${this.parent.name}, ${this.type.id})`;
+    return this.#life.who;
   }
 
   /** Ends the client's hold, whatever the state. */
@@ -301,33 +328,16 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
     if (held === undefined) return;
     this.#attachment = undefined;
     // Before its memory goes: what the device does not find any more then is no fault of its guest.
-    clearInterval(this.#guestErrorTimer);
-    this.#lookForGuestErrors();
+    this.#guestErrors.stop();
     this.#function.core.clientGone();
-    if (this.#state !== 'closed') {
-      const wasQuiesced = this.#state === 'quiesced';
-      this.#transit('detach');
-      if (wasQuiesced) this.#attempt('resume', () => this.#behaviour.resume?.());
+    if (this.state !== 'closed') {
+      const wasQuiesced = this.state === 'quiesced';
+      this.#life.transit('detach');
+      if (wasQuiesced) this.#life.attempt('resume', () => this.#behaviour.resume?.());
     }
-    this.#tell('detached', held.holder);
+    this.#life.tell('detached', held.holder);
     this.#released?.resolve();
     this.#released = undefined;
-  }
-
-  #watchGuestErrors(): void {
-    this.#attempt('guestErrors', () => {
-      this.#guestErrors.begin();
-    });
-    this.#guestErrorTimer = setInterval(() => {
-      this.#lookForGuestErrors();
-    }, GUEST_ERROR_PERIOD_MS);
-    this.#guestErrorTimer.unref();
-  }
-
-  #lookForGuestErrors(): void {
-    this.#attempt('guestErrors', () => {
-      for (const error of this.#guestErrors.look()) this.#tell('guestError', error);
-    });
   }
 
   #resetByClient(): number {
@@ -341,55 +351,18 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
   }
 
   #reset(cause: ResetCause): void {
-    if (this.#state === 'failed') throw new MdevError('EIO', `${this.#who} has failed; it cannot be reset`);
-    if (this.#state === 'closed') throw new MdevError('ENODEV', `${this.#who} is closed`);
-    const frozen = this.#state === 'frozen';
+    if (this.state === 'failed') throw new MdevError('EIO', `${this.#who} has failed; it cannot be reset`);
+    if (this.state === 'closed') throw new MdevError('ENODEV', `${this.#who} is closed`);
+    const frozen = this.state === 'frozen';
     if (frozen) this.#function.rejoin();
-    const failure = this.#attempt('reset', () => {
+    const failure = this.#life.attempt('reset', () => {
       this.#function.reset(cause);
     });
     if (failure !== undefined)
       throw new MdevError('EIO', `${this.#who} failed during a reset`, { cause: failure.error });
     // What the reset told may have closed or frozen the instance.
     if (!frozen || this.state !== 'frozen') return;
-    this.#failure = undefined;
-    this.#transit(this.#attachment === undefined ? 'recoverIdle' : 'recover');
-  }
-
-  /** Runs what a behaviour's error must not pass; the instance fails then. */
-  #attempt(path: string, action: () => void): MdevFailure | undefined {
-    try {
-      action();
-      return undefined;
-    } catch (error) {
-      return this.#fail(path, error);
-    }
-  }
-
-  #fail(path: string, error: unknown): MdevFailure {
-    const failure = this.#failureOf(path, error);
-    if (this.#state === 'failed' || this.#state === 'closed') return failure;
-    this.#failure = failure;
-    this.#transit('fail');
-    this.#isolate();
-    this.#tasks.end();
-    this.#tell('failed', failure);
-    return failure;
-  }
-
-  #freeze(path: string, error: unknown): void {
-    if (this.#state === 'failed' || this.#state === 'closed' || this.#state === 'frozen') return;
-    const failure = this.#failureOf(path, error);
-    this.#failure = failure;
-    this.#transit('freeze');
-    this.#isolate();
-    this.#tasks.reset();
-    this.#tell('frozen', failure);
-  }
-
-  #failureOf(path: string, error: unknown): MdevFailure {
-    const stack = error instanceof Error ? error.stack : undefined;
-    return { uuid: this.uuid, parent: this.parent.name, type: this.type.id, path, error, stack };
+    this.#life.transit(this.#attachment === undefined ? 'recoverIdle' : 'recover');
   }
 
   #isolate(): void {
@@ -402,46 +375,26 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
 
   async #close(): Promise<void> {
     const reason = `${this.#who} is removed`;
-    this.#transit('close');
+    this.#life.transit('close');
     const held = this.#attachment;
     this.#detach();
     guarded(() => held?.holder.onRevoked?.(reason));
     this.#isolate();
     this.#tasks.end();
     const abandoned: string[] = [];
+    let failure: unknown;
     try {
       const behaviourClosed = Promise.resolve(this.#behaviour.close?.());
       if (!(await endsWithin(behaviourClosed, CLOSE_LIMIT_MS))) abandoned.push('close');
+    } catch (error) {
+      failure = error;
+      throw error;
     } finally {
       this.#function.core.close();
       abandoned.push(...(await this.#tasks.settled(CLOSE_LIMIT_MS)));
-      if (abandoned.length > 0) this.#tell('abandoned', abandoned);
-      this.#tell('closed');
-      this.#closed.resolve();
+      if (abandoned.length > 0) this.#life.tell('abandoned', abandoned);
+      this.#life.tell('closed');
+      this.#end(failure);
     }
-  }
-
-  #transit(transition: MdevTransition): void {
-    const from = this.#state;
-    const to = nextState(from, transition, this.#who);
-    this.#state = to;
-    this.#tell('state', { from, to, transition });
-  }
-
-  #tell<E extends keyof MdevDeviceEvents>(event: E, ...details: MdevDeviceEvents[E]): void {
-    guarded(() =>
-      (this.emit as (name: E, ...parameters: MdevDeviceEvents[E]) => boolean).call(this, event, ...details),
-    );
-  }
-}
-
-/** Calls somebody who is told. Their error is not the device's: it is thrown where nobody's state depends on it. */
-function guarded(call: () => unknown): void {
-  try {
-    call();
-  } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
   }
 }

@@ -6,7 +6,7 @@ export type MdevErrorCode =
   | 'EAGAIN'
   /** Held by somebody else. */
   | 'EBUSY'
-  /** Cut off by a reset, a detached client or a closed instance. */
+  /** Cut off by a reset, a detached client, a closed instance, or a parent that is unregistered. */
   | 'ECANCELED'
   /** The UUID is taken, on whatever parent. */
   | 'EEXIST'

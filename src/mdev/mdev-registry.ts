@@ -1,10 +1,11 @@
 import { EventEmitter } from 'eventemitter3';
 
 import type { AttributeInput } from './attributes.ts';
-import { deferred } from './deferred.ts';
+import { endsWithin } from './ends-within.ts';
+import { InstancePlace } from './instance-place.ts';
 import { MdevDevice } from './mdev-device.ts';
 import { MdevError } from './mdev-error.ts';
-import type { Allocation, ParentDevice } from './parent-device.ts';
+import type { ParentDevice } from './parent-device.ts';
 import type { PlatformCapabilities } from './platform-capabilities.ts';
 import { suggest } from './suggestion.ts';
 import { generateUuid, parseUuid } from './uuid.ts';
@@ -47,20 +48,8 @@ export interface MdevRegistryEvents {
   removed: [removal: Removal];
 }
 
-type Entry =
-  | { readonly state: 'creating'; readonly parent: ParentDevice; readonly settled: Promise<void> }
-  | {
-      readonly state: 'active';
-      readonly parent: ParentDevice;
-      readonly device: MdevDevice;
-      readonly allocation: Allocation;
-    }
-  | {
-      readonly state: 'removing';
-      readonly parent: ParentDevice;
-      readonly device: MdevDevice;
-      readonly settled: Promise<void>;
-    };
+/** How long unregistering a parent waits for a vendor's `create`, milliseconds. */
+const CREATE_LIMIT_MS = 2000;
 
 interface ParentEntry {
   readonly parent: ParentDevice;
@@ -70,7 +59,7 @@ interface ParentEntry {
 /** Parents and their instances. UUIDs are unique over all parents of a registry. */
 export class MdevRegistry extends EventEmitter<MdevRegistryEvents> {
   readonly #parents = new Map<string, ParentEntry>();
-  readonly #entries = new Map<string, Entry>();
+  readonly #places = new Map<string, InstancePlace>();
 
   /**
    * Makes a parent's types available.
@@ -86,14 +75,15 @@ export class MdevRegistry extends EventEmitter<MdevRegistryEvents> {
 
   /**
    * Removes a parent with all of its instances, taking them away from their clients, and closes it. Nothing can be
-   * created on it meanwhile.
+   * created on it meanwhile. What is being created has 2 s to end; then it is given up, and its creation rejects with
+   * `ECANCELED`.
    * @throws {@link MdevError} `ENODEV` when it is unknown or already going.
    */
   async unregister(name: string): Promise<void> {
     const entry = this.#parentEntry(name);
     entry.unregistering = true;
-    const children = [...this.#entries].filter(([, child]) => child.parent === entry.parent);
-    await Promise.all(children.map(([uuid, child]) => this.#removeNow(uuid, child)));
+    const children = [...this.#places.values()].filter((place) => place.parent === entry.parent);
+    await Promise.all(children.map((place) => this.#removeNow(place)));
     this.#parents.delete(name);
     this.emit('parentUnregistered', entry.parent);
     await entry.parent.close();
@@ -117,15 +107,19 @@ export class MdevRegistry extends EventEmitter<MdevRegistryEvents> {
 
   /** The instances that exist; not those that are being created or removed. */
   get devices(): readonly MdevDevice[] {
-    return [...this.#entries.values()].flatMap((entry) => (entry.state === 'active' ? [entry.device] : []));
+    return [...this.#places.values()].flatMap(({ state, device }) =>
+      state === 'active' && device !== undefined ? [device] : [],
+    );
   }
 
   /** @throws {@link MdevError} `EINVAL` for what is no UUID, `ENODEV` for an unknown one. */
   device(uuid: string): MdevDevice {
     const key = parseUuid(uuid);
-    const entry = this.#entries.get(key);
-    if (entry?.state !== 'active') throw new MdevError('ENODEV', `there is no instance ${key}`);
-    return entry.device;
+    const place = this.#places.get(key);
+    if (place?.device === undefined || place.state !== 'active') {
+      throw new MdevError('ENODEV', `there is no instance ${key}`);
+    }
+    return place.device;
   }
 
   /**
@@ -139,30 +133,35 @@ export class MdevRegistry extends EventEmitter<MdevRegistryEvents> {
     const { parent } = parentEntry;
     const type = parent.type(options.type);
     const attributes = type.parseAttributes(options.attributes ?? {});
-    const holder = this.#entries.get(uuid);
-    if (holder !== undefined) {
-      const state = holder.state === 'active' ? 'exists' : `is being ${past(holder.state)}`;
-      throw new MdevError('EEXIST', `instance ${uuid} ${state} on ${holder.parent.name}`);
+    const taken = this.#places.get(uuid);
+    if (taken !== undefined) {
+      throw new MdevError('EEXIST', `instance ${uuid} ${taken.condition} on ${taken.parent.name}`);
     }
-    const allocation = parent.take(type, attributes);
-    const settled = deferred();
-    this.#entries.set(uuid, { state: 'creating', parent, settled: settled.promise });
+    const place = new InstancePlace(uuid, parent, parent.take(type, attributes));
+    this.#places.set(uuid, place);
     let device: MdevDevice;
     try {
-      const { resources } = allocation;
-      const platform = { ...type.platform, ...options.platform };
-      device = await MdevDevice.create({ uuid, parent, type, attributes, resources, platform });
+      device = await MdevDevice.create({
+        uuid,
+        parent,
+        type,
+        attributes,
+        resources: place.allocation.resources,
+        platform: { ...type.platform, ...options.platform },
+        cancelled: place.cancelled,
+      });
       if (parentEntry.unregistering) {
         await device.close();
         throw new MdevError('ENODEV', `parent ${parent.name} is being unregistered`);
       }
-      this.#entries.set(uuid, { state: 'active', parent, device, allocation });
+      place.created(device);
+      // Whoever closes it.
+      void device.ended.then((failure) => {
+        this.#end(place, failure);
+      });
     } catch (error) {
-      this.#entries.delete(uuid);
-      allocation[Symbol.dispose]();
+      this.#end(place, undefined);
       throw error;
-    } finally {
-      settled.resolve();
     }
     this.emit('created', device);
     return device;
@@ -177,48 +176,41 @@ export class MdevRegistry extends EventEmitter<MdevRegistryEvents> {
    */
   async remove(uuid: string, options: RemoveOptions = {}): Promise<void> {
     const key = parseUuid(uuid);
-    const entry = this.#entries.get(key);
-    if (entry === undefined) throw new MdevError('ENODEV', `there is no instance ${key}`);
-    if (this.#parents.get(entry.parent.name)?.unregistering === true) {
-      throw new MdevError('ENODEV', `parent ${entry.parent.name} of instance ${key} is being unregistered`);
+    const place = this.#places.get(key);
+    if (place === undefined) throw new MdevError('ENODEV', `there is no instance ${key}`);
+    if (this.#parents.get(place.parent.name)?.unregistering === true) {
+      throw new MdevError('ENODEV', `parent ${place.parent.name} of instance ${key} is being unregistered`);
     }
-    const force = options.force === true;
-    if (entry.state === 'active') {
-      await this.#remove(key, entry, force);
-    } else if (force && entry.state === 'removing') {
-      await this.#removeNow(key, entry);
-    } else {
-      throw new MdevError('EAGAIN', `instance ${key} is being ${past(entry.state)}`);
-    }
+    if (options.force === true && place.state === 'removing') await this.#removeNow(place);
+    else await this.#remove(place, options.force === true);
   }
 
   /** Ends an instance whatever it is doing, and resolves when it is gone. */
-  async #removeNow(uuid: string, entry: Entry): Promise<void> {
-    if (entry.state === 'active') {
-      await this.#remove(uuid, entry, true);
-      return;
+  async #removeNow(place: InstancePlace): Promise<void> {
+    if (place.state === 'creating' && !(await endsWithin(place.gone, CREATE_LIMIT_MS))) {
+      place.cancel(`its type's create had not ended ${CREATE_LIMIT_MS} ms after the parent was to be unregistered`);
     }
-    // The removal under way sees the device close; its errors are its caller's.
-    if (entry.state === 'removing') await entry.device.close().catch(() => undefined);
-    await entry.settled;
+    if (place.state === 'active') place.remove();
+    // Its errors are told with the removal.
+    await place.device?.close().catch(() => undefined);
+    await place.gone;
   }
 
-  async #remove(uuid: string, entry: Extract<Entry, { state: 'active' }>, force: boolean): Promise<void> {
-    const { allocation, device, parent } = entry;
-    const settled = deferred();
-    this.#entries.set(uuid, { state: 'removing', parent, device, settled: settled.promise });
-    let failure: unknown;
+  async #remove(place: InstancePlace, force: boolean): Promise<void> {
+    place.remove();
+    if (!force) await place.device?.requestRelease();
+    await place.device?.close().catch(() => undefined);
+    await place.gone;
+  }
+
+  /** The instance is closed, or was never made. */
+  #end(place: InstancePlace, failure: unknown): void {
+    this.#places.delete(place.uuid);
     try {
-      if (!force) await device.requestRelease();
-      await device.close();
-    } catch (error) {
-      failure = error;
+      if (place.end()) this.emit('removed', { uuid: place.uuid, parent: place.parent.name, error: failure });
     } finally {
-      this.#entries.delete(uuid);
-      allocation[Symbol.dispose]();
-      settled.resolve();
+      place.settle();
     }
-    this.emit('removed', { uuid, parent: parent.name, error: failure });
   }
 
   #parentEntry(name: string): ParentEntry {
@@ -230,8 +222,4 @@ export class MdevRegistry extends EventEmitter<MdevRegistryEvents> {
     if (entry.unregistering) throw new MdevError('ENODEV', `parent ${name} is being unregistered`);
     return entry;
   }
-}
-
-function past(state: 'active' | 'creating' | 'removing'): string {
-  return state === 'creating' ? 'created' : 'removed';
 }

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 
 import { MdevError, MdevRegistry, ParentDevice } from '../../src/mdev/index.ts';
 import { acmeRegistry, acmeType } from './support/acme.ts';
@@ -202,7 +202,67 @@ test('a behaviour that cannot close is reported, and its place is free again', a
   expect(registry.parent('acme0').instances).toBe(0);
 });
 
+test('an instance that is closed without the registry gives its place back all the same', async () => {
+  const registry = acmeRegistry({
+    maxInstances: 1,
+    create: () => ({ close: () => Promise.reject(new Error('stuck')) }),
+  });
+  const removals: unknown[] = [];
+  registry.on('removed', ({ uuid, error }) => removals.push([uuid, String(error)]));
+  const device = await registry.create({ parent: 'acme0', type: 'channel', uuid: UUID });
+  await expect(device.close()).rejects.toThrow('stuck');
+  await device.ended;
+  expect(removals).toEqual([[UUID, 'Error: stuck']]);
+  expect([registry.devices, registry.parent('acme0').instances]).toEqual([[], 0]);
+  expect(await refusal(registry.remove(UUID))).toMatch(/^ENODEV/);
+  await registry.create({ parent: 'acme0', type: 'channel', uuid: UUID });
+  expect(registry.parent('acme0').instances).toBe(1);
+});
+
+test('an instance that closes while its removal waits for the client is removed once', async () => {
+  const registry = acmeRegistry();
+  const removals: string[] = [];
+  registry.on('removed', ({ uuid }) => removals.push(uuid));
+  const device = await registry.create({ parent: 'acme0', type: 'channel', uuid: UUID });
+  device.attach({ name: 'client' });
+  const removed = registry.remove(UUID);
+  await device.close();
+  await removed;
+  expect([removals, registry.parent('acme0').instances]).toEqual([[UUID], 0]);
+});
+
 describe('unregistering a parent', () => {
+  test('gives up an instance whose create does not end, and closes what it gives later', async () => {
+    vi.useFakeTimers();
+    try {
+      const creating = gate();
+      const log: string[] = [];
+      const registry = acmeRegistry({
+        create: async ({ signal }) => {
+          signal.addEventListener('abort', () => log.push('signal'));
+          await creating.promise;
+          return { stop: () => log.push('stop'), close: () => void log.push('close') };
+        },
+      });
+      const parent = registry.parent('acme0');
+      const created = refusal(registry.create({ parent: 'acme0', type: 'channel', uuid: UUID }));
+      const done = registry.unregister('acme0');
+      await vi.advanceTimersByTimeAsync(1999);
+      expect([registry.parents.length, log]).toEqual([1, []]);
+      await vi.advanceTimersByTimeAsync(1);
+      await done;
+      expect(await created).toBe(
+        `ECANCELED: instance ${UUID} on acme0: its type's create had not ended 2000 ms after the parent was to be unregistered`,
+      );
+      expect([parent.instances, log]).toEqual([0, ['signal']]);
+      creating.open();
+      await vi.advanceTimersByTimeAsync(0);
+      expect(log).toEqual(['signal', 'stop', 'close']);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   test('removes its instances, held ones too, refuses new ones and closes it', async () => {
     const events: string[] = [];
     const registry = new MdevRegistry();

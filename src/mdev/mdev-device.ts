@@ -255,10 +255,11 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
   /**
    * Resets the function as VFIO_DEVICE_RESET does: config space and registers have their reset values, eventfds and
    * memory maps stay. Mends a frozen instance.
+   * @param kind `cold` is switching power off and on: registers that survive a function-level reset are reset too.
    * @throws {@link MdevError} `EIO` when it has failed, also when it does during the reset; `ENODEV` when it is closed.
    */
-  reset(): void {
-    this.#reset('owner');
+  reset(kind: 'cold' | 'function' = 'function'): void {
+    this.#reset('owner', kind);
   }
 
   /**
@@ -350,13 +351,13 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
     }
   }
 
-  #reset(cause: ResetCause): void {
+  #reset(cause: ResetCause, kind: 'cold' | 'function' = 'function'): void {
     if (this.state === 'failed') throw new MdevError('EIO', `${this.#who} has failed; it cannot be reset`);
     if (this.state === 'closed') throw new MdevError('ENODEV', `${this.#who} is closed`);
     const frozen = this.state === 'frozen';
     if (frozen) this.#function.rejoin();
     const failure = this.#life.attempt('reset', () => {
-      this.#function.reset(cause);
+      this.#function.reset(cause, kind);
     });
     if (failure !== undefined)
       throw new MdevError('EIO', `${this.#who} failed during a reset`, { cause: failure.error });

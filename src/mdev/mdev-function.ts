@@ -175,10 +175,10 @@ export class MdevFunction {
   }
 
   /** Resets function and config space. What the behaviour throws passes through. */
-  reset(cause: ResetCause): void {
+  reset(cause: ResetCause, kind: 'cold' | 'function' = 'function'): void {
     this.#behaviour.stop?.();
-    this.#pci?.reset('function');
-    this.#resetRegions(cause);
+    this.#pci?.reset(kind);
+    this.#resetRegions(cause, kind);
   }
 
   /**
@@ -213,7 +213,7 @@ export class MdevFunction {
       functionReset: () => {
         // FLR; config space is reset already.
         this.#behaviour.stop?.();
-        this.#resetRegions('flr');
+        this.#resetRegions('flr', 'function');
       },
       msixControl: (control) => {
         this.#msixControl = control;
@@ -225,14 +225,14 @@ export class MdevFunction {
   }
 
   /** Everything but config space, which is reset already. The behaviour has stopped. */
-  #resetRegions(cause: ResetCause): void {
+  #resetRegions(cause: ResetCause, kind: 'cold' | 'function'): void {
     this.#msixControl = undefined;
     this.#toldBusMaster = false;
     this.#applyBusMaster();
-    this.registers.reset('function', VfioRegion.config);
+    this.registers.reset(kind, VfioRegion.config);
     this.irqs.reset();
-    this.#behaviour.reset?.('function');
-    this.#host.wasReset('function', cause);
+    this.#behaviour.reset?.(kind);
+    this.#host.wasReset(kind, cause);
   }
 
   /** The register of the last such write since this was last asked, if one came that the interpreter saw. */

@@ -201,3 +201,16 @@ test('a platform that enforces no bus master has it always, and the behaviour he
   expect(new Uint8Array(memory.buffer)[8]).toBe(3);
   memory.close();
 });
+
+test('a cold reset takes what a function reset keeps', async () => {
+  const kinds: string[] = [];
+  const { device } = await acmeInstance(() => ({ reset: (kind) => kinds.push(kind) }));
+  const guest = new Guest(device);
+  guest.write32(At.kept, 7);
+  device.reset();
+  guest.write16(At.command, 2, CONFIG);
+  expect(guest.read32(At.kept)).toBe(7);
+  device.reset('cold');
+  guest.write16(At.command, 2, CONFIG);
+  expect([guest.read32(At.kept), kinds]).toEqual([0, ['function', 'cold']]);
+});

@@ -9,8 +9,8 @@ export interface Outcome {
   readonly queues: readonly number[];
   /** The device becomes Disabled. */
   readonly disableDevice: boolean;
-  /** All causes are forgotten (Reset Device). */
-  readonly clearCauses: boolean;
+  /** All causes are forgotten, and the configuration can be written again (Reset Device). */
+  readonly resetDevice: boolean;
   /** The guest asked for an interrupt. */
   readonly interrupt: boolean;
 }
@@ -43,7 +43,9 @@ export function completionEffects(region: DsaRegion, outcome: Outcome): Completi
       ...lockEffect(table, 'deviceEnabled', false),
     );
   }
-  if (outcome.clearCauses) registers.push(...wordEffect(table, 'INTCAUSE', CLEARED_CAUSES));
+  if (outcome.resetDevice) {
+    registers.push(...wordEffect(table, 'INTCAUSE', CLEARED_CAUSES), ...lockEffect(table, 'resetActive', false));
+  }
   registers.push(...wordEffect(table, 'CMDSTATUS', { error: CommandError.none, result: 0, active: false }));
   if (outcome.interrupt) registers.push(...wordEffect(table, 'INTCAUSE', { command: true }));
   return { registers, vectors: outcome.interrupt ? [COMMAND_VECTOR] : [] };

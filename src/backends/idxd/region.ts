@@ -8,6 +8,7 @@ export type DsaRegion = DeviceRegion<DsaRegisterBlock>;
 /** Takes the locks that the registers' present values ask for; a reset has released them all. */
 export function restoreLocks(region: DsaRegion): void {
   const { locks, registers } = region;
+  locks.resetActive = false;
   locks.fixed = !registers.GENCAP.configurable;
   locks.deviceEnabled = registers.GENSTS.state !== DeviceState.disabled;
   for (const queue of registers.WQCFG) {

@@ -14,11 +14,15 @@ import {
 } from './layout.ts';
 import { DeviceState, QueueMode, QueueState, READ_BUFFERS, ResetType } from './values.ts';
 
+/** Of what is writable while its queue is disabled. */
+const WHILE_QUEUE_DISABLED = ['queueEnabled', 'fixed', 'resetActive'] as const;
+
 /**
  * BAR0 of one virtual DSA 1.0 (DSA specification 9.2). Register names as printed there.
  *
- * Locks: `fixed` is held for ever where GENCAP.configurable is 0, `deviceEnabled` while the device is not Disabled, and
- * per queue `queueEnabled` while the queue is not disabled and `occupancyInterruptEnabled` while that bit is set. What
+ * Locks: `fixed` is held for ever where GENCAP.configurable is 0, `deviceEnabled` while the device is not Disabled,
+ * `resetActive` while Reset Device waits for what is in flight (its configuration has power-on values already), and per
+ * queue `queueEnabled` while the queue is not disabled and `occupancyInterruptEnabled` while that bit is set. What
  * engines change is shared.
  */
 export function dsaRegisters(device: DsaDescription) {
@@ -88,7 +92,11 @@ export function dsaRegisters(device: DsaDescription) {
       { readBufferLimit: rw(7, 0), userInterruptEnable: rw(12), eventLogEnable: rw(13) },
       { reset: READ_BUFFERS, lockedBy: ['deviceEnabled', 'fixed'] },
     ),
-    GENCTRL: reg32(0x88, { softwareErrorInterruptEnable: rw(0), haltInterruptEnable: rw(1) }, { shared: true }),
+    GENCTRL: reg32(
+      0x88,
+      { softwareErrorInterruptEnable: rw(0), haltInterruptEnable: rw(1) },
+      { shared: true, lockedBy: 'resetActive' },
+    ),
     // A software reset passes through draining: the command's completion sets the state.
     GENSTS: reg32(
       0x90,
@@ -141,7 +149,11 @@ export function dsaRegisters(device: DsaDescription) {
     SWERROR2: reg64(0xd0, { faultAddress: ro(63, 0) }, { shared: true, survives: ['software'] }),
     SWERROR3: reg64(0xd8, {}, { shared: true, survives: ['software'] }),
     MSIXPERM: array(MSIXPERM_OFFSET, MSIXPERM_STRIDE, vectorCount(device.queues), {
-      ENTRY: reg32(0x00, { ignore: rw(2), pasidEnable: rw(3), pasid: rw(31, 12) }, { shared: true }),
+      ENTRY: reg32(
+        0x00,
+        { ignore: rw(2), pasidEnable: rw(3), pasid: rw(31, 12) },
+        { shared: true, lockedBy: 'resetActive' },
+      ),
     }),
     GRPCFG: array(GRPCFG_OFFSET, GRPCFG_STRIDE, device.groups, {
       WQS0: reg64(0x00, { queues: rw(63, 0) }, { reset: fixed ? 1n : 0n, lockedBy: ['deviceEnabled', 'fixed'] }),
@@ -172,7 +184,7 @@ export function dsaRegisters(device: DsaDescription) {
           { size: rw(15, 0) },
           { reset: fixed ? device.entries : 0, lockedBy: ['deviceEnabled', 'fixed'] },
         ),
-        THRESHOLD: reg32(0x04, { threshold: rw(15, 0) }, { lockedBy: 'fixed' }),
+        THRESHOLD: reg32(0x04, { threshold: rw(15, 0) }, { lockedBy: ['fixed', 'resetActive'] }),
         MODE: reg32(
           0x08,
           {
@@ -185,25 +197,25 @@ export function dsaRegisters(device: DsaDescription) {
             pasidEnable: rw(28),
             privileged: rw(29),
           },
-          { reset: fixed ? QueueMode.dedicated | (device.priority << 4) : 0, lockedBy: ['queueEnabled', 'fixed'] },
+          { reset: fixed ? QueueMode.dedicated | (device.priority << 4) : 0, lockedBy: WHILE_QUEUE_DISABLED },
         ),
         LIMITS: reg32(
           0x0c,
           { maxTransferShift: rw(4, 0), maxBatchShift: rw(8, 5) },
           {
             reset: fixed ? device.maxTransferShift | (device.maxBatchShift << 5) : 0,
-            lockedBy: ['queueEnabled', 'fixed'],
+            lockedBy: WHILE_QUEUE_DISABLED,
           },
         ),
         OCCUPANCY_INTERRUPT: reg32(
           0x10,
           { handle: rw(15, 0), interruptTable: rw(16) },
-          { lockedBy: ['queueEnabled', 'fixed'] },
+          { lockedBy: WHILE_QUEUE_DISABLED },
         ),
         OCCUPANCY_LIMIT: reg32(
           0x14,
           { limit: lockedBy('occupancyInterruptEnabled', rw(15, 0)), interruptEnable: rw(16) },
-          { lockedBy: 'fixed' },
+          { lockedBy: ['fixed', 'resetActive'] },
         ),
         // Engines count the occupancy, and what ends a queue sets its state: no software reset touches either.
         STATUS: reg32(
@@ -219,22 +231,22 @@ export function dsaRegisters(device: DsaDescription) {
         OPERATIONS0: reg64(
           0x20,
           { operations: rw(63, 0) },
-          { reset: device.operations[0], lockedBy: ['queueEnabled', 'fixed'] },
+          { reset: device.operations[0], lockedBy: WHILE_QUEUE_DISABLED },
         ),
         OPERATIONS1: reg64(
           0x28,
           { operations: rw(63, 0) },
-          { reset: device.operations[1], lockedBy: ['queueEnabled', 'fixed'] },
+          { reset: device.operations[1], lockedBy: WHILE_QUEUE_DISABLED },
         ),
         OPERATIONS2: reg64(
           0x30,
           { operations: rw(63, 0) },
-          { reset: device.operations[2], lockedBy: ['queueEnabled', 'fixed'] },
+          { reset: device.operations[2], lockedBy: WHILE_QUEUE_DISABLED },
         ),
         OPERATIONS3: reg64(
           0x38,
           { operations: rw(63, 0) },
-          { reset: device.operations[3], lockedBy: ['queueEnabled', 'fixed'] },
+          { reset: device.operations[3], lockedBy: WHILE_QUEUE_DISABLED },
         ),
       },
       { locks: ['queueEnabled', 'occupancyInterruptEnabled'] },

@@ -32,9 +32,10 @@ function wanted(kind: 'configurable' | 'fixed', phase: Phase): Readonly<Record<s
     name,
     kind === 'configurable' && allowed(when, phase) ? bits : 0n,
   ]);
-  return Object.fromEntries([...locked, ...unlocked.map(([name, , bits]) => [name, bits])]) as Readonly<
-    Record<string, bigint>
-  >;
+  return Object.fromEntries([
+    ...locked,
+    ...unlocked.map(([name, , bits]) => [name, phase === 'reset active' ? 0n : bits]),
+  ]) as Readonly<Record<string, bigint>>;
 }
 
 const resets: readonly (readonly [name: string, reset: (guest: DsaGuest) => unknown])[] = [
@@ -118,7 +119,7 @@ describe('while Reset Device waits for what is in flight, nothing is free yet', 
     if (kind === 'configurable') device.write32(OCCUPANCY_LIMIT, INTERRUPT_ENABLE | 4);
     device.busy.add(0);
     expect(device.command(Code.resetDevice)).toBe(ACTIVE);
-    expect(permissions(device)).toEqual(wanted(kind, 'queue enabled'));
+    expect(permissions(device)).toEqual(wanted(kind, 'reset active'));
     expect(device.read32(CMDSTATUS)).toBe(ACTIVE);
     device.finishWork();
     expect(device.read32(CMDSTATUS)).toBe(0);

@@ -41,10 +41,11 @@ export const unlocked: typeof fields = [
 
 /** What matters for the permissions of queue 0. */
 export const phases = ['device disabled', 'queue disabled', 'queue enabled'] as const;
-export type Phase = (typeof phases)[number];
+export type Phase = (typeof phases)[number] | 'reset active';
 
 /** Whether a field of a configurable device can be written. */
 export function allowed(when: When, phase: Phase): boolean {
+  if (phase === 'reset active') return false;
   if (when === 'always') return true;
   if (when === 'device disabled') return phase === 'device disabled';
   return when === 'queue disabled' && phase !== 'queue enabled';

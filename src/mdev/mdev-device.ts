@@ -362,7 +362,7 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
     if (failure !== undefined)
       throw new MdevError('EIO', `${this.#who} failed during a reset`, { cause: failure.error });
     // What the reset told may have closed or frozen the instance.
-    if (!frozen || this.state !== 'frozen') return;
+    if (!frozen || this.#life.state !== 'frozen') return;
     this.#life.transit(this.#attachment === undefined ? 'recoverIdle' : 'recover');
   }
 

@@ -1,9 +1,8 @@
 import { expect, test } from 'vitest';
 
 import { InstancePlace, PLACE_LIFE, type PlaceState, type PlaceTransition } from '../../src/mdev/instance-place.ts';
-import type { MdevDevice } from '../../src/mdev/index.ts';
 import { ParentDevice } from '../../src/mdev/index.ts';
-import { acmeType } from './support/acme.ts';
+import { acmeDevice, acmeType } from './support/acme.ts';
 
 const UUID = '0123abcd-0123-4567-89ab-0123456789ab';
 const paths: Readonly<Record<PlaceState, readonly PlaceTransition[]>> = {
@@ -13,7 +12,8 @@ const paths: Readonly<Record<PlaceState, readonly PlaceTransition[]>> = {
   gone: ['end'],
 };
 
-test('what the table does not allow is refused, and what a place has is given back once', () => {
+test('what the table does not allow is refused, and what a place has is given back once', async () => {
+  const device = await acmeDevice();
   for (const [state, path] of Object.entries(paths) as [PlaceState, readonly PlaceTransition[]][]) {
     for (const transition of ['created', 'remove', 'end'] as const) {
       const type = acmeType();
@@ -21,7 +21,7 @@ test('what the table does not allow is refused, and what a place has is given ba
       const place = new InstancePlace(UUID, parent, parent.take(type, {}));
       const steps: Readonly<Record<PlaceTransition, () => unknown>> = {
         created: () => {
-          place.created({} as MdevDevice);
+          place.created(device);
         },
         remove: () => {
           place.remove();

@@ -63,8 +63,9 @@ function check({ name, id, version, size, registers }: Capability): void {
     throw new DeclarationError(`configSpace: ${name} has id ${id}, expected 0 to ${idLimit}`);
   if (version !== undefined && (!Number.isInteger(version) || version < 1 || version > 15))
     throw new DeclarationError(`configSpace: ${name} has version ${version}, expected 1 to 15`);
-  if (!Number.isInteger(size) || size < 4)
-    throw new DeclarationError(`configSpace: ${name} has ${size} bytes, expected at least 4`);
+  const header = version === undefined ? 2 : 4;
+  if (!Number.isInteger(size) || size < header)
+    throw new DeclarationError(`configSpace: ${name} has ${size} bytes, expected at least ${header}`);
   for (const [register, item] of Object.entries(registers))
     if (item.offset >= size)
       throw new DeclarationError(

@@ -17,6 +17,7 @@ import type { MsixCapabilityRegisters } from './msix.ts';
 import type { PciExpressRegisters } from './pci-express-registers.ts';
 import { HostSignals } from './host-signals.ts';
 import type { PciHost } from './pci-host.ts';
+import { type ErrorMessage, type PciError, recordError } from './record-error.ts';
 import type { PowerManagementRegisters } from './power-management.ts';
 
 const D3_HOT = 3;
@@ -99,6 +100,31 @@ export class PciFunction<R extends Registers = Registers> {
   synchronize(): void {
     this.#bound();
     this.#signals?.synchronize();
+  }
+
+  /**
+   * Records an error of this function in STATUS, the PCI Express capability and AER, as far as there are any; masks and
+   * severities are the guest's (Base Specification 5.0, 6.2.5).
+   *
+   * @returns the message that the function would send to its root port; undefined if it is masked or not enabled
+   * @throws RangeError if AER was declared without this error
+   */
+  recordError(error: PciError): ErrorMessage | undefined {
+    const registers = this.#bound();
+    if (registers.aer !== undefined) this.#checkError(error);
+    return recordError(registers, error);
+  }
+
+  /** Errors that AER was declared without have read-only bits. */
+  #checkError(error: PciError): void {
+    const aer = this.config.capabilities.find(({ name }) => name === this.#names.aer)?.registers;
+    const [register, field] =
+      'correctable' in error
+        ? ['CORRECTABLE_STATUS', error.correctable]
+        : ['UNCORRECTABLE_STATUS', error.uncorrectable];
+    const item = aer?.[register];
+    if (item?.kind === 'register' && item.fields[field]?.access !== 'w1c')
+      throw new RangeError(`recordError: ${register}.${field} is no error that this function was declared with`);
   }
 
   #bound(): FunctionRegisters {

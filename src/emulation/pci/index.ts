@@ -1,3 +1,10 @@
+export {
+  advancedErrorReporting,
+  type AdvancedErrorReportingOptions,
+  type AdvancedErrorReportingRegisters,
+} from './aer.ts';
+export type { CorrectableError, UncorrectableError } from './aer-errors.ts';
+export { addressTranslation, type AddressTranslationOptions, type AddressTranslationRegisters } from './ats.ts';
 export { type Bar, type BarNumber, type Bars, type IoBar, ioBar, type MemoryBar, memoryBar } from './bar.ts';
 export type { BarRegisters } from './bar-registers.ts';
 export {
@@ -18,6 +25,18 @@ export type { MsiControl, MsixControl, PciHost, PowerState } from './pci-host.ts
 export { msi, type MsiCapabilityRegisters, type MsiOptions } from './msi.ts';
 export { msix, type MsixCapabilityRegisters, type MsixOptions, type MsixPlace } from './msix.ts';
 export { msixPending, type MsixRegisters, msixRegisters, msixTable } from './msix-registers.ts';
+export { deviceSerialNumber, type DeviceSerialNumberRegisters } from './device-serial-number.ts';
+export { pageRequest, type PageRequestOptions, type PageRequestRegisters } from './page-request.ts';
+export { pasid, type PasidOptions, type PasidRegisters } from './pasid.ts';
+export type { ErrorMessage, PciError } from './record-error.ts';
+export {
+  vendorSpecific,
+  vendorSpecificExtended,
+  type VendorSpecificExtendedOptions,
+  type VendorSpecificExtendedRegisters,
+  type VendorSpecificOptions,
+  type VendorSpecificRegisters,
+} from './vendor-specific.ts';
 export { pciExpress, type PciExpressOptions, PciExpressType } from './pci-express.ts';
 export type { PciExpressRegisters } from './pci-express-registers.ts';
 export {

@@ -240,7 +240,7 @@ describe('configSpace', () => {
     ['the name of a standard and an extended one', [plain, { ...extended, name: 'C' }], 'capability C has the name'],
     ['an id that is too large', [{ ...plain, id: 256 }], 'C has id 256, expected 0 to 255'],
     ['a version that is none', [{ ...extended, version: 16 }], 'E has version 16, expected 1 to 15'],
-    ['no room for its header', [{ ...plain, size: 2 }], 'C has 2 bytes, expected at least 4'],
+    ['no room for its header', [{ ...extended, size: 2 }], 'E has 2 bytes, expected at least 4'],
     [
       'a register behind its end',
       [{ ...plain, registers: { R: reg32(8, {}) } }],

@@ -1,46 +1,39 @@
 // The PCI function of DSA 1.0 as its specification lists it (appendix C): every capability that this package has, and
 // the extended ones as a vendor would declare them.
 import {
+  addressTranslation,
+  advancedErrorReporting,
   capability,
   configSpace,
   group,
   memoryBar,
   msix,
+  pageRequest,
+  pasid,
   pciExpress,
   powerManagement,
   reg16,
   reg32,
   ro,
   rw,
-  w1c,
 } from '../../../../src/emulation/index.ts';
 
 export const vectors = { vectors: 9, table: { bar: 0, offset: 0x2000 }, pba: { bar: 0, offset: 0x3000 } } as const;
 
-const errorBits = {
-  dataLinkProtocol: w1c(4),
-  poisonedTlp: w1c(12),
-  completionTimeout: w1c(14),
-  completerAbort: w1c(15),
-  unexpectedCompletion: w1c(16),
-  malformedTlp: w1c(18),
-  unsupportedRequest: w1c(20),
-  internal: w1c(22),
-};
-
-const aer = capability({
-  name: 'AER',
-  id: 0x0001,
-  version: 2,
+const aer = advancedErrorReporting({
   offset: 0x100,
-  size: 0x2c,
-  registers: {
-    UNCORRECTABLE_STATUS: reg32(0x04, errorBits, { survives: ['function', 'software'] }),
-    UNCORRECTABLE_MASK: reg32(0x08, { mask: rw(26, 4) }, { reset: 0x0040_0000, survives: ['function', 'software'] }),
-    UNCORRECTABLE_SEVERITY: reg32(0x0c, { severity: rw(26, 4) }, { reset: 0x0044_0000 }),
-    CORRECTABLE_STATUS: reg32(0x10, { advisoryNonFatal: w1c(13) }),
-    CORRECTABLE_MASK: reg32(0x14, { mask: rw(15, 0) }, { reset: 0x2000 }),
-  },
+  uncorrectable: [
+    'dataLinkProtocol',
+    'poisonedTlp',
+    'completionTimeout',
+    'completerAbort',
+    'unexpectedCompletion',
+    'malformedTlp',
+    'unsupportedRequest',
+    'internal',
+  ],
+  correctable: ['advisoryNonFatal'],
+  fatal: ['malformedTlp', 'internal'],
 });
 
 const virtualChannel = capability({
@@ -114,44 +107,8 @@ export const dsaFunction = configSpace({
     virtualChannel,
     // The appendix has VC lead to 0x200 and does not say what is there; any capability keeps the chain.
     capability({ name: 'UNLISTED', id: 0x000b, version: 1, offset: 0x200, size: 0x10, registers: {} }),
-    capability({
-      name: 'ATS',
-      id: 0x000f,
-      version: 1,
-      offset: 0x220,
-      size: 8,
-      registers: {
-        CAPABILITY: reg16(4, { queueDepth: ro(4, 0), pageAligned: ro(5), globalInvalidate: ro(6) }, { reset: 0x60 }),
-        CONTROL: reg16(6, { smallestUnit: rw(4, 0), enable: rw(15) }),
-      },
-    }),
-    capability({
-      name: 'PASID',
-      id: 0x001b,
-      version: 1,
-      offset: 0x230,
-      size: 8,
-      registers: {
-        CAPABILITY: reg16(4, { privileged: ro(2), width: ro(12, 8) }, { reset: 0x1404 }),
-        CONTROL: reg16(6, { enable: rw(0), privileged: rw(2) }),
-      },
-    }),
-    capability({
-      name: 'PRI',
-      id: 0x0013,
-      version: 1,
-      offset: 0x240,
-      size: 0x10,
-      registers: {
-        CONTROL: reg16(4, { enable: rw(0), reset: rw(1) }),
-        STATUS: reg16(
-          6,
-          { failure: w1c(0), unexpected: w1c(1), stopped: ro(8), pasidRequired: ro(15) },
-          { reset: 0x8100 },
-        ),
-        CAPACITY: reg32(8, { requests: ro(31, 0) }, { reset: 0x200 }),
-        ALLOCATION: reg32(12, { requests: rw(31, 0) }),
-      },
-    }),
+    addressTranslation({ offset: 0x220 }),
+    pasid({ offset: 0x230, privileged: true }),
+    pageRequest({ offset: 0x240, capacity: 0x200 }),
   ],
 });

@@ -9,7 +9,8 @@ function standardHeader(id: number, next: number) {
   } as const;
 }
 
-function extendedHeader(id: number, version: number, next: number) {
+/** The header of an extended capability; id and version 0 are those of a null capability. */
+export function extendedHeader(id: number, version: number, next: number) {
   return {
     HEADER: reg32(
       0x00,

@@ -28,6 +28,8 @@ export function placeCapabilities(capabilities: readonly Capability[], size: num
     throw new DeclarationError(
       `configSpace: ${first.name} at ${hex(first.offset)} is the first extended capability, which must be at 0x100`,
     );
+  const both = standard.find(({ name }) => extended.some((other) => other.name === name));
+  if (both !== undefined) throw new DeclarationError(`configSpace: there are two capabilities ${both.name}`);
   return [...standard, ...extended];
 }
 

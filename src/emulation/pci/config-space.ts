@@ -1,10 +1,11 @@
 import { type RegisterBlock, registerBlock, type Registers } from '../block.ts';
 import { DeclarationError } from '../declaration-error.ts';
-import { group, type RegisterGroup } from '../group.ts';
+import type { RegisterGroup } from '../group.ts';
 import type { Bars } from './bar.ts';
 import { type BarRegisters, barRegisters } from './bar-registers.ts';
 import type { Capability, PlacedCapability } from './capability.ts';
-import { type CapabilityHeader, headerOf } from './capability-header.ts';
+import { linkCapabilities } from './capability-chain.ts';
+import type { CapabilityHeader } from './capability-header.ts';
 import { CapabilityId } from './capability-ids.ts';
 import { placeCapabilities } from './capability-places.ts';
 import { type ExpansionRom, type ExpansionRomRegister, expansionRomRegister } from './expansion-rom.ts';
@@ -39,6 +40,8 @@ export interface ConfigSpace<R extends Registers = Registers> {
   readonly rom: ExpansionRom | undefined;
   /** In the order of the chains: standard ones, then extended ones. */
   readonly capabilities: readonly PlacedCapability[];
+  /** Capabilities that are there and that the guest does not see, see `hideCapabilities`. */
+  readonly hidden: readonly PlacedCapability[];
   readonly size: 256 | 4096;
 }
 
@@ -55,27 +58,23 @@ export function configSpace<const C extends readonly Capability[] = readonly []>
   const declared: readonly Capability[] = options.capabilities ?? [];
   const size = options.size ?? (declared.some(needsExtendedSpace) ? 4096 : 256);
   const capabilities = placeCapabilities(declared, size);
-  const first = capabilities.find(({ version }) => version === undefined);
+  const { groups, first } = linkCapabilities(capabilities);
   const registers: Record<string, Registers[string]> = {
     ...headerRegisters(options, {
-      capabilities: first?.offset ?? 0,
+      capabilities: first,
       hasIo: Object.values(bars).some(({ kind }) => kind === 'io'),
       express: declared.some(isPciExpress),
     }),
     ...barRegisters(bars),
     ...expansionRomRegister(rom),
   };
-  capabilities.forEach((placed, i) => {
-    if (Object.hasOwn(registers, placed.name))
-      throw new DeclarationError(`configSpace: capability ${placed.name} has the name of another register`);
-    const next = capabilities[i + 1];
-    // The two chains are separate: the last standard capability does not lead to the extended ones.
-    const sameChain = (next?.version === undefined) === (placed.version === undefined);
-    const header = headerOf(placed, next !== undefined && sameChain ? next.offset : 0);
-    registers[placed.name] = group(placed.offset, { ...header, ...placed.registers });
-  });
+  for (const [name, registersOf] of Object.entries(groups)) {
+    if (Object.hasOwn(registers, name))
+      throw new DeclarationError(`configSpace: capability ${name} has the name of another register`);
+    registers[name] = registersOf;
+  }
   const block = registerBlock(size, registers) as unknown as RegisterBlock<ConfigSpaceRegisters<C[number]>>;
-  return { block, bars, rom, capabilities, size };
+  return { block, bars, rom, capabilities, hidden: [], size };
 }
 
 function needsExtendedSpace(capability: Capability): boolean {

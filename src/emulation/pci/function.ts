@@ -49,7 +49,7 @@ export class PciFunction<R extends Registers = Registers> {
     this.config = config;
     this.#host = host;
     this.#names = functionCapabilities(config);
-    this.hooks = mergeHooks(this.#ownHooks(), hooks ?? {});
+    this.hooks = mergeHooks(this.#ownHooks(), this.#visible(hooks ?? {}));
   }
 
   /**
@@ -125,6 +125,11 @@ export class PciFunction<R extends Registers = Registers> {
     const item = aer?.[register];
     if (item?.kind === 'register' && item.fields[field]?.access !== 'w1c')
       throw new RangeError(`recordError: ${register}.${field} is no error that this function was declared with`);
+  }
+
+  #visible(hooks: object): object {
+    const hidden = new Set(this.config.hidden.map(({ name }) => name));
+    return Object.fromEntries(Object.entries(hooks).filter(([name]) => !hidden.has(name)));
   }
 
   #bound(): FunctionRegisters {

@@ -22,6 +22,7 @@ export type { ExpansionRom, ExpansionRomRegister } from './expansion-rom.ts';
 export type { HeaderRegisters, PciIdentity } from './header.ts';
 export { PciFunction } from './function.ts';
 export type { MsiControl, MsixControl, PciHost, PowerState } from './pci-host.ts';
+export { hideCapabilities, type HiddenParts } from './hide-capabilities.ts';
 export { msi, type MsiCapabilityRegisters, type MsiOptions } from './msi.ts';
 export { msix, type MsixCapabilityRegisters, type MsixOptions, type MsixPlace } from './msix.ts';
 export { msixPending, type MsixRegisters, msixRegisters, msixTable } from './msix-registers.ts';

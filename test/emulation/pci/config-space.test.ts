@@ -15,27 +15,9 @@ import {
 } from '../../../src/emulation/index.ts';
 import { bytesOf, readNumber } from '../support/bytes.ts';
 import { dsaFunction } from './support/dsa-function.ts';
+import { walk } from './support/walk.ts';
 
 const identity = { vendorId: 0x1234, deviceId: 0x5678, classCode: 0xff0000 };
-
-interface Found {
-  readonly id: number;
-  readonly version: number | undefined;
-  readonly offset: number;
-}
-
-/** Walks both capability chains as a driver does. */
-function walk(region: RegisterRegion, size: number): readonly Found[] {
-  const found: Found[] = [];
-  const u32 = (at: number): number => Number(readNumber(region, at, 4));
-  const hasList = ((u32(0x04) >>> 20) & 1) === 1;
-  for (let at = hasList ? u32(0x34) & 0xff : 0; at !== 0 && found.length < 100; at = (u32(at) >>> 8) & 0xff)
-    found.push({ id: u32(at) & 0xff, version: undefined, offset: at });
-  if (size > 256 && u32(0x100) !== 0)
-    for (let at = 0x100; at !== 0 && found.length < 100; at = u32(at) >>> 20)
-      found.push({ id: u32(at) & 0xffff, version: (u32(at) >>> 16) & 0xf, offset: at });
-  return found;
-}
 
 describe('the config space of DSA 1.0', () => {
   const region = (): RegisterRegion<typeof dsaFunction.block> => new RegisterRegion(dsaFunction.block);
@@ -237,7 +219,7 @@ describe('configSpace', () => {
     ['an extended one not at 0x100', [{ ...extended, offset: 0x110 }], 'E at 0x110 is the first extended capability'],
     ['two of one name', [plain, plain], 'there are two capabilities C'],
     ['the name of a register', [{ ...plain, name: 'STATUS' }], 'capability STATUS has the name of another register'],
-    ['the name of a standard and an extended one', [plain, { ...extended, name: 'C' }], 'capability C has the name'],
+    ['the name of a standard and an extended one', [plain, { ...extended, name: 'C' }], 'there are two capabilities C'],
     ['an id that is too large', [{ ...plain, id: 256 }], 'C has id 256, expected 0 to 255'],
     ['a version that is none', [{ ...extended, version: 16 }], 'E has version 16, expected 1 to 15'],
     ['no room for its header', [{ ...extended, size: 2 }], 'E has 2 bytes, expected at least 4'],

@@ -1,5 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
+import { CompileAhead, WORKERS } from './test/support/sequencer.ts';
+
 // Everything that needs no root, no network and no QEMU. The guest's tests have vitest.guest.config.ts.
 export default defineConfig({
   test: {
@@ -11,6 +13,8 @@ export default defineConfig({
       tsconfig: './tsconfig.json',
     },
     pool: 'forks',
+    maxWorkers: WORKERS,
+    sequence: { sequencer: CompileAhead },
     globalSetup: ['test/global-setup.ts'],
     setupFiles: ['test/setup.ts'],
     testTimeout: 30_000,

@@ -15,7 +15,7 @@ namespace {
 /// Both threads must run at once to meet. Where there is no processor for the second one, waiting in place would take a
 /// whole time slice.
 void rest(uint32_t spin) {
-  if (spin > 10000) std::this_thread::yield();
+  if (spin > 1000) std::this_thread::yield();
 }
 
 }  // namespace

@@ -1,3 +1,3 @@
 import { nativeSuite } from './support/native-suite.ts';
 
-nativeSuite('address,undefined');
+nativeSuite(import.meta.filename);

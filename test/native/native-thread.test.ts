@@ -1,3 +1,3 @@
 import { nativeSuite } from './support/native-suite.ts';
 
-nativeSuite('thread');
+nativeSuite(import.meta.filename);

@@ -3,7 +3,7 @@ import type { MdevFunction } from './mdev-function.ts';
 import { SynchronousSession } from './synchronous-session.ts';
 import type { DeviceInfo, IrqInfo, RegionInfo } from './vfio.ts';
 import { VfioDevice } from './vfio-device.ts';
-import type { DmaMapRequest, DmaRange, SetIrqsRequest, WriteOptions } from './vfio-requests.ts';
+import type { DmaMapRequest, DmaRange, FeatureRequest, SetIrqsRequest, WriteOptions } from './vfio-requests.ts';
 
 /**
  * An instance as a VMM in this process uses it, without a socket: over the same native core, by the same rules. Made by `MdevDevice.open`.
@@ -63,6 +63,20 @@ export class DeviceSession extends VfioDevice implements Disposable {
   override dmaUnmapAll(): Promise<void> {
     return promised(() => {
       this.sync.dmaUnmapAll();
+    });
+  }
+
+  override feature(request: FeatureRequest): Promise<Uint8Array> {
+    return promised(() => this.sync.feature(request));
+  }
+
+  override readMigrationData(size: number): Promise<Uint8Array> {
+    return promised(() => this.sync.readMigrationData(size));
+  }
+
+  override writeMigrationData(data: Uint8Array): Promise<void> {
+    return promised(() => {
+      this.sync.writeMigrationData(data);
     });
   }
 

@@ -45,12 +45,14 @@ export {
 export type { ResourcePool } from './resource-pool.ts';
 export { generateUuid, parseUuid } from './uuid.ts';
 export { SynchronousSession } from './synchronous-session.ts';
-export { VfioDevice } from './vfio-device.ts';
+export { type IrqLine, VfioDevice } from './vfio-device.ts';
 export { VfioError } from './vfio-error.ts';
-export type { DmaMapRequest, DmaRange, SetIrqsRequest, WriteOptions } from './vfio-requests.ts';
+export type { DmaMapRequest, DmaRange, FeatureRequest, SetIrqsRequest, WriteOptions } from './vfio-requests.ts';
 export {
   type DeviceInfo,
   type IrqInfo,
+  type MmapArea,
+  type RegionCapabilities,
   type RegionInfo,
   VFIO_IRQS,
   VFIO_REGIONS,

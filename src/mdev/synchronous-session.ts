@@ -17,17 +17,19 @@ import {
 import { VfioError } from './vfio-error.ts';
 import {
   checkAccess,
+  checkFeature,
   checkInteger,
   checkRange,
   completeDmaMap,
   completeSetIrqs,
   type DmaMapRequest,
   type DmaRange,
+  type FeatureRequest,
   type SetIrqsRequest,
   type WriteOptions,
 } from './vfio-requests.ts';
 
-const { EINVAL, EIO, ENOTSUP } = constants.errno;
+const { EINVAL, EIO, ENOTSUP, ENOTTY } = constants.errno;
 
 /**
  * What a {@link DeviceSession} does, done before each call returns: the requests of {@link VfioDevice} for a VMM in this process that cannot wait, or
@@ -108,6 +110,27 @@ export class SynchronousSession {
 
   dmaUnmapAll(): void {
     this.#core('dmaUnmap').dmaUnmapAll();
+  }
+
+  /** No feature is there yet: `ENOTTY`, or `EINVAL` for a request that is wrong whatever the feature. */
+  feature(request: FeatureRequest): Uint8Array {
+    checkFeature(request);
+    this.#checkHeld('deviceFeature');
+    const { get = false, probe = false, set = false } = request;
+    return refuse('deviceFeature', probe || get !== set ? ENOTTY : EINVAL);
+  }
+
+  /** No instance can be migrated in this process yet: `EINVAL`, as outside of a saving state. */
+  readMigrationData(size: number): Uint8Array {
+    checkInteger('migrationDataRead', 'the size', size);
+    this.#checkHeld('migrationDataRead');
+    return refuse('migrationDataRead', EINVAL);
+  }
+
+  /** No instance can be migrated in this process yet: `EINVAL`, as outside of the resuming state. */
+  writeMigrationData(_data: Uint8Array): void {
+    this.#checkHeld('migrationDataWrite');
+    refuse('migrationDataWrite', EINVAL);
   }
 
   /**

@@ -1,5 +1,12 @@
-import type { DmaMapRequest, DmaRange, SetIrqsRequest, WriteOptions } from './vfio-requests.ts';
+import { eventfd } from '../native/binding.ts';
+import type { DmaMapRequest, DmaRange, FeatureRequest, SetIrqsRequest, WriteOptions } from './vfio-requests.ts';
 import type { DeviceInfo, IrqInfo, RegionInfo } from './vfio.ts';
+
+/** A vector that calls back. */
+export interface IrqLine extends AsyncDisposable {
+  /** The vector does not call back any more, and has no eventfd. Idempotent. */
+  close(): Promise<void>;
+}
 
 /**
  * A device as its VMM sees it: VFIO's requests, in one vocabulary, whether the device is an instance in this process (`DeviceSession`) or behind a
@@ -53,11 +60,52 @@ export abstract class VfioDevice implements AsyncDisposable {
   /** Takes all guest memory away. */
   abstract dmaUnmapAll(): Promise<void>;
 
+  /**
+   * VFIO_DEVICE_FEATURE. `ENOTTY`: the device does not have the feature; `EINVAL`: the feature cannot do this, or the data does not fit.
+   *
+   * @returns the feature's data.
+   */
+  abstract feature(request: FeatureRequest): Promise<Uint8Array>;
+
+  /**
+   * Reads from the stream of a migration, in a saving state.
+   *
+   * @param size bytes at most; fewer: there are no more for now.
+   */
+  abstract readMigrationData(size: number): Promise<Uint8Array>;
+
+  /** Writes to the stream of a migration, in the resuming state. */
+  abstract writeMigrationData(data: Uint8Array): Promise<void>;
+
   /** VFIO_DEVICE_RESET: registers have their reset values; eventfds and memory stay. `EIO`: the device has failed. */
   abstract reset(): Promise<void>;
 
   /** Lets go of the device, which keeps its state. Requests under way are rejected. Idempotent. */
   abstract close(): Promise<void>;
+
+  /**
+   * Calls back when a vector fires, by an eventfd that it gets for this. Keeps the event loop alive until the line is closed.
+   *
+   * @param index VFIO irq index.
+   * @param listener gets how often it has fired since the last call.
+   */
+  async onIrq(index: number, vector: number, listener: (count: number) => void): Promise<IrqLine> {
+    const event = eventfd();
+    try {
+      await this.setIrqs({ index, start: vector, eventfds: [event.fd] });
+    } catch (error) {
+      event.close();
+      throw error;
+    }
+    event.onSignal(listener);
+    const close = async (): Promise<void> => {
+      if (event.fd < 0) return;
+      event.close();
+      // When the device is gone, so is its side of the line.
+      await this.setIrqs({ index, start: vector, eventfds: [-1] }).catch(() => undefined);
+    };
+    return { close, [Symbol.asyncDispose]: close };
+  }
 
   /** Reads a register of 1, 2 or 4 bytes in one access. */
   async readRegister(region: number, offset: number, width: 1 | 2 | 4): Promise<number> {

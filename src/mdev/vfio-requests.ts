@@ -50,6 +50,27 @@ export interface WriteOptions {
   readonly posted?: boolean;
 }
 
+/** VFIO_DEVICE_FEATURE: what is to be done with which feature. */
+export interface FeatureRequest {
+  /** VFIO_DEVICE_FEATURE_*, 0 to 65,535. */
+  readonly index: number;
+  /** One of them; with `probe`, which of them have to be supported. */
+  readonly get?: boolean;
+  readonly set?: boolean;
+  /** Nothing is done: it is only asked whether it could be. */
+  readonly probe?: boolean;
+  /** What the feature wants to be given; nothing when absent. */
+  readonly data?: Uint8Array;
+  /** Room for the answer's data, bytes; as much as `data` when absent. */
+  readonly replySize?: number;
+}
+
+/** Checks the numbers of a feature request. @throws {@link VfioError} `EINVAL` */
+export function checkFeature({ data, index, replySize }: FeatureRequest): void {
+  checkInteger('deviceFeature', 'the index', index, 0xffff);
+  checkInteger('deviceFeature', 'replySize', replySize ?? data?.length ?? 0);
+}
+
 const UINT32_MAX = 0xffff_ffff;
 const UINT64_MAX = (1n << 64n) - 1n;
 

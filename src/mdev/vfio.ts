@@ -29,6 +29,23 @@ export interface DeviceInfo {
   readonly irqs: number;
 }
 
+/** A part of a region, bytes. */
+export interface MmapArea {
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** VFIO_REGION_INFO_CAP_*. */
+export interface RegionCapabilities {
+  /** SPARSE_MMAP: only these parts can be mapped. */
+  readonly mmapAreas?: readonly MmapArea[];
+  /** TYPE: what a device-specific region is, with `subtype`. */
+  readonly type?: number;
+  readonly subtype?: number;
+  /** MSIX_MAPPABLE: the part with the MSI-X table can be mapped, too. */
+  readonly msixMappable?: boolean;
+}
+
 /** What GET_REGION_INFO says of one region. */
 export interface RegionInfo {
   readonly index: number;
@@ -36,6 +53,8 @@ export interface RegionInfo {
   readonly size: number;
   /** {@link VfioRegionFlag} bits; 0 when the region does not exist. */
   readonly flags: number;
+  /** What else is known about it; absent: nothing. */
+  readonly capabilities?: RegionCapabilities;
 }
 
 /** What GET_IRQ_INFO says of one index. */

@@ -2,16 +2,36 @@ import {
   type DeviceInfo,
   type DmaMapRequest,
   type DmaRange,
+  type FeatureRequest,
   type IrqInfo,
   type RegionInfo,
   type SetIrqsRequest,
   VfioDevice,
+  VfioError,
   type WriteOptions,
 } from '../mdev/index.ts';
-import { checkAccess, checkInteger, checkRange, completeDmaMap, completeSetIrqs } from '../mdev/vfio-requests.ts';
+import {
+  checkAccess,
+  checkAddress,
+  checkInteger,
+  checkRange,
+  completeDmaMap,
+  completeSetIrqs,
+} from '../mdev/vfio-requests.ts';
 import { answerDma } from './dma-answers.ts';
+import {
+  featureQuestion,
+  migrationReadQuestion,
+  type RegionEventFds,
+  regionInfoQuestion,
+  regionIoFdsQuestion,
+  type RegionReply,
+  regionWritesQuestion,
+  type RegionWriteRequest,
+} from './client-requests.ts';
 import { irqMessages } from './irq-messages.ts';
 import { MessageMemory } from './message-memory.ts';
+import { isListening } from './native.ts';
 import {
   Command,
   DMA_UNMAP_ALL,
@@ -23,21 +43,24 @@ import {
   VERSION_MINOR,
 } from './protocol.ts';
 import { regionData } from './replies.ts';
-import { RequestChannel } from './request-channel.ts';
+import { type Reply, RequestChannel } from './request-channel.ts';
 import {
   decodeDeviceInfo,
+  decodeDmaUnmapDirty,
   decodeIrqInfo,
-  decodeRegionInfo,
   DEVICE_INFO_SIZE,
+  dirtyBitmapBytes,
   encodeDeviceInfo,
   encodeDmaMap,
   encodeDmaUnmap,
+  encodeDmaUnmapDirty,
   encodeIrqInfo,
+  encodeMigrationData,
   encodeRegionAccess,
-  encodeRegionInfo,
   IRQ_INFO_SIZE,
   joined,
   REGION_INFO_SIZE,
+  REGION_IO_FDS_SIZE,
 } from './structures/index.ts';
 import {
   type Capabilities,
@@ -54,6 +77,8 @@ const CAPABILITIES: Capabilities = {
   max_data_xfer_size: MAX_TRANSFER,
   max_dma_maps: MAX_DMA_MAPS,
   pgsizes: PAGE_SIZE,
+  write_multiple: true,
+  migration: { pgsize: PAGE_SIZE, max_bitmap_size: MAX_TRANSFER },
 };
 
 /**
@@ -100,11 +125,32 @@ export class Client extends VfioDevice {
    */
   async negotiate(offer: Partial<Version> = {}): Promise<Version> {
     const own = { major: VERSION_MAJOR, minor: VERSION_MINOR, capabilities: CAPABILITIES };
-    const version = await this.#ask(Command.version, writeVersion({ ...own, ...offer }), understoodVersion);
+    const offered = { ...own, ...offer };
+    const body = writeVersion(offered);
+    const replyFds = offered.capabilities.twin_socket?.supported === true ? 1 : 0;
+    const { twin, version } = await this.#channel.ask({ command: Command.version, body, replyFds, decode: agreement });
     this.#version = version;
+    if (twin !== undefined) this.#openTwin(twin);
     this.#maxTransfer = Math.min(version.capabilities.max_data_xfer_size ?? DEFAULT_TRANSFER, MAX_TRANSFER);
     this.#maxMessageFds = Math.max(1, version.capabilities.max_msg_fds ?? DEFAULT_MESSAGE_FDS);
     return version;
+  }
+
+  /** From now on the server's own requests come here. */
+  #openTwin(fd: number): void {
+    try {
+      isListening(fd);
+    } catch {
+      this.#channel.breakOff('the twin socket is no socket', [fd]);
+      return;
+    }
+    const twin = new RequestChannel(fd, { request: (command, body) => answerDma(this.#memory, command, body) });
+    void this.closed.then(() => {
+      twin.close('the connection has ended');
+    });
+    void twin.closed.then((reason) => {
+      this.#channel.close(`the twin socket: ${reason}`);
+    });
   }
 
   override async info(): Promise<DeviceInfo> {
@@ -114,10 +160,29 @@ export class Client extends VfioDevice {
   }
 
   override async regionInfo(index: number): Promise<RegionInfo> {
-    checkInteger('deviceGetRegionInfo', 'the index', index);
-    const request = { argsz: REGION_INFO_SIZE, flags: 0, index, capabilityOffset: 0, size: 0, offset: 0 };
-    const { flags, size } = await this.#ask(Command.deviceGetRegionInfo, encodeRegionInfo(request), decodeRegionInfo);
-    return { index, size, flags };
+    const { fds, info } = await this.#region(index);
+    for (const fd of fds) this.#channel.closeFd(fd);
+    return info;
+  }
+
+  /**
+   * GET_REGION_IO_FDS: eventfds that spare messages. They belong to the caller; disposing of the result closes them all.
+   *
+   * @param index VFIO region index; `EINVAL` when the device has none of it.
+   */
+  async regionEventFds(index: number): Promise<RegionEventFds> {
+    checkInteger('deviceGetRegionIoFds', 'the index', index);
+    let reply = await this.#channel.ask(regionIoFdsQuestion(index, REGION_IO_FDS_SIZE, 0));
+    if (reply.entries === undefined) {
+      reply = await this.#channel.ask(regionIoFdsQuestion(index, reply.argsz, MAX_MESSAGE_FDS));
+    }
+    const { entries = [], fds } = reply;
+    return {
+      entries,
+      [Symbol.dispose]: () => {
+        for (const fd of fds) this.#channel.closeFd(fd);
+      },
+    };
   }
 
   override async irqInfo(index: number): Promise<IrqInfo> {
@@ -148,6 +213,25 @@ export class Client extends VfioDevice {
       else await this.#ask(Command.regionWrite, request, (body) => regionData(access, body, 0));
     });
     await Promise.all(requests);
+  }
+
+  /**
+   * REGION_WRITE_MULTI: several writes in one message, in order. `EOPNOTSUPP` unless the server accepted `write_multiple`.
+   *
+   * @returns how many were done: those behind the first one that was refused are not.
+   */
+  async writeRegions(writes: readonly RegionWriteRequest[], options?: WriteOptions): Promise<number> {
+    const question = regionWritesQuestion(writes);
+    if (this.#version?.capabilities.write_multiple !== true) {
+      throw new VfioError(
+        'EOPNOTSUPP',
+        'the server does not take several writes in one message',
+        'regionWriteMultiple',
+      );
+    }
+    if (options?.posted !== true) return await this.#channel.ask(question);
+    this.#channel.post(question.command, question.body);
+    return writes.length;
   }
 
   override async setIrqs(request: SetIrqsRequest): Promise<void> {
@@ -182,10 +266,47 @@ export class Client extends VfioDevice {
     this.#memory.remove(gone);
   }
 
+  /**
+   * Takes guest memory away and tells which of its pages the device wrote: a bit for each `pageSize` bytes, in order, in words of 64 bits. Dirty pages
+   * have to be logged meanwhile.
+   *
+   * @param pageSize bytes, a power of two.
+   */
+  async dmaUnmapDirty(range: DmaRange, pageSize: bigint): Promise<Uint8Array> {
+    const { iova, size } = range;
+    checkRange('dmaUnmap', range);
+    checkAddress('dmaUnmap', 'pageSize', pageSize);
+    const bytes = pageSize === 0n ? 0n : dirtyBitmapBytes(size, pageSize);
+    if (pageSize === 0n || bytes > BigInt(MAX_TRANSFER)) {
+      throw VfioError.badArgument('dmaUnmap', `the bitmap of ${size} bytes by ${pageSize} does not fit a message`);
+    }
+    const gone = this.#memory.inside(iova, size);
+    const request = encodeDmaUnmapDirty({ address: iova, size }, pageSize);
+    const bitmap = await this.#ask(Command.dmaUnmap, request, (body) => decodeDmaUnmapDirty(body, bytes));
+    this.#memory.remove(gone);
+    return bitmap;
+  }
+
   override async dmaUnmapAll(): Promise<void> {
     const gone = this.#memory.all();
     await this.#tell(Command.dmaUnmap, encodeDmaUnmap({ flags: DMA_UNMAP_ALL, address: 0n, size: 0n }));
     this.#memory.remove(gone);
+  }
+
+  override async feature(request: FeatureRequest): Promise<Uint8Array> {
+    return await this.#channel.ask(featureQuestion(request));
+  }
+
+  override async readMigrationData(size: number): Promise<Uint8Array> {
+    checkInteger('migrationDataRead', 'the size', size);
+    return await this.#channel.ask(migrationReadQuestion(Math.min(size, this.#maxTransfer)));
+  }
+
+  override async writeMigrationData(data: Uint8Array): Promise<void> {
+    const requests = this.#pieces(data.length).map(({ size, start }) =>
+      this.#tell(Command.migrationDataWrite, encodeMigrationData(data.subarray(start, start + size))),
+    );
+    await Promise.all(requests);
   }
 
   override async reset(): Promise<void> {
@@ -196,6 +317,15 @@ export class Client extends VfioDevice {
   override async close(): Promise<void> {
     this.#channel.close('closed by the client');
     await this.closed;
+  }
+
+  /** What a region is, with its capabilities and files. */
+  async #region(index: number): Promise<RegionReply> {
+    checkInteger('deviceGetRegionInfo', 'the index', index);
+    const plain = await this.#channel.ask(regionInfoQuestion(index, REGION_INFO_SIZE, MAX_MESSAGE_FDS));
+    if (plain.argsz <= REGION_INFO_SIZE) return plain;
+    for (const fd of plain.fds) this.#channel.closeFd(fd);
+    return await this.#channel.ask(regionInfoQuestion(index, plain.argsz, MAX_MESSAGE_FDS));
   }
 
   /** A request whose reply brings no fds, and means what `decode` says. */
@@ -221,8 +351,11 @@ export class Client extends VfioDevice {
   }
 }
 
-/** A server's answer to VERSION. */
-function understoodVersion(body: Uint8Array): Version | undefined {
+/** A server's answer to VERSION, with the twin socket if it gave one. */
+function agreement({ body, fds }: Reply): { readonly version: Version; readonly twin: number | undefined } | undefined {
   const version = readVersion(body);
-  return 'problem' in version ? undefined : version;
+  if ('problem' in version) return undefined;
+  const { twin_socket: twinSocket } = version.capabilities;
+  const twin = twinSocket?.supported === true ? fds[twinSocket.fd_index ?? 0] : undefined;
+  return fds.length === (twin === undefined ? 0 : 1) ? { version, twin } : undefined;
 }

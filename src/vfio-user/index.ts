@@ -8,7 +8,11 @@ export {
   type DeviceInfo,
   type DmaMapRequest,
   type DmaRange,
+  type FeatureRequest,
   type IrqInfo,
+  type IrqLine,
+  type MmapArea,
+  type RegionCapabilities,
   type RegionInfo,
   type SetIrqsRequest,
   VfioDevice,
@@ -16,6 +20,7 @@ export {
   type WriteOptions,
 } from '../mdev/index.ts';
 export { Client } from './client.ts';
+export type { RegionEventFd, RegionEventFds, RegionWriteRequest } from './client-requests.ts';
 export { connect, type ConnectAddress, type ConnectOptions } from './connect.ts';
 export { Command, DeviceFlag, DmaRight, HEADER_SIZE, IrqSetFlag, MessageFlag } from './protocol.ts';
 export type { Reply, RequestChannel } from './request-channel.ts';

@@ -69,3 +69,17 @@ export {
   /** SET_IRQS: one kind of data and one action. */
   VfioIrqSetFlag as IrqSetFlag,
 } from '../mdev/vfio.ts';
+
+/** DEVICE_FEATURE: what is to be done with the feature. */
+export const DeviceFeatureFlag = { get: 0x1_0000, set: 0x2_0000, probe: 0x4_0000 } as const;
+/** The bits of the feature's number. */
+export const DEVICE_FEATURE_MASK = 0xffff;
+
+/** The features of DEVICE_FEATURE that vfio-user knows. */
+export const DeviceFeature = {
+  migration: 1,
+  migrationDeviceState: 2,
+  dmaLoggingStart: 6,
+  dmaLoggingStop: 7,
+  dmaLoggingReport: 8,
+} as const;

@@ -153,8 +153,8 @@ export class RequestChannel {
     this.#channel.close(reason);
   }
 
-  /** Ends the connection because of what the server sent. */
-  #breakOff(problem: string, fds: readonly number[]): void {
+  /** Ends the connection because of what the server sent; what is under way is rejected with `EPROTO`. Closes `fds`. */
+  breakOff(problem: string, fds: readonly number[]): void {
     for (const fd of fds) this.closeFd(fd);
     this.#brokeProtocol = true;
     this.close(problem);
@@ -183,7 +183,7 @@ export class RequestChannel {
     if ((header.flags & MessageFlag.typeMask) === MessageFlag.reply) {
       this.#receiveReply(header, { body, fds });
     } else if (fds.length > 0) {
-      this.#breakOff(`${fds.length} file descriptors with ${commandName(header.command)}`, fds);
+      this.breakOff(`${fds.length} file descriptors with ${commandName(header.command)}`, fds);
     } else {
       this.#receiveRequest(header, body);
     }
@@ -207,17 +207,17 @@ export class RequestChannel {
     const name = commandName(command);
     const pending = this.#pending.get(id);
     if (pending?.command !== command) {
-      this.#breakOff(`a reply to a request that was not sent (id ${id}, ${name})`, fds);
+      this.breakOff(`a reply to a request that was not sent (id ${id}, ${name})`, fds);
       return;
     }
     const isError = (flags & MessageFlag.error) !== 0;
     if (fds.length > (isError ? 0 : pending.replyFds)) {
-      this.#breakOff(`${fds.length} file descriptors with the reply to ${name}`, fds);
+      this.breakOff(`${fds.length} file descriptors with the reply to ${name}`, fds);
       return;
     }
     this.#pending.delete(id);
     if (isError) pending.reject(VfioError.refused(name, errno));
-    else if (!pending.resolve(reply)) this.#breakOff(`the reply to ${name} cannot be understood`, fds);
+    else if (!pending.resolve(reply)) this.breakOff(`the reply to ${name} cannot be understood`, fds);
   }
 
   #protocolError(command: number, problem: string): VfioError {

@@ -14,7 +14,8 @@ export interface Capabilities {
   readonly pgsizes?: number;
   readonly write_multiple?: boolean;
   readonly migration?: { readonly pgsize?: number; readonly max_bitmap_size?: number };
-  readonly twin_socket?: { readonly supported?: boolean };
+  /** `fd_index`: which file descriptor of the reply is the client's end; in a reply only. */
+  readonly twin_socket?: { readonly supported?: boolean; readonly fd_index?: number };
 }
 
 /** A VERSION message. */
@@ -76,7 +77,7 @@ const checks: Checks = {
   pgsizes: integer(PAGE_SIZE, Number.MAX_SAFE_INTEGER, PAGE_SIZE),
   write_multiple: boolean,
   migration: { pgsize: powerOfTwo, max_bitmap_size: integer(1, Number.MAX_SAFE_INTEGER) },
-  twin_socket: { supported: boolean },
+  twin_socket: { supported: boolean, fd_index: integer(0, MESSAGE_FDS_MAX - 1) },
 };
 
 /** The first value of `values` that is not what `known` says; unknown keys are free. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { VfioError, VfioIrq } from '../../src/mdev/index.ts';
+import { coreOf } from '../../src/native/device-handle.ts';
 import { eventfd, memoryFile } from '../../src/vfio-user/index.ts';
 import { acmeInstance, At, VECTORS } from '../mdev/support/acme.ts';
 import { until } from './support/bench.ts';
@@ -48,6 +49,24 @@ describe.each(FACES)('a device %s', (face) => {
     await vmm.reset();
     await vmm.writeRegister(CONFIG, At.command, 2, 2);
     expect(await vmm.readRegister(0, At.control, 4)).toBe(0x10);
+  });
+
+  it('calls back for a vector, until its line is closed', async () => {
+    const { device } = await acmeInstance();
+    await using vmm = await openFace(face, device);
+    let fired = 0;
+    const line = await vmm.onIrq(VfioIrq.msix, 1, (count) => (fired += count));
+    await vmm.setIrqs({ index: VfioIrq.msix, start: 1, count: 1 });
+    await until(() => fired === 1, 'the first call');
+    coreOf(device.handle).triggerIrq(VfioIrq.msix, 1);
+    coreOf(device.handle).triggerIrq(VfioIrq.msix, 0);
+    await until(() => fired === 2, 'the second call');
+    await line.close();
+    await line.close();
+    await vmm.setIrqs({ index: VfioIrq.msix, start: 1, count: 1 });
+    await vmm.info();
+    expect(fired).toBe(2);
+    await expect(vmm.onIrq(VfioIrq.msix, VECTORS, () => undefined)).rejects.toMatchObject({ code: 'EINVAL' });
   });
 
   it('refuses with the same error', async () => {

@@ -1,0 +1,27 @@
+import { joined, longs, viewOf, words } from './bytes.ts';
+import { DMA_UNMAP_SIZE, type DmaUnmap } from './dma-unmap.ts';
+
+/** VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP. */
+export const DMA_UNMAP_GET_DIRTY_BITMAP = 1;
+/** Behind DMA_UNMAP's 24 bytes when the bitmap is asked for: page size u64 and bytes of bitmap u64; in the reply the bitmap follows. */
+export const DIRTY_BITMAP_SIZE = 16;
+
+/** Bytes of a bitmap of `size` bytes of memory: a bit for each page, in words of 64 bits. */
+export function dirtyBitmapBytes(size: bigint, pageSize: bigint): bigint {
+  const pages = (size + pageSize - 1n) / pageSize;
+  return ((pages + 63n) / 64n) * 8n;
+}
+
+/** DMA_UNMAP that asks which pages the device wrote. */
+export function encodeDmaUnmapDirty(range: Pick<DmaUnmap, 'address' | 'size'>, pageSize: bigint): Uint8Array {
+  const bytes = dirtyBitmapBytes(range.size, pageSize);
+  const argsz = DMA_UNMAP_SIZE + DIRTY_BITMAP_SIZE + Number(bytes);
+  return joined(words(argsz, DMA_UNMAP_GET_DIRTY_BITMAP), longs(range.address, range.size, pageSize, bytes));
+}
+
+/** The bitmap of such a reply. Undefined unless it has `expected` bytes of it. */
+export function decodeDmaUnmapDirty(body: Uint8Array, expected: bigint): Uint8Array | undefined {
+  const front = DMA_UNMAP_SIZE + DIRTY_BITMAP_SIZE;
+  if (BigInt(body.length) !== BigInt(front) + expected) return undefined;
+  return viewOf(body).getBigUint64(DMA_UNMAP_SIZE + 8, true) === expected ? body.slice(front) : undefined;
+}

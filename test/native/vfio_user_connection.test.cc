@@ -172,7 +172,7 @@ class Bench {
     core->setEnforceMemoryDecode(false);
     core->setRegion(0, kRegionSize, 3, port);
     core->setRegion(1, 4096, 1, nullptr);
-    core->setIrqCount(2, 8);
+    core->interrupts().setCount(2, 8);
     core->setTrapHandler(&trap);
     trap.entered = handler->entered = [this] { CHECK_EQUAL(port->unflushed, 0u); };
     core->dma()->setBusMaster(true);

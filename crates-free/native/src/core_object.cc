@@ -1,7 +1,10 @@
 // `DeviceCore` in JavaScript: the native half of one device, for the code that owns it.
 #include <napi.h>
+#include <uv.h>
 
 #include <cerrno>
+#include <functional>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -13,6 +16,7 @@
 #include "dma_transfer_object.h"
 #include "environment_object.h"
 #include "napi_objects.h"
+#include "poll_object.h"
 #include "register_table_object.h"
 #include "trap_handler_object.h"
 
@@ -22,11 +26,26 @@ namespace {
 
 constexpr napi_type_tag kTag = {0x1c1f6c2f0d4f4a61, 0xb2f08b3ad07c5e17};
 
+/// Interrupts::Watch on the environment's own loop, which it does not keep alive.
+std::shared_ptr<void> watchReadable(napi_env env, int fd, std::function<void()> callback) {
+  try {
+    auto poll = std::make_shared<Poll>(env, fd, [callback = std::move(callback)](int, int) { callback(); });
+    if (poll->watch(UV_READABLE) != 0) return nullptr;
+    poll->setReferenced(false);
+    return poll;
+  } catch (const std::exception&) {
+    return nullptr;
+  }
+}
+
 class DeviceCoreObject : public Napi::ObjectWrap<DeviceCoreObject> {
  public:
   explicit DeviceCoreObject(const Napi::CallbackInfo& info)
       : Napi::ObjectWrap<DeviceCoreObject>(info), core_(std::make_shared<DeviceCore>()) {
     info.This().As<Napi::Object>().TypeTag(&kTag);
+    core_->interrupts().setWatch([env = napi_env(info.Env())](int fd, std::function<void()> callback) {
+      return watchReadable(env, fd, std::move(callback));
+    });
   }
   // Engines and connections may hold the core longer than JavaScript holds this.
   ~DeviceCoreObject() override { end(); }
@@ -53,6 +72,9 @@ class DeviceCoreObject : public Napi::ObjectWrap<DeviceCoreObject> {
 
   // --- Interrupts ---
   void setIrqCount(const Info& info);
+  void setIntxAsserted(const Info& info);
+  void setIntxDisabled(const Info& info);
+  Napi::Value intxAsserted(const Info& info);
   void triggerIrq(const Info& info);
   void setIrqAllMasked(const Info& info);
   void setIrqMasked(const Info& info);
@@ -196,7 +218,19 @@ void DeviceCoreObject::setIrqCount(const Info& info) {
   DeviceCore& core = open(info);
   const uint32_t index = uint32Argument(env, info[0], "index");
   const uint32_t count = uint32Argument(env, info[1], "count");
-  rejecting(env, [&] { core.setIrqCount(index, count); });
+  rejecting(env, [&] { core.interrupts().setCount(index, count); });
+}
+
+void DeviceCoreObject::setIntxAsserted(const Info& info) {
+  open(info).interrupts().intx()->setAsserted(boolArgument(info.Env(), info[0], "asserted"));
+}
+
+void DeviceCoreObject::setIntxDisabled(const Info& info) {
+  open(info).interrupts().intx()->setDisabled(boolArgument(info.Env(), info[0], "disabled"));
+}
+
+Napi::Value DeviceCoreObject::intxAsserted(const Info& info) {
+  return Napi::Boolean::New(info.Env(), open(info).interrupts().intx()->asserted());
 }
 
 void DeviceCoreObject::triggerIrq(const Info& info) {
@@ -235,7 +269,10 @@ Napi::Value DeviceCoreObject::irqPending(const Info& info) {
   return Napi::Boolean::New(info.Env(), table.pending(uint32Argument(info.Env(), info[1], "vector")));
 }
 
-void DeviceCoreObject::resetIrqs(const Info& info) { irqs(info).reset(); }
+void DeviceCoreObject::resetIrqs(const Info& info) {
+  irqs(info).reset();
+  if (uint32Argument(info.Env(), info[0], "index") == kIrqIntx) core_->interrupts().intx()->reset();
+}
 
 Napi::Value DeviceCoreObject::setIrqs(const Info& info) {
   const Napi::Env env = info.Env();
@@ -357,6 +394,9 @@ Napi::Function DeviceCoreObject::define(Napi::Env env) {
                          InstanceMethod<&This::write>("write"),
                          InstanceMethod<&This::reset>("reset"),
                          InstanceMethod<&This::setIrqCount>("setIrqCount"),
+                         InstanceMethod<&This::setIntxAsserted>("setIntxAsserted"),
+                         InstanceMethod<&This::setIntxDisabled>("setIntxDisabled"),
+                         InstanceMethod<&This::intxAsserted>("intxAsserted"),
                          InstanceMethod<&This::triggerIrq>("triggerIrq"),
                          InstanceMethod<&This::setIrqAllMasked>("setIrqAllMasked"),
                          InstanceMethod<&This::setIrqMasked>("setIrqMasked"),

@@ -19,9 +19,7 @@ std::size_t pieceLength(uint64_t offset, std::size_t size) {
 
 }  // namespace
 
-DeviceCore::DeviceCore() : dma_(std::make_shared<DmaSpace>()), mailbox_(std::make_shared<TrapMailbox>()) {
-  for (auto& table : irqs_) table = std::make_shared<IrqTable>(0);
-}
+DeviceCore::DeviceCore() : dma_(std::make_shared<DmaSpace>()), mailbox_(std::make_shared<TrapMailbox>()) {}
 
 DeviceCore::~DeviceCore() = default;
 
@@ -188,17 +186,9 @@ int DeviceCore::trap(uint32_t region, uint64_t offset, std::span<std::byte> into
   return 0;
 }
 
-void DeviceCore::setIrqCount(uint32_t index, uint32_t count) {
-  constexpr std::array<uint32_t, kPciIrqs> kMost = {0, 0, kMsixVectorsMax, 1, 1};
-  if (index >= kPciIrqs) {
-    throw std::invalid_argument("irq index is " + std::to_string(index) + "; expected 0 to " +
-                                std::to_string(kPciIrqs - 1));
-  }
-  if (count > kMost[index]) {
-    throw std::invalid_argument("irq index " + std::to_string(index) + " with " + std::to_string(count) +
-                                " vectors; expected at most " + std::to_string(kMost[index]));
-  }
-  irqs_[index] = std::make_shared<IrqTable>(count);
+int DeviceCore::setIrqs(const SetIrqs& request, std::vector<ForeignFd> fds) {
+  const int error = interrupts_.set(request, std::move(fds));
+  return error == 0 ? 0 : refuse(error);
 }
 
 int DeviceCore::reset() {
@@ -215,7 +205,7 @@ void DeviceCore::clientGone() {
   dma_->setMessageDma(nullptr);
   dma_->unmapAll();
   dma_->resetClient();
-  for (const auto& table : irqs_) table->release(0, table->count());
+  interrupts_.clientGone();
 }
 
 void DeviceCore::close() {

@@ -10,9 +10,9 @@
 
 #include "base/fd_closer.h"
 #include "base/foreign_fd.h"
+#include "core/interrupts.h"
 #include "core/region_port.h"
 #include "core/vfio.h"
-#include "irq/irq_table.h"
 #include "memory/dma_space.h"
 #include "registers/register_memory.h"
 #include "registers/register_region.h"
@@ -35,15 +35,6 @@ inline constexpr uint32_t kTrapDepth = 4;
 
 /// Data of the trapped accesses in progress, one page for each nesting level.
 using TrapMailbox = std::array<std::array<std::byte, kAccessPage>, kTrapDepth>;
-
-/// The VFIO SET_IRQS request without its eventfds; values of <linux/vfio.h>.
-struct SetIrqs {
-  uint32_t flags;
-  uint32_t index;
-  uint32_t start;
-  uint32_t count;
-  std::span<const std::byte> data;  ///< the bytes behind the header (booleans)
-};
 
 /// Counters of one instance; read by JavaScript. Each counts requests, not bytes. Only `dmaFaults` is counted by
 /// several threads.
@@ -114,13 +105,14 @@ class DeviceCore {
 
   /// VFIO_DEVICE_SET_IRQS: the whole validation; takes `fds`, closes what it does not keep. An empty descriptor removes
   /// its vector's eventfd, and so does an eventfd request without any fds for its whole range.
-  /// EINVAL: malformed, out of range, or not eventfds. ENOTTY: well formed, but this index cannot do it.
+  /// EINVAL: malformed, out of range, not eventfds, another one of INTx, MSI and MSI-X is enabled, or this one is not
+  /// and should be. ENOTTY: well formed, but this index cannot do it. ENOMEM, EMFILE: an unmask eventfd cannot be
+  /// watched. On error nothing changed.
   int setIrqs(const SetIrqs& request, std::vector<ForeignFd> fds);
-  /// Vectors of an index: MSI-X 0 to 2048, ERR and REQ 0 or 1, INTx and MSI 0 (this device offers neither). A new table
-  /// replaces the old one, whose eventfds it does not take over. Throws std::invalid_argument.
-  void setIrqCount(uint32_t index, uint32_t count);
-  /// Never null; throws std::out_of_range for index >= kPciIrqs. Fetch it on the owner thread; its use is free.
-  const std::shared_ptr<IrqTable>& irqs(uint32_t index) const { return irqs_.at(index); }
+  Interrupts& interrupts() { return interrupts_; }
+  /// Messages and events of an index, without vectors for INTx. Never null; throws std::out_of_range for index >=
+  /// kPciIrqs. Fetch it on the owner thread; its use is free.
+  const std::shared_ptr<IrqTable>& irqs(uint32_t index) const { return interrupts_.table(index); }
 
   const std::shared_ptr<DmaSpace>& dma() const { return dma_; }
   /// Lets JavaScript reset the device. EIO without a trap handler.
@@ -154,7 +146,7 @@ class DeviceCore {
   std::array<Region, kPciRegions> regions_;
   /// Bit n: region n was written since its port was flushed.
   uint32_t posted_ = 0;
-  std::array<std::shared_ptr<IrqTable>, kPciIrqs> irqs_;
+  Interrupts interrupts_;
   std::shared_ptr<DmaSpace> dma_;
   std::shared_ptr<TrapMailbox> mailbox_;
   const std::shared_ptr<FdCloser> closer_ = std::make_shared<FdCloser>();

@@ -30,6 +30,8 @@ inline constexpr uint32_t kIrqActionUnmask = 16;
 inline constexpr uint32_t kIrqActionTrigger = 32;
 inline constexpr uint32_t kIrqActions = 56;
 
+/// Most vectors that an MSI capability can have (PCI 3.0, 6.8.1.3).
+inline constexpr uint32_t kMsiVectorsMax = 32;
 /// Most vectors that an MSI-X capability can have (PCI 3.0, 6.8.2).
 inline constexpr uint32_t kMsixVectorsMax = 2048;
 

@@ -9,7 +9,28 @@
 
 namespace mdev {
 
-IrqTable::IrqTable(uint32_t count) : count_(count), vectors_(count), ownPending_(pendingWords()) {
+namespace {
+
+uint64_t bitOf(uint32_t vector) { return uint64_t{1} << (vector % 64); }
+
+}  // namespace
+
+class IrqTable::Everything {
+ public:
+  explicit Everything(const IrqTable& table) : stripes_(table.stripes_) {
+    for (Stripe& stripe : stripes_) stripe.mutex.lock();
+  }
+  ~Everything() {
+    for (Stripe& stripe : stripes_) stripe.mutex.unlock();
+  }
+  Everything(const Everything&) = delete;
+  Everything& operator=(const Everything&) = delete;
+
+ private:
+  std::array<Stripe, kStripes>& stripes_;
+};
+
+IrqTable::IrqTable(uint32_t count) : count_(count), vectors_(count), ownPending_(words()) {
   pending_ = ownPending_.data();
 }
 
@@ -23,100 +44,143 @@ int IrqTable::assign(uint32_t start, std::vector<ForeignFd> fds) {
   // The replaced descriptors leave after the lock: closing them takes a while.
   std::vector<FileDescriptor> eventfds(fds.size());
   std::transform(fds.begin(), fds.end(), eventfds.begin(), [](ForeignFd& fd) { return fd.known(); });
-  const std::lock_guard lock(mutex_);
   for (std::size_t i = 0; i < eventfds.size(); ++i) {
-    std::swap(vectors_[start + i].eventfd, eventfds[i]);
-    deliverPending(static_cast<uint32_t>(start + i));
+    const auto vector = static_cast<uint32_t>(start + i);
+    const std::lock_guard lock(mutexOf(vector));
+    std::swap(vectors_[vector].eventfd, eventfds[i]);
+    deliverPending(vector);
   }
   return 0;
 }
 
 int IrqTable::release(uint32_t start, uint32_t count) {
   if (!holds(start, count)) return EINVAL;
-  std::vector<FileDescriptor> released(count);
-  const std::lock_guard lock(mutex_);
-  for (uint32_t i = 0; i < count; ++i) std::swap(vectors_[start + i].eventfd, released[i]);
+  for (uint32_t vector = start; vector < start + count; ++vector) {
+    FileDescriptor released;
+    const std::lock_guard lock(mutexOf(vector));
+    std::swap(vectors_[vector].eventfd, released);
+  }
   return 0;
+}
+
+bool IrqTable::hasEventfd(uint32_t vector) const {
+  if (vector >= count_) return false;
+  const std::lock_guard lock(mutexOf(vector));
+  return static_cast<bool>(vectors_[vector].eventfd);
 }
 
 void IrqTable::trigger(uint32_t vector) {
   if (vector >= count_) return;
-  const std::lock_guard lock(mutex_);
-  pendingWord(vector).fetch_or(uint64_t{1} << (vector % 64), std::memory_order_acq_rel);
+  const std::lock_guard lock(mutexOf(vector));
+  pendingWord(vector / 64).fetch_or(bitOf(vector));
   deliverPending(vector);
 }
 
 void IrqTable::loopback(uint32_t vector) {
   if (vector >= count_) return;
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(mutexOf(vector));
   signal(vectors_[vector]);
 }
 
 void IrqTable::setAllMasked(bool masked) {
-  const std::lock_guard lock(mutex_);
-  allMasked_ = masked;
-  deliverAllPending();
+  allMasked_.store(masked);
+  if (!masked) {
+    deliverAllPending();
+    return;
+  }
+  // Who looked at the mask before has fired when its lock is free.
+  for (Stripe& stripe : stripes_) const std::lock_guard lock(stripe.mutex);
 }
 
 void IrqTable::setMasked(uint32_t vector, bool masked) {
   if (vector >= count_) return;
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(mutexOf(vector));
   vectors_[vector].masked = masked;
   deliverPending(vector);
 }
 
-void IrqTable::bindPending(uint64_t* words, std::shared_ptr<void> owner) {
-  const std::lock_guard lock(mutex_);
-  for (std::size_t i = 0; i < pendingWords(); ++i) {
-    const uint64_t latched = std::atomic_ref(pending_[i]).exchange(0);
-    std::atomic_ref(words[i]).store(latched);
+void IrqTable::bindPending(uint64_t* bound, std::shared_ptr<void> owner) {
+  const Everything lock(*this);
+  for (std::size_t word = 0; word < words(); ++word) {
+    const uint64_t latched = pendingWord(word).exchange(0);
+    std::atomic_ref(bound[word]).store(latched);
   }
-  pending_ = words;
+  pending_ = bound;
   pendingOwner_ = std::move(owner);
 }
 
 bool IrqTable::pending(uint32_t vector) const {
   if (vector >= count_) return false;
-  const std::lock_guard lock(mutex_);
-  return (pendingWord(vector).load(std::memory_order_acquire) >> (vector % 64) & 1) != 0;
+  const std::lock_guard lock(mutexOf(vector));
+  return (pendingWord(vector / 64).load() & bitOf(vector)) != 0;
+}
+
+void IrqTable::forgetPending() {
+  const Everything lock(*this);
+  for (std::size_t word = 0; word < words(); ++word) pendingWord(word).store(0);
 }
 
 void IrqTable::reset() {
-  const std::lock_guard lock(mutex_);
-  allMasked_ = false;
+  const Everything lock(*this);
+  allMasked_.store(false);
   for (Vector& vector : vectors_) vector.masked = false;
-  forgetPending();
+  for (std::size_t word = 0; word < words(); ++word) pendingWord(word).store(0);
 }
 
-void IrqTable::signal(const Vector& vector) const {
+IrqTableState IrqTable::save() const {
+  const Everything lock(*this);
+  IrqTableState state{allMasked_.load(), std::vector<uint64_t>(words()), std::vector<uint64_t>(words())};
+  for (uint32_t vector = 0; vector < count_; ++vector) {
+    if (vectors_[vector].masked) state.masked[vector / 64] |= bitOf(vector);
+    state.pending[vector / 64] |= pendingWord(vector / 64).load() & bitOf(vector);
+  }
+  return state;
+}
+
+int IrqTable::restore(const IrqTableState& state) {
+  if (state.masked.size() != words() || state.pending.size() != words()) return EINVAL;
+  {
+    const Everything lock(*this);
+    allMasked_.store(state.allMasked);
+    for (std::size_t word = 0; word < words(); ++word) pendingWord(word).store(0);
+    for (uint32_t vector = 0; vector < count_; ++vector) {
+      vectors_[vector].masked = (state.masked[vector / 64] & bitOf(vector)) != 0;
+      if ((state.pending[vector / 64] & bitOf(vector)) != 0) pendingWord(vector / 64).fetch_or(bitOf(vector));
+    }
+  }
+  deliverAllPending();
+  return 0;
+}
+
+void IrqTable::forEachEventfd(const std::function<void(uint32_t, int)>& visit) const {
+  const Everything lock(*this);
+  for (uint32_t vector = 0; vector < count_; ++vector) {
+    if (vectors_[vector].eventfd) visit(vector, vectors_[vector].eventfd.get());
+  }
+}
+
+void IrqTable::signal(const Vector& vector) {
   if (vector.eventfd) signalForeignEventfd(vector.eventfd.get());
 }
 
 void IrqTable::deliverPending(uint32_t vector) {
   const Vector& target = vectors_[vector];
-  if (allMasked_ || target.masked || !target.eventfd) return;
-  const uint64_t bit = uint64_t{1} << (vector % 64);
-  if ((pendingWord(vector).fetch_and(~bit, std::memory_order_acq_rel) & bit) != 0) signal(target);
+  if (allMasked_.load() || target.masked || !target.eventfd) return;
+  const uint64_t bit = bitOf(vector);
+  if ((pendingWord(vector / 64).fetch_and(~bit) & bit) != 0) signal(target);
 }
 
 void IrqTable::deliverAllPending() {
-  if (allMasked_) return;
-  for (std::size_t word = 0; word < pendingWords(); ++word) {
-    uint64_t latched = std::atomic_ref(pending_[word]).load(std::memory_order_acquire);
+  for (std::size_t word = 0; word < words(); ++word) {
+    uint64_t latched = pendingWord(word).load();
     for (; latched != 0; latched &= latched - 1) {
       const auto vector = static_cast<uint32_t>(word * 64 + std::countr_zero(latched));
       // Bits behind the last vector are the guest's PBA padding, or what a device wrote there.
-      if (vector < count_) deliverPending(vector);
+      if (vector >= count_) break;
+      const std::lock_guard lock(mutexOf(vector));
+      deliverPending(vector);
     }
   }
-}
-
-void IrqTable::forgetPending() {
-  for (std::size_t word = 0; word < pendingWords(); ++word) std::atomic_ref(pending_[word]).store(0);
-}
-
-std::atomic_ref<uint64_t> IrqTable::pendingWord(uint32_t vector) const {
-  return std::atomic_ref<uint64_t>(pending_[vector / 64]);
 }
 
 }  // namespace mdev

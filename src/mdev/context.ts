@@ -1,6 +1,7 @@
 import type { RegisterBlock, RegisterRegion } from '../emulation/index.ts';
 import type { DeviceHandle } from '../native/device-handle.ts';
 import type { DeviceDma } from './device-dma.ts';
+import type { DeviceInterrupts } from './device-interrupts.ts';
 import type { MmioRegion, Regions } from './regions.ts';
 
 /**
@@ -16,17 +17,6 @@ export type DeviceRegions<R extends Regions> = {
     : never;
 };
 
-/** The message-signalled interrupts of an instance. */
-export interface MessageInterrupts {
-  /** How many there are. */
-  readonly count: number;
-  /**
-   * Raises one. A masked vector, or one whose client has not given an eventfd yet, is latched and fires later.
-   * @throws RangeError for a vector that does not exist.
-   */
-  trigger(vector: number): void;
-}
-
 /** What the framework hands to the behaviour of a new instance, beside its regions. */
 export interface MdevServices<A, T> {
   /** The instance's UUID. */
@@ -37,7 +27,8 @@ export interface MdevServices<A, T> {
   readonly resources: T;
   /** The native half of the instance, for engines. It has no use but to be handed on. */
   readonly device: DeviceHandle;
-  readonly irq: { readonly msix: MessageInterrupts };
+  /** What its function declares: an interrupt pin, MSI, MSI-X. */
+  readonly irqs: DeviceInterrupts;
   readonly dma: DeviceDma;
   /**
    * Whether the device may reach guest memory: COMMAND.busMaster and power state D0, or true where bus master is not

@@ -24,7 +24,7 @@ export function createContext(parts: ContextParts): object {
     attributes,
     resources,
     device: mdevFunction.handle,
-    irq: { msix: mdevFunction.irqs.msix },
+    irqs: mdevFunction.irqs.device,
     dma: new DeviceDma(mdevFunction.core, tasks.signal),
     get busMaster() {
       return mdevFunction.busMaster;

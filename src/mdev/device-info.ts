@@ -1,4 +1,6 @@
 import { CapabilityId, type ConfigSpace } from '../emulation/index.ts';
+import { hasInterruptPin } from './interrupt-pin.ts';
+import { msiVectorsOf } from './msi-vectors.ts';
 import { msixPlacesOf } from './msix-places.ts';
 import { barsOf, type Regions } from './regions.ts';
 import { READ_WRITE } from './register-regions.ts';
@@ -16,14 +18,14 @@ export function regionInfos(regions: Regions, configSpace: ConfigSpace): readonl
 
 /**
  * GET_IRQ_INFO of a device, by index. MSI-X lacks NORESIZE: with it, QEMU disables and enables all vectors for each new
- * one. ERR exists where there is a PCI Express capability, as in vfio-pci.
+ * one. INTx exists where there is an interrupt pin, and ERR where there is a PCI Express capability, as in vfio-pci.
  */
 export function irqInfos(configSpace: ConfigSpace): readonly IrqInfo[] {
-  const { eventfd, noResize } = VfioIrqFlag;
+  const { eventfd, maskable, automasked, noResize } = VfioIrqFlag;
   const express = configSpace.capabilities.some((capability) => capability.id === CapabilityId.pciExpress);
   return [
-    { index: VfioIrq.intx, count: 0, flags: 0 },
-    { index: VfioIrq.msi, count: 0, flags: eventfd | noResize },
+    { index: VfioIrq.intx, count: hasInterruptPin(configSpace) ? 1 : 0, flags: eventfd | maskable | automasked },
+    { index: VfioIrq.msi, count: msiVectorsOf(configSpace), flags: eventfd | noResize },
     { index: VfioIrq.msix, count: msixPlacesOf(configSpace)?.vectors ?? 0, flags: eventfd },
     { index: VfioIrq.error, count: express ? 1 : 0, flags: eventfd | noResize },
     { index: VfioIrq.request, count: 1, flags: eventfd | noResize },

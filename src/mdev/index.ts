@@ -17,8 +17,9 @@ export {
   type IntegerAttribute,
 } from './attributes.ts';
 export type { MdevBehaviour, RegionHooks } from './behaviour.ts';
-export type { DeviceRegion, DeviceRegions, MdevContext, MdevServices, MessageInterrupts } from './context.ts';
+export type { DeviceRegion, DeviceRegions, MdevContext, MdevServices } from './context.ts';
 export type { DeviceDma, TransferOptions } from './device-dma.ts';
+export type { DeviceInterrupts, EventInterrupt, IntxInterrupt, MessageInterrupts } from './device-interrupts.ts';
 export { LIFE_CYCLE, type MdevState, type MdevTransition } from './life-cycle.ts';
 export { MdevError, type MdevErrorCode } from './mdev-error.ts';
 export {

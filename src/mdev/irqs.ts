@@ -7,7 +7,7 @@ import type {
   RegisterFile,
 } from '../emulation/index.ts';
 import type { DeviceCore } from '../native/binding.ts';
-import type { MessageInterrupts } from './context.ts';
+import type { DeviceInterrupts, EventInterrupt, IntxInterrupt, MessageInterrupts } from './device-interrupts.ts';
 import { MdevError } from './mdev-error.ts';
 import { msixPlacesOf, type MsixPlaces } from './msix-places.ts';
 import type { PlatformCapabilities } from './platform-capabilities.ts';
@@ -20,11 +20,56 @@ export interface MsixMessage {
   readonly masked: boolean;
 }
 
+/** What a reset of the function concerns. REQ is between the client and who owns the instance. */
+const RESET = [VfioIrq.intx, VfioIrq.msi, VfioIrq.msix, VfioIrq.error] as const;
+
+function intxOf(core: DeviceCore, count: number): IntxInterrupt {
+  const set = (asserted: boolean): void => {
+    if (count === 0) throw new RangeError('INTx; the device has no interrupt pin');
+    core.setIntxAsserted(asserted);
+  };
+  return {
+    count,
+    get asserted() {
+      return core.intxAsserted();
+    },
+    assert: () => {
+      set(true);
+    },
+    deassert: () => {
+      set(false);
+    },
+  };
+}
+
+function messagesOf(core: DeviceCore, index: number, name: string, count: number): MessageInterrupts {
+  return {
+    count,
+    trigger: (vector) => {
+      if (!Number.isInteger(vector) || vector < 0 || vector >= count) {
+        throw new RangeError(`${name} vector ${vector}; the device has ${count}`);
+      }
+      core.triggerIrq(index, vector);
+    },
+  };
+}
+
+function eventOf(core: DeviceCore, index: number, name: string, count: number): EventInterrupt {
+  return {
+    count,
+    trigger: () => {
+      if (count === 0) throw new RangeError(`${name}; the device does not have it`);
+      core.triggerIrq(index, 0);
+    },
+  };
+}
+
 type MsixBlock = RegisterBlock<{ readonly MSIX_TABLE: MsixRegisters['MSIX_TABLE'] }>;
 
 /** The interrupts of one instance, with its MSI-X table if the device owns that. */
 export class Irqs {
-  readonly msix: MessageInterrupts;
+  /** The device's side. */
+  readonly device: DeviceInterrupts;
   readonly #core: DeviceCore;
   readonly #places: MsixPlaces | undefined;
   readonly #owned: boolean;
@@ -39,24 +84,33 @@ export class Irqs {
     this.#places = msixPlacesOf(configSpace);
     this.#owned = owner === 'device';
     for (const { index, count } of infos) core.setIrqCount(index, count);
-    const count = this.#places?.vectors ?? 0;
-    this.msix = {
-      count,
-      trigger(vector) {
-        if (!Number.isInteger(vector) || vector < 0 || vector >= count) {
-          throw new RangeError(`MSI-X vector ${vector}; the device has ${count}`);
-        }
-        core.triggerIrq(VfioIrq.msix, vector);
-      },
+    const countOf = (index: number): number => infos[index]?.count ?? 0;
+    this.device = {
+      intx: intxOf(core, countOf(VfioIrq.intx)),
+      msi: messagesOf(core, VfioIrq.msi, 'MSI', countOf(VfioIrq.msi)),
+      msix: messagesOf(core, VfioIrq.msix, 'MSI-X', countOf(VfioIrq.msix)),
+      error: eventOf(core, VfioIrq.error, 'ERR', countOf(VfioIrq.error)),
+      request: eventOf(core, VfioIrq.request, 'REQ', countOf(VfioIrq.request)),
     };
   }
 
   /** Keeps what is latched in the pending bits that the guest sees. Call it when the regions are there. */
   bindPending(): void {
-    if (this.#places === undefined) return;
-    const { region, offset } = this.#places.pending;
-    this.#core.bindIrqPending(VfioIrq.msix, region, offset);
+    if (this.#places !== undefined) {
+      const { region, offset } = this.#places.pending;
+      this.#core.bindIrqPending(VfioIrq.msix, region, offset);
+    }
     this.reset();
+  }
+
+  /** STATUS.interruptStatus. */
+  get intxAsserted(): boolean {
+    return this.#core.intxAsserted();
+  }
+
+  /** COMMAND.interruptDisable and what else keeps INTx back. */
+  disableIntx(disabled: boolean): void {
+    this.#core.setIntxDisabled(disabled);
   }
 
   /** Hooks that a region needs beside the vendor's, or undefined: the entry masks of a table that the device owns. */
@@ -80,17 +134,19 @@ export class Irqs {
     this.#core.setIrqAllMasked(VfioIrq.msix, masked || (this.#owned && !enabled));
   }
 
-  /** The function was reset: nothing is latched, and an own table is all masked. Eventfds stay. */
+  /** The function was reset: nothing is asserted or latched, and an own table is all masked. Eventfds stay. */
   reset(): void {
-    this.#core.resetIrqs(VfioIrq.msix);
+    for (const index of RESET) this.#core.resetIrqs(index);
     if (!this.#owned) return;
     this.#core.setIrqAllMasked(VfioIrq.msix, true);
-    for (let vector = 0; vector < this.msix.count; vector++) this.#core.setIrqMasked(VfioIrq.msix, vector, true);
+    for (let vector = 0; vector < this.device.msix.count; vector++) {
+      this.#core.setIrqMasked(VfioIrq.msix, vector, true);
+    }
   }
 
   /** Raises REQ: the holder is asked to let go. */
   request(): void {
-    this.#core.triggerIrq(VfioIrq.request, 0);
+    this.device.request.trigger();
   }
 
   /**
@@ -101,7 +157,8 @@ export class Irqs {
     const { table } = this.#places ?? {};
     const file = table === undefined ? undefined : (registers(table.region) as RegisterFile<MsixBlock>);
     const entry = file?.MSIX_TABLE[vector];
-    if (entry === undefined) throw new MdevError('EINVAL', `MSI-X vector ${vector}; the device has ${this.msix.count}`);
+    if (entry === undefined)
+      throw new MdevError('EINVAL', `MSI-X vector ${vector}; the device has ${this.device.msix.count}`);
     return {
       address: (BigInt(entry.ADDRESS_HIGH.value) << 32n) | BigInt(entry.ADDRESS_LOW.value),
       data: entry.DATA.data,

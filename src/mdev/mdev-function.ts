@@ -210,6 +210,10 @@ export class MdevFunction {
       busMaster: (enabled) => {
         this.#busMaster = enabled;
       },
+      intxDisabled: (disabled) => {
+        this.irqs.disableIntx(disabled);
+      },
+      interruptStatus: () => this.irqs.intxAsserted,
       functionReset: () => {
         // FLR; config space is reset already.
         this.#behaviour.stop?.();

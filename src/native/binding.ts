@@ -89,25 +89,31 @@ export interface DeviceCore {
   /** Resets the device through its trap handler. */
   reset(): number;
 
-  /** Vectors of a VFIO irq index: MSI-X (2) up to 2,048, ERR (3) and REQ (4) up to 1, INTx and MSI none. */
+  /** Vectors of a VFIO irq index: INTx (0) up to 1, MSI (1) up to 32, MSI-X (2) up to 2,048, ERR (3) and REQ (4) up to 1. */
   setIrqCount(index: number, count: number): void;
-  /** Raises a vector; a vector without an eventfd, or masked, latches. */
+  /** The device asserts INTx, or lets go of it: a level, which masks itself when it fires. */
+  setIntxAsserted(asserted: boolean): void;
+  /** COMMAND.interruptDisable: INTx does not fire. */
+  setIntxDisabled(disabled: boolean): void;
+  /** STATUS.interruptStatus: the level, whatever masks it. */
+  intxAsserted(): boolean;
+  /** Raises a vector of MSI, MSI-X, ERR or REQ; a vector without an eventfd, or masked, latches. */
   triggerIrq(index: number, vector: number): void;
   /** The MSI-X function mask. */
   setIrqAllMasked(index: number, masked: boolean): void;
-  /** The mask of one MSI-X table entry. */
+  /** The mask of one MSI-X table entry, or MSI message. */
   setIrqMasked(index: number, vector: number, masked: boolean): void;
   /** Keeps the latch in 64-bit words of a register region (the PBA), so that the guest sees it. */
   bindIrqPending(index: number, region: number, offset: number): void;
   irqPending(index: number, vector: number): boolean;
-  /** FLR: forgets what is latched and every mask; eventfds stay. */
+  /** FLR: forgets what is latched and every mask of the device's, and deasserts INTx; eventfds stay. */
   resetIrqs(index: number): void;
   /**
    * VFIO_DEVICE_SET_IRQS with the values of <linux/vfio.h>.
    *
    * @param data booleans of a BOOL request, or null.
    * @param fds eventfds (duplicated); -1 removes a vector's eventfd, and no fds at all remove those of the whole range.
-   * @returns 0, EINVAL or ENOTTY.
+   * @returns 0, EINVAL or ENOTTY; ENOMEM or EMFILE when an eventfd that unmasks INTx cannot be watched.
    */
   setIrqs(
     flags: number,

@@ -30,7 +30,7 @@ describe('one client at a time', () => {
   test('its eventfds and memory go with it, the registers stay, and what is raised meanwhile is latched', async () => {
     const { device, context } = await acmeInstance();
     const trigger = (): void => {
-      context.irq.msix.trigger(1);
+      context.irqs.msix.trigger(1);
     };
     const first = new Guest(device);
     const old = first.enableMsix(VECTORS);

@@ -21,7 +21,7 @@ describe('regions and irqs by VFIO index', () => {
       { index: 8, size: 0, flags: 0 },
     ]);
     expect(device.irqs).toEqual([
-      { index: 0, count: 0, flags: 0 },
+      { index: 0, count: 0, flags: 7 },
       { index: 1, count: 0, flags: 9 },
       { index: 2, count: VECTORS, flags: 1 },
       { index: 3, count: 1, flags: 9 },

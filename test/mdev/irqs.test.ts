@@ -11,14 +11,14 @@ describe('interrupts', () => {
     const guest = new Guest(device);
     const fds = guest.enableMsix(VECTORS);
     guest.write16(At.msixMessageControl, 0xc000, CONFIG);
-    context.irq.msix.trigger(1);
+    context.irqs.msix.trigger(1);
     expect([fds[1]?.read(), guest.read64(At.pending)]).toEqual([0, 2n]);
     guest.write16(At.msixMessageControl, 0x8000, CONFIG);
     expect([fds[1]?.read(), guest.read64(At.pending)]).toEqual([1, 0n]);
-    expect(context.irq.msix.count).toBe(VECTORS);
+    expect(context.irqs.msix.count).toBe(VECTORS);
     for (const vector of [-1, VECTORS, 0.5]) {
       expect(() => {
-        context.irq.msix.trigger(vector);
+        context.irqs.msix.trigger(vector);
       }).toThrow(/MSI-X vector .*; the device has 3/);
     }
   });
@@ -29,7 +29,7 @@ describe('interrupts', () => {
       const guest = new Guest(device);
       const [fd] = guest.enableMsix(1);
       guest.write16(At.msixMessageControl, 0x8000, CONFIG);
-      context.irq.msix.trigger(0);
+      context.irqs.msix.trigger(0);
       expect(guest.read32(At.msixControl(0))).toBe(1);
       expect(fd?.read()).toBe(msixOwner === 'client' ? 1 : 0);
       guest.write64(0x800, 0x1_fee0_1000n);
@@ -39,7 +39,7 @@ describe('interrupts', () => {
       expect(guest.session.sync.msixMessage(0)).toEqual({ address: 0x1_fee0_1000n, data: 0x4021, masked: false });
       expect(() => guest.session.sync.msixMessage(VECTORS)).toThrow(expect.objectContaining({ code: 'EINVAL' }));
       guest.session.sync.reset();
-      context.irq.msix.trigger(0);
+      context.irqs.msix.trigger(0);
       expect(fd?.read()).toBe(msixOwner === 'client' ? 1 : 0);
       guest.write16(At.command, 6, CONFIG);
       guest.write32(At.msixControl(0), 0);
@@ -47,7 +47,7 @@ describe('interrupts', () => {
       guest.write16(At.msixMessageControl, 0x8000, CONFIG);
       expect(fd?.read()).toBe(msixOwner === 'client' ? 0 : 1);
       guest.write16(At.msixMessageControl, 0, CONFIG);
-      context.irq.msix.trigger(0);
+      context.irqs.msix.trigger(0);
       expect(fd?.read()).toBe(msixOwner === 'client' ? 1 : 0);
     }
   });

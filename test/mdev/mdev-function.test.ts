@@ -179,14 +179,14 @@ describe('reset', () => {
     const { guest, context } = await resettable();
     const fds = guest.enableMsix(2);
     guest.write16(At.msixMessageControl, 0xc000, CONFIG);
-    context.irq.msix.trigger(0);
-    context.irq.msix.trigger(2);
+    context.irqs.msix.trigger(0);
+    context.irqs.msix.trigger(2);
     expect(guest.read64(At.pending)).toBe(0b101n);
     reset(guest);
     guest.write16(At.command, 6, CONFIG);
     expect(guest.read64(At.pending)).toBe(0n);
     expect(fds[0]?.read()).toBe(0);
-    context.irq.msix.trigger(0);
+    context.irqs.msix.trigger(0);
     expect(fds[0]?.read()).toBe(1);
   });
 
@@ -205,7 +205,7 @@ describe('reset', () => {
       expect.stringMatching(/^function reset/),
       'told function by flr',
     ]);
-    context.irq.msix.trigger(0);
+    context.irqs.msix.trigger(0);
     expect(fd?.read()).toBe(0);
     guest.write16(At.msixMessageControl, 0x8000, CONFIG);
     expect(fd?.read()).toBe(1);

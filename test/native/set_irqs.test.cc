@@ -426,7 +426,8 @@ void survivesAnySetIrqs() {
     for (auto left = random() % 3; left > 0; --left) fds.push_back(random() % 4 ? probe.share() : FileDescriptor());
     const auto count = random() % 2 == 0 ? static_cast<uint32_t>(fds.size()) : pick();
     const auto index = random() % 2 == 0 ? kMsix : static_cast<uint32_t>(random() % 6);
-    const int error = core.setIrqs({flags, index, random() % 2 == 0 ? 0 : pick(), count, bytes(random() % 4, 1)}, std::move(fds));
+    const int error =
+        core.setIrqs({flags, index, random() % 2 == 0 ? 0 : pick(), count, bytes(random() % 4, 1)}, std::move(fds));
     CHECK(error == 0 || error == EINVAL || error == ENOTTY);
     done += error == 0;
   }

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { Command } from '../../src/vfio-user/protocol.ts';
 import { words } from '../../src/vfio-user/structures/index.ts';
 import { Bench } from '../vfio-user/support/bench.ts';
-import { ERR, MSIX, MSIX_VECTORS, REQ } from '../vfio-user/support/test-device.ts';
+import { ERR, INTX, MSI, MSI_VECTORS, MSIX, MSIX_VECTORS, REQ } from '../vfio-user/support/test-device.ts';
 
 describe('DEVICE_GET_IRQ_INFO', () => {
   it('tells the vectors of each index; MSI-X may grow one by one', async () => {
@@ -13,7 +13,10 @@ describe('DEVICE_GET_IRQ_INFO', () => {
     expect(await client.irqInfo(MSIX)).toEqual({ flags: 1, index: MSIX, count: MSIX_VECTORS });
     expect(await client.irqInfo(ERR)).toMatchObject({ count: 1 });
     expect(await client.irqInfo(REQ)).toMatchObject({ count: 1 });
-    expect(await client.irqInfo(0)).toMatchObject({ count: 0 });
+    // EVENTFD, MASKABLE and AUTOMASKED; MSI and the events cannot grow.
+    expect(await client.irqInfo(INTX)).toMatchObject({ count: 1, flags: 7 });
+    expect(await client.irqInfo(MSI)).toMatchObject({ count: MSI_VECTORS, flags: 9 });
+    for (const index of [ERR, REQ]) expect(await client.irqInfo(index)).toMatchObject({ flags: 9 });
   });
 
   it('accepts a larger argsz', async () => {

@@ -43,7 +43,7 @@ function sharedRegisters(block: DsaRegisterBlock): ConstructorParameters<typeof 
  * them.
  */
 export function createDsa(context: DsaContext, device: DsaDescription): DsaBehaviour {
-  const { bar0, irq, resources } = context;
+  const { bar0, irqs, resources } = context;
   const queues = new QueueDevice(context.device, {
     portalRegion: PORTAL_REGION,
     registerRegion: CONTROL_REGION,
@@ -64,7 +64,7 @@ export function createDsa(context: DsaContext, device: DsaDescription): DsaBehav
     groups: resources.backing,
     busMaster: () => context.busMaster,
     trigger: (vector) => {
-      irq.msix.trigger(vector);
+      irqs.msix.trigger(vector);
     },
   });
   const guestErrors = new DsaGuestErrors(bar0, (queue) => queues.statistics(queue));

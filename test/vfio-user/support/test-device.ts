@@ -24,9 +24,12 @@ export const LARGE_SIZE = 4 * 1024 * 1024;
 /** A region that is not there. */
 export const ABSENT_REGION = 5;
 export const CONFIG_REGION = 7;
+export const INTX = 0;
+export const MSI = 1;
 export const MSIX = 2;
 export const ERR = 3;
 export const REQ = 4;
+export const MSI_VECTORS = 8;
 export const MSIX_VECTORS = 2048;
 
 /** A small device over a `DeviceCore`, for tests of what serves one. */
@@ -45,8 +48,8 @@ export class TestDevice implements ServedDevice, Disposable {
     { size: 0, flags: 0 },
   ];
   readonly irqs = [
-    { count: 0, flags: 0 },
-    { count: 0, flags: 9 },
+    { count: 1, flags: 7 },
+    { count: MSI_VECTORS, flags: 9 },
     { count: MSIX_VECTORS, flags: 1 },
     { count: 1, flags: 9 },
     { count: 1, flags: 9 },
@@ -81,6 +84,8 @@ export class TestDevice implements ServedDevice, Disposable {
     core.setRegion(ONES_REGION, 4096, 1);
     core.setRegion(LARGE_REGION, LARGE_SIZE, 3);
     core.setRegion(CONFIG_REGION, 4096, 3);
+    core.setIrqCount(INTX, 1);
+    core.setIrqCount(MSI, MSI_VECTORS);
     core.setIrqCount(MSIX, MSIX_VECTORS);
     core.setIrqCount(ERR, 1);
     core.setIrqCount(REQ, 1);

@@ -103,7 +103,7 @@ export interface DeviceCore {
   setIrqAllMasked(index: number, masked: boolean): void;
   /** The mask of one MSI-X table entry, or MSI message. */
   setIrqMasked(index: number, vector: number, masked: boolean): void;
-  /** Keeps the latch in 64-bit words of a register region (the PBA), so that the guest sees it. */
+  /** Keeps the latch in 32-bit words of a register region (MSI-X's PBA, MSI's pending bits), so that the guest sees it. */
   bindIrqPending(index: number, region: number, offset: number): void;
   irqPending(index: number, vector: number): boolean;
   /** FLR: forgets what is latched and every mask of the device's, and deasserts INTx; eventfds stay. */

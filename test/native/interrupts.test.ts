@@ -74,7 +74,7 @@ it('names a wrong declaration', () => {
   }).toThrow(RangeError);
   core.setIrqCount(MSIX, 65);
   for (const [region, offset] of [
-    [CONFIG, 4],
+    [CONFIG, 2],
     [CONFIG, 0x18],
     [CONFIG, 0x20],
     [CONFIG, Number.MAX_SAFE_INTEGER],

@@ -63,7 +63,7 @@ void losesNoVector() {
         if (probes[vector].take() != 0) seen[vector] = true;
         break;
       default:
-        CHECK_EQUAL(table.save().pending.size(), 2u);
+        CHECK_EQUAL(table.save().pending.size(), 3u);
     }
   }
   for (std::thread& engine : engines) engine.join();

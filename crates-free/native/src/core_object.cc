@@ -252,16 +252,16 @@ void DeviceCoreObject::bindIrqPending(const Info& info) {
   IrqTable& table = irqs(info);
   const uint32_t region = uint32Argument(env, info[1], "region");
   const uint64_t offset = offsetArgument(env, info[2], "offset");
-  const uint64_t size = (uint64_t{table.count()} + 63) / 64 * sizeof(uint64_t);
+  const uint64_t size = (uint64_t{table.count()} + 31) / 32 * sizeof(uint32_t);
   const uint64_t block = core_->registerBlockSize(region);
-  if (offset % sizeof(uint64_t) != 0 || offset > block || size > block - offset) {
+  if (offset % sizeof(uint32_t) != 0 || offset > block || size > block - offset) {
     throw Napi::RangeError::New(env, "pending bits at " + std::to_string(offset) + " of region " +
                                          std::to_string(region) + "; expected " + std::to_string(size) +
-                                         " bytes, aligned to 8, inside a region of registers (this one has " +
+                                         " bytes, aligned to 4, inside a region of registers (this one has " +
                                          std::to_string(block) + ")");
   }
   const auto memory = core_->registerMemory(region);
-  if (memory != nullptr) table.bindPending(reinterpret_cast<uint64_t*>(memory->data() + offset), memory);
+  if (memory != nullptr) table.bindPending(reinterpret_cast<uint32_t*>(memory->data() + offset), memory);
 }
 
 Napi::Value DeviceCoreObject::irqPending(const Info& info) {

@@ -11,7 +11,7 @@ namespace mdev {
 
 namespace {
 
-uint64_t bitOf(uint32_t vector) { return uint64_t{1} << (vector % 64); }
+uint32_t bitOf(uint32_t vector) { return uint32_t{1} << (vector % 32); }
 
 }  // namespace
 
@@ -72,7 +72,7 @@ bool IrqTable::hasEventfd(uint32_t vector) const {
 void IrqTable::trigger(uint32_t vector) {
   if (vector >= count_) return;
   const std::lock_guard lock(mutexOf(vector));
-  pendingWord(vector / 64).fetch_or(bitOf(vector));
+  pendingWord(vector / 32).fetch_or(bitOf(vector));
   deliverPending(vector);
 }
 
@@ -99,10 +99,10 @@ void IrqTable::setMasked(uint32_t vector, bool masked) {
   deliverPending(vector);
 }
 
-void IrqTable::bindPending(uint64_t* bound, std::shared_ptr<void> owner) {
+void IrqTable::bindPending(uint32_t* bound, std::shared_ptr<void> owner) {
   const Everything lock(*this);
   for (std::size_t word = 0; word < words(); ++word) {
-    const uint64_t latched = pendingWord(word).exchange(0);
+    const uint32_t latched = pendingWord(word).exchange(0);
     std::atomic_ref(bound[word]).store(latched);
   }
   pending_ = bound;
@@ -112,7 +112,7 @@ void IrqTable::bindPending(uint64_t* bound, std::shared_ptr<void> owner) {
 bool IrqTable::pending(uint32_t vector) const {
   if (vector >= count_) return false;
   const std::lock_guard lock(mutexOf(vector));
-  return (pendingWord(vector / 64).load() & bitOf(vector)) != 0;
+  return (pendingWord(vector / 32).load() & bitOf(vector)) != 0;
 }
 
 void IrqTable::forgetPending() {
@@ -129,10 +129,10 @@ void IrqTable::reset() {
 
 IrqTableState IrqTable::save() const {
   const Everything lock(*this);
-  IrqTableState state{allMasked_.load(), std::vector<uint64_t>(words()), std::vector<uint64_t>(words())};
+  IrqTableState state{allMasked_.load(), std::vector<uint32_t>(words()), std::vector<uint32_t>(words())};
   for (uint32_t vector = 0; vector < count_; ++vector) {
-    if (vectors_[vector].masked) state.masked[vector / 64] |= bitOf(vector);
-    state.pending[vector / 64] |= pendingWord(vector / 64).load() & bitOf(vector);
+    if (vectors_[vector].masked) state.masked[vector / 32] |= bitOf(vector);
+    state.pending[vector / 32] |= pendingWord(vector / 32).load() & bitOf(vector);
   }
   return state;
 }
@@ -144,8 +144,8 @@ int IrqTable::restore(const IrqTableState& state) {
     allMasked_.store(state.allMasked);
     for (std::size_t word = 0; word < words(); ++word) pendingWord(word).store(0);
     for (uint32_t vector = 0; vector < count_; ++vector) {
-      vectors_[vector].masked = (state.masked[vector / 64] & bitOf(vector)) != 0;
-      if ((state.pending[vector / 64] & bitOf(vector)) != 0) pendingWord(vector / 64).fetch_or(bitOf(vector));
+      vectors_[vector].masked = (state.masked[vector / 32] & bitOf(vector)) != 0;
+      if ((state.pending[vector / 32] & bitOf(vector)) != 0) pendingWord(vector / 32).fetch_or(bitOf(vector));
     }
   }
   deliverAllPending();
@@ -166,15 +166,15 @@ void IrqTable::signal(const Vector& vector) {
 void IrqTable::deliverPending(uint32_t vector) {
   const Vector& target = vectors_[vector];
   if (allMasked_.load() || target.masked || !target.eventfd) return;
-  const uint64_t bit = bitOf(vector);
-  if ((pendingWord(vector / 64).fetch_and(~bit) & bit) != 0) signal(target);
+  const uint32_t bit = bitOf(vector);
+  if ((pendingWord(vector / 32).fetch_and(~bit) & bit) != 0) signal(target);
 }
 
 void IrqTable::deliverAllPending() {
   for (std::size_t word = 0; word < words(); ++word) {
-    uint64_t latched = pendingWord(word).load();
+    uint32_t latched = pendingWord(word).load();
     for (; latched != 0; latched &= latched - 1) {
-      const auto vector = static_cast<uint32_t>(word * 64 + std::countr_zero(latched));
+      const auto vector = static_cast<uint32_t>(word * 32 + std::countr_zero(latched));
       // Bits behind the last vector are the guest's PBA padding, or what a device wrote there.
       if (vector >= count_) break;
       const std::lock_guard lock(mutexOf(vector));

@@ -14,11 +14,11 @@
 
 namespace mdev {
 
-/// What an IrqTable remembers beside its eventfds: words of 64 vectors, one bit each.
+/// What an IrqTable remembers beside its eventfds: words of 32 vectors, one bit each.
 struct IrqTableState {
   bool allMasked = false;
-  std::vector<uint64_t> masked;
-  std::vector<uint64_t> pending;
+  std::vector<uint32_t> masked;
+  std::vector<uint32_t> pending;
 };
 
 /// Vectors of one VFIO irq index that has messages or events, each with at most one eventfd. Any thread may trigger;
@@ -54,9 +54,10 @@ class IrqTable {
   void setAllMasked(bool masked);
   /// Mask of one vector: the MSI-X table's, where the device owns that, or MSI's. Out of range is ignored.
   void setMasked(uint32_t vector, bool masked);
-  /// Words of the PBA in register memory, (count + 63) / 64 of them, one bit a vector; the latch is then visible to the
-  /// guest. What was latched so far moves there. `owner` keeps `words` alive as long as this table.
-  void bindPending(uint64_t* words, std::shared_ptr<void> owner);
+  /// Words of MSI-X's PBA, or of MSI's pending bits, in register memory, (count + 31) / 32 of them, one bit a vector;
+  /// the latch is then visible to the guest. What was latched so far moves there. `owner` keeps `words` alive as long
+  /// as this table.
+  void bindPending(uint32_t* words, std::shared_ptr<void> owner);
   bool pending(uint32_t vector) const;
   /// Forgets what is latched.
   void forgetPending();
@@ -91,8 +92,8 @@ class IrqTable {
   void deliverPending(uint32_t vector);
   /// Fires what is latched and may; takes the locks itself.
   void deliverAllPending();
-  std::size_t words() const { return (std::size_t{count_} + 63) / 64; }
-  std::atomic_ref<uint64_t> pendingWord(std::size_t word) const { return std::atomic_ref<uint64_t>(pending_[word]); }
+  std::size_t words() const { return (std::size_t{count_} + 31) / 32; }
+  std::atomic_ref<uint32_t> pendingWord(std::size_t word) const { return std::atomic_ref<uint32_t>(pending_[word]); }
 
   const uint32_t count_;
   mutable std::array<Stripe, kStripes> stripes_;
@@ -100,9 +101,9 @@ class IrqTable {
   std::vector<Vector> vectors_;
   /// Set before the latch is looked at, which is set before this is looked at: one of the two sides sees the other.
   std::atomic<bool> allMasked_ = false;
-  std::vector<uint64_t> ownPending_;
+  std::vector<uint32_t> ownPending_;
   /// Changes with all stripes held.
-  uint64_t* pending_;
+  uint32_t* pending_;
   std::shared_ptr<void> pendingOwner_;
 };
 

@@ -71,7 +71,7 @@ async function lineGuest(): Promise<{ guest: Guest; context: LineContext; line: 
 }
 
 function set(guest: Guest, flags: number, fds: readonly number[] = [], count = 1): void {
-  expect(guest.session.setIrqs({ flags, index: INTX, start: 0, count, fds })).toBe(0);
+  expect(guest.setIrqs({ flags, index: INTX, start: 0, count, fds })).toBe(0);
 }
 
 function pending(guest: Guest): boolean {
@@ -134,7 +134,7 @@ describe('INTx', () => {
     [
       'DEVICE_RESET',
       (guest: Guest) => {
-        guest.session.reset();
+        guest.session.sync.reset();
       },
     ],
   ])('%s lets go of the line, switches interruptDisable off, and keeps the eventfd', async (_, reset) => {

@@ -1,4 +1,5 @@
 // Compare and compare pattern. DSA specification 8.3.6 and 8.3.7.
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstring>
@@ -6,6 +7,7 @@
 #include "dsa/flags.h"
 #include "dsa/operations/operation.h"
 #include "dsa/operations/stream.h"
+#include "dsa/operations/vector.h"
 #include "dsa/status.h"
 
 namespace mdev::dsa {
@@ -25,46 +27,83 @@ uint64_t firstDifference(const Words& a, const Words& b) {
   return sizeof(Words);
 }
 
-bool equal(const Words& a, const Words& b) {
-  uint64_t differences = 0;
-  for (std::size_t word = 0; word < a.size(); ++word) differences |= a[word] ^ b[word];
-  return differences == 0;
+/// Bytes that are first only compared as a whole.
+constexpr uint64_t kBlock = 256;
+
+/// Whether a block is equal; reads each of its bytes once.
+template <typename Second>
+bool blockEqual(const std::byte* first, uint64_t at, Second second) {
+  const auto difference = [&](uint64_t place) { return loadVector(first + place) ^ second.vector(place); };
+  Vector even{};
+  Vector odd{};
+  for (uint64_t place = at; place < at + kBlock; place += 4 * sizeof(Vector)) {
+    even |= difference(place) | difference(place + 2 * sizeof(Vector));
+    odd |= difference(place + sizeof(Vector)) | difference(place + 3 * sizeof(Vector));
+  }
+  const Vector all = even | odd;
+  return (all[0] | all[1]) == 0;
 }
 
-/// Index of the first difference, or `length`. `second` gives the words to compare with, at an offset. Guest memory is
-/// loaded once into words of our own: searching it again could find no difference where there was one.
+/// Index of the first difference in at most sizeof(Words) bytes, or `length`. Guest memory is loaded once into words of
+/// our own: searching it again could find no difference where there was one.
+template <typename Second>
+uint64_t compareWords(const std::byte* first, uint64_t at, uint64_t length, Second second) {
+  Words a{};
+  Words b{};
+  std::memcpy(a.data(), first + at, length);
+  second.words(b, at, length);
+  return std::min(firstDifference(a, b), length);
+}
+
+/// Index of the first difference, or `length`. `second` gives what to compare with, at an offset.
+///
+/// A block with a difference is looked at once more, word by word. The guest may have changed it by then; whatever the
+/// answer, each byte before it was equal when it was read last, and the byte that it names differed.
 template <typename Second>
 uint64_t compareWith(const std::byte* first, uint64_t length, Second second) {
-  Words a;
-  Words b;
   uint64_t at = 0;
-  for (; length - at >= sizeof(Words); at += sizeof(Words)) {
-    std::memcpy(a.data(), first + at, sizeof(Words));
-    second(b, at, sizeof(Words));
-    if (!equal(a, b)) return at + firstDifference(a, b);
+  while (at < length) {
+    if (length - at >= kBlock && blockEqual(first, at, second)) {
+      at += kBlock;
+      continue;
+    }
+    const uint64_t end = std::min(at + kBlock, length);
+    while (at < end) {
+      const uint64_t size = std::min<uint64_t>(sizeof(Words), end - at);
+      const uint64_t same = compareWords(first, at, size, second);
+      at += same;
+      if (same < size) return at;
+    }
   }
-  a.fill(0);
-  b.fill(0);
-  std::memcpy(a.data(), first + at, length - at);
-  second(b, at, length - at);
-  return at + std::min(firstDifference(a, b), length - at);
+  return length;
 }
 
+/// Another operand.
+struct Memory {
+  const std::byte* bytes;
+  Vector vector(uint64_t at) const { return loadVector(bytes + at); }
+  void words(Words& into, uint64_t at, uint64_t size) const { std::memcpy(into.data(), bytes + at, size); }
+};
+
+/// The same eight bytes again and again, from a multiple of eight on.
+struct Pattern {
+  uint64_t word;
+  Vector vector(uint64_t) const { return Vector{word, word}; }
+  void words(Words& into, uint64_t, uint64_t size) const {
+    Words whole;
+    whole.fill(word);
+    std::memcpy(into.data(), whole.data(), size);
+  }
+};
+
 uint64_t compareKernel(Execution&, std::byte* const* pointers, uint64_t length) {
-  const std::byte* const other = pointers[1];
-  return compareWith(pointers[0], length, [other](Words& words, uint64_t at, uint64_t size) {
-    std::memcpy(words.data(), other + at, size);
-  });
+  return compareWith(pointers[0], length, Memory{pointers[1]});
 }
 
 uint64_t comparePatternKernel(Execution& execution, std::byte* const* pointers, uint64_t length) {
   // The pattern's phase counts from the source's first byte; blocks are whole words, so it stays.
   const int phase = static_cast<int>(execution.done % sizeof(uint64_t));
-  Words pattern;
-  pattern.fill(std::rotr(execution.descriptor.at<uint64_t>(24), 8 * phase));
-  return compareWith(pointers[0], length, [&pattern](Words& words, uint64_t, uint64_t size) {
-    std::memcpy(words.data(), pattern.data(), size);
-  });
+  return compareWith(pointers[0], length, Pattern{std::rotr(execution.descriptor.at<uint64_t>(24), 8 * phase)});
 }
 
 Step finish(Execution& execution, Step step) {

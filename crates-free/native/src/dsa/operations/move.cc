@@ -3,6 +3,7 @@
 
 #include "dsa/operations/operation.h"
 #include "dsa/operations/stream.h"
+#include "dsa/operations/vector.h"
 #include "dsa/status.h"
 
 namespace mdev::dsa {
@@ -18,15 +19,25 @@ uint64_t moveKernel(Execution&, std::byte* const* pointers, uint64_t length) {
 }
 
 uint64_t dualcastKernel(Execution&, std::byte* const* pointers, uint64_t length) {
-  // Both destinations get the same bytes even if the source changes meanwhile: it is read a block at a time, once.
-  constexpr uint64_t kBlock = 4096;
-  std::byte block[kBlock];
-  for (uint64_t at = 0; at < length; at += kBlock) {
-    const uint64_t size = std::min(kBlock, length - at);
-    std::memcpy(block, pointers[0] + at, size);
-    std::memcpy(pointers[1] + at, block, size);
-    std::memcpy(pointers[2] + at, block, size);
+  // Both destinations get the same bytes even if the source changes meanwhile: it is read once.
+  constexpr uint64_t kBlock = 4 * sizeof(Vector);
+  const auto load = [&](uint64_t at) { return loadVector(pointers[0] + at); };
+  const auto store = [&](uint64_t at, Vector vector) {
+    storeVector(pointers[1] + at, vector);
+    storeVector(pointers[2] + at, vector);
+  };
+  uint64_t at = 0;
+  for (; length - at >= kBlock; at += kBlock) {
+    const Vector block[] = {load(at), load(at + 16), load(at + 32), load(at + 48)};
+    store(at, block[0]);
+    store(at + 16, block[1]);
+    store(at + 32, block[2]);
+    store(at + 48, block[3]);
   }
+  std::byte rest[kBlock];
+  std::memcpy(rest, pointers[0] + at, length - at);
+  std::memcpy(pointers[1] + at, rest, length - at);
+  std::memcpy(pointers[2] + at, rest, length - at);
   return length;
 }
 

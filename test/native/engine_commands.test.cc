@@ -74,9 +74,41 @@ void testAtOnce() {
   device.enable(0, Device::config());
   CHECK(device.queues->command(command({0}, false, false)));
   CHECK_EQUAL(device.execute(0, noOp(), 0x1000), dsa::kStatusSuccess);
-  await("the end of it", [&] { return device.queues->queue(0).run()->inFlight() == 0; });
   CHECK(device.queues->command(command({0}, true, true)));
   CHECK_EQUAL(device.raised(0), 2u);
+}
+
+/// Drivers write a command as soon as they have seen the last descriptor end, and expect it to be over with the write;
+/// and when it is over, nothing of that descriptor may follow.
+void testRightAfterTheEnd() {
+  MessageDevice device(2);
+  device.enable(0, Device::config());
+  GuestMemory& memory = device.memory;
+  constexpr uint64_t kRecord = 0x1000;
+  for (int round = 0; round < 3000; ++round) {
+    *memory.at(kRecord) = std::byte{0};
+    device.submit(0, noOp().record(kBase + kRecord).interrupt(1));
+    while (memory.status(kRecord) == 0) ::sched_yield();
+    CHECK(device.queues->command({{0}, false, false, {}}));
+    CHECK_EQUAL(device.raised(1), 1u);
+
+    // Told by the interrupt alone, and by the software error alone.
+    device.submit(0, noOp().interrupt(1));
+    device.awaitVector(1);
+    CHECK(device.queues->command({{0}, false, false, {}}));
+    CHECK_EQUAL(device.raised(1), 1u);
+    device.submit(0, Build(0x3f));
+    while ((device.softwareError(0) & 1) == 0) ::sched_yield();
+    CHECK(device.queues->command({{0}, false, false, {}}));
+    device.clearSoftwareError();
+  }
+  // Others in flight are waited for as ever: not here.
+  device.submit(0, device.slow(0));
+  device.awaitRequests(1);
+  CHECK_EQUAL(device.execute(0, noOp(), kRecord), dsa::kStatusSuccess);
+  CHECK(!device.queues->command(command({0}, false, false)));
+  device.answer(2);
+  await("the command", [&] { return !device.queues->commandPending(); });
 }
 
 /// Waits for what is in flight and what is queued.
@@ -597,6 +629,7 @@ void testArbiter() {
 
 int main() {
   testAtOnce();
+  testRightAfterTheEnd();
   testDrainCommand();
   testNewerWorkDoesNotDelay();
   testStopAccepting();

@@ -26,6 +26,8 @@ enum class FaultOperand : uint8_t {
   record = 5,
 };
 
+using CompletionWords = std::array<uint64_t, kCompletionRecordSize / sizeof(uint64_t)>;
+
 /// How a descriptor ended.
 struct Completion {
   /// Never 0 in a record; 0 while the descriptor runs.
@@ -50,16 +52,13 @@ struct Completion {
     return value;
   }
 
-  /// The record's bytes; `faultInfo` says whether the device reports the faulting operand.
-  std::array<std::byte, kCompletionRecordSize> encode(bool faultInfo) const {
-    std::array<std::byte, kCompletionRecordSize> record{};
-    record[0] = std::byte{status};
-    record[1] = std::byte{result};
-    if (faultInfo) record[2] = static_cast<std::byte>(static_cast<uint8_t>(faultOperand) << 1);
-    std::memcpy(&record[4], &completed, sizeof completed);
-    std::memcpy(&record[8], &faultAddress, sizeof faultAddress);
-    std::memcpy(&record[kCompletionSpecific], specific.data(), specific.size());
-    return record;
+  /// The record, the status in the lowest byte of word 0; `faultInfo` says whether the device reports the faulting
+  /// operand. In words, because a record that is put together byte by byte and then read in larger pieces would wait
+  /// for all that the processor is still writing.
+  CompletionWords encode(bool faultInfo) const {
+    const uint32_t operand = faultInfo ? uint32_t{static_cast<uint8_t>(faultOperand)} << 1 : 0;
+    return {status | uint32_t{result} << 8 | operand << 16 | uint64_t{completed} << 32, faultAddress,
+            get<uint64_t>(kCompletionSpecific), get<uint64_t>(kCompletionSpecific + sizeof(uint64_t))};
   }
 };
 

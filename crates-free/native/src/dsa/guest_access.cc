@@ -74,15 +74,17 @@ AccessResult GuestAccess::read(unsigned slot, Walk walk, uint64_t address, uint6
     own.content = buffer.error() == 0 ? Content::data : Content::none;
     if (buffer.error() != 0) return AccessResult::fault;
   }
-  piece.translation = translate(walk, address, length, kDmaRead);
-  if (piece.translation.kind == Translation::Kind::fault) return AccessResult::fault;
-  piece.message = piece.translation.kind == Translation::Kind::message;
+  const Translation place = translate(walk, address, length, kDmaRead);
+  if (place.kind == Translation::Kind::fault) return AccessResult::fault;
+  piece.message = place.kind == Translation::Kind::message;
   if (!piece.message) {
-    piece.pointer = piece.translation.pointer;
-    piece.length = piece.translation.length;
+    piece.pointer = place.pointer;
+    piece.length = place.length;
+    piece.iova = place.iova;
+    piece.file = place.file;
     return AccessResult::ready;
   }
-  const uint64_t usable = std::min<uint64_t>(piece.translation.length, kMessageDmaMax);
+  const uint64_t usable = std::min<uint64_t>(place.length, kMessageDmaMax);
   if (own.content == Content::data) {
     // What was fetched may reach further than what was used of it so far.
     const uint64_t into = address - buffer.address;
@@ -108,16 +110,18 @@ AccessResult GuestAccess::read(unsigned slot, Walk walk, uint64_t address, uint6
 AccessResult GuestAccess::write(unsigned slot, Walk walk, uint64_t address, uint64_t length, Piece& piece) {
   Slot& own = slots_[slot];
   if (own.buffer->busy()) return AccessResult::parked;
-  piece.translation = translate(walk, address, length, kDmaWrite);
-  if (piece.translation.kind == Translation::Kind::fault) return AccessResult::fault;
-  piece.message = piece.translation.kind == Translation::Kind::message;
+  const Translation place = translate(walk, address, length, kDmaWrite);
+  if (place.kind == Translation::Kind::fault) return AccessResult::fault;
+  piece.message = place.kind == Translation::Kind::message;
   if (piece.message) {
     own.content = Content::none;
     piece.pointer = own.buffer->data.data();
-    piece.length = std::min<uint64_t>(piece.translation.length, kMessageDmaMax);
+    piece.length = std::min<uint64_t>(place.length, kMessageDmaMax);
   } else {
-    piece.pointer = piece.translation.pointer;
-    piece.length = piece.translation.length;
+    piece.pointer = place.pointer;
+    piece.length = place.length;
+    piece.iova = place.iova;
+    piece.file = place.file;
   }
   return AccessResult::ready;
 }
@@ -136,6 +140,20 @@ AccessResult GuestAccess::sent(unsigned slot) const {
   if (own.content != Content::writing) return AccessResult::ready;
   if (own.buffer->busy()) return AccessResult::parked;
   return own.buffer->error() == 0 ? AccessResult::ready : AccessResult::fault;
+}
+
+void GuestAccess::prefetchOperand(uint64_t address) const {
+  // What the processor's own prefetching needs to take over.
+  constexpr uint64_t kLine = 64;
+  constexpr uint64_t kLines = 8;
+  const Translation piece = dma_->translate(address, kLines * kLine, 0);
+  if (piece.kind != Translation::Kind::mapped) return;
+  for (uint64_t at = 0; at < piece.length; at += kLine) __builtin_prefetch(piece.pointer + at);
+}
+
+void GuestAccess::prefetchRecord(uint64_t address) const {
+  const Translation piece = dma_->translate(address, 1, kDmaWrite);
+  if (piece.kind == Translation::Kind::mapped) __builtin_prefetch(piece.pointer, 1);
 }
 
 bool GuestAccess::outstanding() const {

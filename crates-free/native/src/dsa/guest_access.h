@@ -46,7 +46,10 @@ struct Piece {
   uint64_t length = 0;
   /// `pointer` is a bounce buffer's: what is written there still has to be sent.
   bool message = false;
-  Translation translation;
+  /// Of a mapped piece: its guest address, and the owner of its memory. Not as a Translation, which would be copied in
+  /// larger pieces than it was just written in, and wait for all that the processor is still writing.
+  uint64_t iova = 0;
+  const MemoryFile* file = nullptr;
 };
 
 enum class AccessResult : uint8_t {
@@ -85,7 +88,12 @@ class GuestAccess {
   /// Ends the use of a piece: of its bytes, `length` from `from` on were read, or written. False when they are void.
   /// True for a message's, which has not been carried out yet.
   bool finish(const Piece& piece, const std::byte* from, uint64_t length, bool wrote) const {
-    return piece.message || dma_->finish(piece.translation, from, length, wrote);
+    const Translation place{.kind = Translation::Kind::mapped,
+                            .iova = piece.iova,
+                            .pointer = piece.pointer,
+                            .length = piece.length,
+                            .file = piece.file};
+    return piece.message || dma_->finish(place, from, length, wrote);
   }
   /// Sends the slot's first `count` bytes to `address`.
   void send(unsigned slot, uint64_t address, uint32_t count);
@@ -93,6 +101,11 @@ class GuestAccess {
   AccessResult sent(unsigned slot) const;
   /// The client may have carried out what was sent, even if it was cancelled later.
   bool mayHaveArrived(unsigned slot) const { return slots_[slot].buffer->issued > 0; }
+
+  /// Brings the beginning of what is mapped at `address`, or the cache line of a record to be written, nearer. A hint:
+  /// has no effect but on time, and wrong addresses do no harm.
+  void prefetchOperand(uint64_t address) const;
+  void prefetchRecord(uint64_t address) const;
 
   /// Some reply is missing.
   bool outstanding() const;

@@ -1,5 +1,6 @@
 #include "engine/job.h"
 
+#include <cstring>
 #include <utility>
 
 #include "dsa/check.h"
@@ -19,20 +20,27 @@ using dsa::Completion;
 using dsa::Descriptor;
 using dsa::Step;
 
+/// Transfer size from which it pays to fetch the beginning of the operands ahead, bytes.
+constexpr uint32_t kWorthPreparing = 16 * 1024;
+
 }  // namespace
 
 Job::Job() = default;
 Job::~Job() = default;
 
-void Job::begin(std::shared_ptr<QueueRun> run, Engine& engine, uint64_t sequence, const Descriptor& descriptor) {
+void Job::begin(std::shared_ptr<QueueRun> run, Engine& engine, uint64_t sequence, const Descriptor& descriptor,
+                const Descriptor* next) {
   memory_.begin(*run->device->dma, engine.waker(), run->messageOwner(), sequence);
   run_ = std::move(run);
   engine_ = &engine;
   sequence_ = sequence;
   waitsForEarlier_ = false;
+  ending_.store(false, std::memory_order_relaxed);
   abandoned_ = false;
   own_.member = false;
   start(own_, descriptor);
+  upcoming_ = {};
+  if (next != nullptr) upcoming_ = {next->address1(), next->address2(), next->size()};
 }
 
 void Job::end() {
@@ -88,6 +96,7 @@ Step Job::advance(Unit& unit, Budget& budget) {
       case Stage::operate:
         step = operate(unit, budget);
         if (step != Step::finished || abandoned_) return step;
+        lookAhead(unit);
         unit.stage = Stage::settle;
         continue;
       case Stage::settle:
@@ -137,8 +146,25 @@ Step Job::operate(Unit& unit, Budget& budget) {
     case dsa::kOpDrain:
       return drain(unit);
     default:
+      if (unit.execution.descriptor.has(dsa::kFlagCompletionAddressValid)) {
+        memory_.prefetchRecord(unit.execution.descriptor.completionAddress());
+      }
       return dsa::operationOf(unit.execution.descriptor.opcode())(unit.execution, memory_, budget);
   }
+}
+
+/// The operands of what comes next arrive while this unit's record is written and the next one is begun.
+void Job::lookAhead(const Unit& unit) const {
+  Upcoming next = upcoming_;
+  if (unit.member) {
+    if (batch_.taken == batch_.fetched) return;
+    Descriptor descriptor;
+    std::memcpy(descriptor.bytes.data(), batch_.list.data() + batch_.taken, dsa::kDescriptorSize);
+    next = {descriptor.address1(), descriptor.address2(), descriptor.size()};
+  }
+  if (next.size < kWorthPreparing) return;
+  memory_.prefetchOperand(next.address1);
+  memory_.prefetchOperand(next.address2);
 }
 
 Step Job::drain(Unit& unit) {

@@ -37,8 +37,9 @@ class Job {
 
   /// Has what it needs to take a descriptor on. False when there is no memory for that: it may be tried again.
   bool prepare() noexcept { return memory_.makeBuffers(); }
-  /// Takes a descriptor on for an engine.
-  void begin(std::shared_ptr<QueueRun> run, Engine& engine, uint64_t sequence, const dsa::Descriptor& descriptor);
+  /// Takes a descriptor on for an engine. `next` is the one behind it, or null when there is none yet.
+  void begin(std::shared_ptr<QueueRun> run, Engine& engine, uint64_t sequence, const dsa::Descriptor& descriptor,
+             const dsa::Descriptor* next);
   /// The descriptor has ended: the job is free.
   void end();
   /// Who executes it; null while it is free.
@@ -46,6 +47,9 @@ class Job {
   uint64_t sequence() const { return sequence_; }
   bool waitsForEarlier() const { return waitsForEarlier_; }
   void setWaitsForEarlier(bool waits) { waitsForEarlier_ = waits; }
+  /// The guest can see, or is about to, that the descriptor has ended: its engine ends it within this turn, waiting for
+  /// nobody.
+  bool ending() const { return ending_.load(std::memory_order_acquire); }
 
   // --- Its engine's thread ---
 
@@ -89,7 +93,16 @@ class Job {
     bool failed = false;
   };
 
+  /// Where a descriptor that comes later has its operands: only a hint, never acted upon.
+  struct Upcoming {
+    uint64_t address1 = 0;
+    uint64_t address2 = 0;
+    /// 0: nothing to prepare for.
+    uint32_t size = 0;
+  };
+
   void start(Unit& unit, const dsa::Descriptor& descriptor);
+  void lookAhead(const Unit& unit) const;
   dsa::Step advance(Unit& unit, dsa::Budget& budget);
   void check(Unit& unit);
   dsa::Step operate(Unit& unit, dsa::Budget& budget);
@@ -101,6 +114,10 @@ class Job {
   dsa::Step sendStatus(Unit& unit);
   dsa::Step settleStatus(Unit& unit);
   dsa::Step writeRecord(Unit& unit);
+  /// To be called before anything by which the guest can tell that the unit has ended.
+  void reveal(const Unit& unit) {
+    if (!unit.member) ending_.store(true, std::memory_order_release);
+  }
   void interrupt(const Unit& unit);
   void reportError(const Unit& unit);
   void recordFault(Unit& unit);
@@ -112,12 +129,14 @@ class Job {
   Unit own_;
   Unit member_;
   Batch batch_;
+  Upcoming upcoming_;
   bool abandoned_ = false;
 
   std::shared_ptr<QueueRun> run_;
   Engine* engine_ = nullptr;
   uint64_t sequence_ = 0;
   bool waitsForEarlier_ = false;
+  std::atomic<bool> ending_{false};
 };
 
 }  // namespace mdev

@@ -45,22 +45,23 @@ Step Job::settle(Unit& unit) {
 
 Step Job::writeRecord(Unit& unit) {
   const uint64_t address = unit.execution.descriptor.completionAddress();
-  const auto record = unit.execution.completion.encode(run_->device->capabilities.faultInfo);
-  const Translation place = run_->device->dma->translate(address, record.size(), kDmaWrite);
+  const dsa::CompletionWords record = unit.execution.completion.encode(run_->device->capabilities.faultInfo);
+  const Translation place = run_->device->dma->translate(address, sizeof record, kDmaWrite);
   if (place.kind == Translation::Kind::message) {
     memory_.forget();
-    std::memcpy(memory_.buffer(kRecordSlot), record.data() + 1, record.size() - 1);
-    memory_.send(kRecordSlot, address + 1, static_cast<uint32_t>(record.size() - 1));
+    std::memcpy(memory_.buffer(kRecordSlot), reinterpret_cast<const std::byte*>(record.data()) + 1, sizeof record - 1);
+    memory_.send(kRecordSlot, address + 1, sizeof record - 1);
     unit.stage = Stage::recordBody;
     return Step::parked;
   }
   // Aligned to its size, and maps consist of pages: it lies in one piece or nowhere.
-  bool good = place.kind == Translation::Kind::mapped && place.length == record.size();
+  bool good = place.kind == Translation::Kind::mapped && place.length == sizeof record;
   if (good) {
-    std::memcpy(place.pointer + 1, record.data() + 1, record.size() - 1);
-    std::atomic_ref<uint8_t>(*reinterpret_cast<uint8_t*>(place.pointer))
-        .store(unit.execution.completion.status, std::memory_order_release);
-    good = run_->device->dma->finish(place, place.pointer, record.size(), true);
+    auto* const words = reinterpret_cast<uint64_t*>(place.pointer);
+    for (std::size_t word = 1; word < record.size(); ++word) words[word] = record[word];
+    reveal(unit);
+    std::atomic_ref<uint64_t>(words[0]).store(record[0], std::memory_order_release);
+    good = run_->device->dma->finish(place, place.pointer, sizeof record, true);
   }
   if (good) {
     interrupt(unit);
@@ -104,7 +105,9 @@ Step Job::settleStatus(Unit& unit) {
 }
 
 void Job::interrupt(const Unit& unit) {
-  if (unit.handleGood) run_->device->raiseCompletion(unit.execution.descriptor.interruptHandle());
+  if (!unit.handleGood) return;
+  reveal(unit);
+  run_->device->raiseCompletion(unit.execution.descriptor.interruptHandle());
 }
 
 void Job::countFault() { run_->device->dmaFaults->fetch_add(1, std::memory_order_relaxed); }
@@ -143,6 +146,7 @@ void Job::reportError(const Unit& unit) {
   if (error.code == dsa::kStatusPageFault && run_->device->capabilities.faultInfo) {
     error.information = static_cast<uint32_t>(completion.faultOperand) << kOperandShift;
   }
+  reveal(unit);
   run_->device->errors.record(error);
 }
 

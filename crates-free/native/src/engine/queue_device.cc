@@ -109,6 +109,7 @@ bool QueueDevice::command(Command command) {
       // A client need not answer, and a driver may wait for this command without doing anything else.
       if (channel != nullptr) channel->cancelOwner(run->messageOwner());
     }
+    run->awaitEnding(run->submitted());
     targets.push_back({run, run->submitted()});
   }
   return device_->command.start(std::move(targets), std::move(command.effects));

@@ -60,8 +60,9 @@ class QueueDevice {
     CommandEffects effects;
   };
   /// Applies the effects when everything that was submitted before has ended: now (true), or later on an engine's
-  /// thread (false). Throws std::invalid_argument, std::logic_error while another command is pending, or
-  /// std::bad_alloc; then nothing has changed.
+  /// thread (false). What the guest has seen to end counts as ended: for an engine that is between a record in mapped
+  /// memory and its interrupt this waits. Throws std::invalid_argument, std::logic_error while another command is
+  /// pending, or std::bad_alloc; then nothing has changed.
   bool command(Command command);
   bool commandPending() const { return device_->command.pending(); }
 

@@ -109,6 +109,24 @@ bool QueueRun::endedBeforeLocked(uint64_t sequence) const {
                       [sequence](const auto& job) { return job->engine() != nullptr && job->sequence() < sequence; });
 }
 
+bool QueueRun::endingBeforeLocked(uint64_t sequence) const {
+  return head_.load() >= sequence && !endedBeforeLocked(sequence) &&
+         std::all_of(jobs_.begin(), jobs_.end(), [sequence](const auto& job) {
+           return job->engine() == nullptr || job->sequence() >= sequence || job->ending();
+         });
+}
+
+void QueueRun::awaitEnding(uint64_t sequence) {
+  for (;;) {
+    {
+      const std::lock_guard lock(mutex_);
+      ownerWaits_ = endingBeforeLocked(sequence);
+      if (!ownerWaits_) return;
+    }
+    owner_.park();
+  }
+}
+
 Job* QueueRun::freeJob(const Engine& engine) const {
   Job* free = nullptr;
   for (const auto& job : jobs_) {
@@ -132,7 +150,8 @@ Job* QueueRun::take(const std::shared_ptr<QueueRun>& self, Engine& engine) {
   Job* const job = freeJob(engine);
   // Without memory for the job the engine tries again.
   if (job == nullptr || !job->prepare()) return nullptr;
-  job->begin(self, engine, head, ring_[head % ring_.size()]);
+  const bool last = head + 1 == tail_.load();
+  job->begin(self, engine, head, ring_[head % ring_.size()], last ? nullptr : &ring_[(head + 1) % ring_.size()]);
   head_.store(head + 1);
   takeOccupancy(status_, 1);
   return job;
@@ -142,6 +161,7 @@ void QueueRun::finish(Job& job, bool completed) {
   (completed ? counters_->completed : counters_->abandoned).fetch_add(1, std::memory_order_relaxed);
   const std::lock_guard lock(mutex_);
   job.end();
+  if (ownerWaits_) owner_.wake();
   for (const auto& other : jobs_) {
     if (other->engine() != nullptr && other->waitsForEarlier() && endedBeforeLocked(other->sequence())) {
       other->engine()->wake();

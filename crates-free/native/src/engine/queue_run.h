@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dsa/descriptor.h"
+#include "engine/parker.h"
 #include "engine/queue_config.h"
 #include "memory/message_dma.h"
 
@@ -49,6 +50,9 @@ class QueueRun {
   /// Abandons everything for good. A turn of an engine that begins afterwards touches neither guest memory nor the
   /// device; who needs the end of those that have begun waits for them (EpochDomain::synchronize). May be called again.
   void detach();
+  /// When all that is left of the descriptors before `sequence` are some whose end the guest may have seen: waits until
+  /// they are in flight no more. Else returns at once.
+  void awaitEnding(uint64_t sequence);
   /// Stopped, and nothing is left of it.
   bool ended() const;
   /// Makes sure that so many engines can work on it at once. Under the group's lock. Throws std::bad_alloc.
@@ -91,6 +95,7 @@ class QueueRun {
   static constexpr uint64_t kEverything = ~uint64_t{0};
 
   bool endedBeforeLocked(uint64_t sequence) const;
+  bool endingBeforeLocked(uint64_t sequence) const;
   Job* freeJob(const Engine& engine) const;
   void dropWaiting();
 
@@ -107,6 +112,9 @@ class QueueRun {
   /// Dispatch and end of descriptors: `head_`, which jobs are in flight, and which of them wait for others.
   mutable std::mutex mutex_;
   std::vector<std::unique_ptr<Job>> jobs_;
+  /// The owner thread sleeps in `awaitEnding`.
+  bool ownerWaits_ = false;
+  Parker owner_;
 };
 
 }  // namespace mdev

@@ -97,20 +97,22 @@ Job* Group::take(Engine& engine) {
   setBusy(*member);
   const std::size_t count = runs_.size();
   for (int round = 0; round < 2; ++round) {
-    bool available = false;
+    bool outOfCredits = false;
     for (std::size_t step = 0; step < count; ++step) {
       const std::size_t place = (next_ + step) % count;
       const std::shared_ptr<QueueRun>& run = runs_[place];
-      if (!run->availableTo(engine)) continue;
-      available = true;
-      if (run->credits == 0) continue;
+      if (!run->hasWaiting()) continue;
+      if (run->credits == 0) {
+        outOfCredits = outOfCredits || run->availableTo(engine);
+        continue;
+      }
       Job* const job = run->take(run, engine);
       if (job == nullptr) continue;
       --run->credits;
       next_ = (place + 1) % count;
       return job;
     }
-    if (!available) return nullptr;
+    if (!outOfCredits) return nullptr;
     for (const auto& run : runs_) run->credits = run->config.priority;
   }
   return nullptr;

@@ -17,8 +17,9 @@ export default defineConfig({
     sequence: { sequencer: CompileAhead },
     globalSetup: ['test/global-setup.ts'],
     setupFiles: ['test/setup.ts'],
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    // They only end what hangs: helpers that wait for something give up after 60 seconds, and say for what.
+    testTimeout: 90_000,
+    hookTimeout: 90_000,
     teardownTimeout: 10_000,
   },
 });

@@ -31,7 +31,7 @@ constexpr uint32_t kError = 8;
 constexpr int kEngines = 3;
 constexpr uint64_t kEvents = 300'000;
 constexpr uint64_t kErrors = 200'000;
-constexpr std::chrono::seconds kTimeLimit(100);
+constexpr std::chrono::seconds kTimeLimit(300);
 
 struct Guest {
   Guest() {

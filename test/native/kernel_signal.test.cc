@@ -28,7 +28,7 @@ std::atomic<bool> goOn{false};
 /// Keeps its thread where it is, as if it had lost its processor. A handler may not wait otherwise.
 void hold(int) {
   stopped.store(true);
-  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (!goOn.load()) {
     if (std::chrono::steady_clock::now() > limit)
       mdev::test::fail(__FILE__, __LINE__, "a stopped thread keeps another waiting");

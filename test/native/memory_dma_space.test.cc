@@ -527,7 +527,8 @@ void testManyMaps() {
   CHECK(space->mappings() == 0);
   CHECK(openFiles() == before && mappings().empty());
   std::printf("%.2f us per map, %.2f us per unmap\n", mapping.count() * 1e6 / kMaps, unmapping.count() * 2e6 / kMaps);
-  CHECK(mapping.count() < 20 && unmapping.count() < 20);
+  // Anything but a few levels of a tree would take hours.
+  CHECK(mapping.count() < 60 && unmapping.count() < 60);
 }
 
 struct ModelMap {

@@ -32,7 +32,7 @@ struct Pair {
 
 /// Without those that are about to be closed.
 int openFiles() {
-  CHECK(FdCloser::drain(std::chrono::seconds(5)));
+  CHECK(FdCloser::drain(std::chrono::seconds(60)));
   DIR* directory = ::opendir("/proc/self/fd");
   CHECK(directory != nullptr);
   int count = -3;  // `.`, `..` and the directory itself

@@ -63,7 +63,7 @@ inline ino_t identity(int fd) {
 
 /// Without those that are about to be closed.
 inline int openFiles() {
-  CHECK(mdev::FdCloser::drain(std::chrono::seconds(5)));
+  CHECK(mdev::FdCloser::drain(std::chrono::seconds(60)));
   DIR* directory = ::opendir("/proc/self/fd");
   CHECK(directory != nullptr);
   int count = -3;  // `.`, `..` and the directory itself

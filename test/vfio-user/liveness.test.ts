@@ -159,7 +159,7 @@ describe('a process', () => {
     const script = fileURLToPath(new URL('./support/ending-process.mjs', import.meta.url));
     const run = spawnSync(process.execPath, [script, ending, join(directory, 'device.sock')], {
       encoding: 'utf8',
-      timeout: 20_000,
+      timeout: 60_000,
     });
     expect({ status: run.status, signal: run.signal }, run.stderr).toEqual({ status: code, signal: null });
     rmSync(directory, { recursive: true });

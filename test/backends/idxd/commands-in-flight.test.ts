@@ -7,10 +7,17 @@ import { ACTIVE, CMDSTATUS, Code, GENSTS, INTCAUSE, SWERROR, wqcfg } from './sup
 afterEach(closeRegistries);
 
 describe('commands with work in flight', () => {
-  /** Fills queue 0 with the largest moves that guest memory allows. */
+  /** Guest memory again and again: moves that take long, and need little memory. */
+  const LARGE_AT = 0x1_0000_0000n;
+  const LARGE = 0x200_0000;
+  /** Half of that memory further on, for else source and destination would be the same bytes. */
+  const DESTINATION_AT = LARGE_AT + BigInt(LARGE) + 0x20_0000n;
+
+  /** Fills queue 0 with moves of 32 MiB. */
   function load(guest: DsaGuest, count: number): void {
+    guest.mapAgain(LARGE_AT, 3 * LARGE);
     for (let index = 0; index < count; index++) {
-      guest.submit(0, { opcode: 3, source: MEMORY_AT, destination: MEMORY_AT + 0x20_0000n, size: 0x20_0000 }, 1);
+      guest.submit(0, { opcode: 3, source: LARGE_AT, destination: DESTINATION_AT, size: LARGE }, 1);
     }
   }
 
@@ -28,7 +35,7 @@ describe('commands with work in flight', () => {
     guest.bringUp([64], 1n);
     load(guest, 40);
     const done = guest.commandWithInterrupt(code, operand);
-    // Copying the 80 MiB takes milliseconds; what is abandoned may have ended already.
+    // Copying the 1.25 GiB takes longer than this thread is kept waiting; what is abandoned may have ended already.
     if (![Code.abortWq, Code.abortAll, Code.resetWq, Code.resetDevice].includes(code as never)) {
       expect(guest.read32(CMDSTATUS)).toBe(ACTIVE);
     }

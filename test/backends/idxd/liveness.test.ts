@@ -19,8 +19,10 @@ import { ACTIVE, CMD, CMDSTATUS, Code, GENSTS, grpcfg, INTCAUSE, SWERROR, wqcfg 
 
 // A server in a process of its own, whose engines do the largest work there is while the client looks at registers.
 
-/** The longest that a reply may take, milliseconds. */
-const PROMPT = 500;
+/** The longest that a reply may take, milliseconds: less than any of the work takes, more than a busy machine delays it. */
+const PROMPT = 3_000;
+/** How long to wait for what must come, milliseconds. */
+const PATIENCE = 60_000;
 /** The largest move. */
 const MOVE_SIZE = 0x8000_0000;
 /** A small file at many addresses: two ranges for the largest move that need no 4 GiB of memory. */
@@ -95,7 +97,7 @@ async function read32(offset: number): Promise<number> {
 /** A command with nothing to wait for, but an engine that has not noted yet that its descriptor, seen complete, is. */
 async function command(code: number, operand = 0): Promise<void> {
   await client.writeRegister(0, CMD, 4, (code << 20) | operand);
-  const end = performance.now() + 5_000;
+  const end = performance.now() + PATIENCE;
   let status = await read32(CMDSTATUS);
   while (status === ACTIVE && performance.now() < end) status = await read32(CMDSTATUS);
   expect(status, `command ${code}`).toBe(0);
@@ -171,20 +173,20 @@ async function nothingFollows(before: number): Promise<void> {
 }
 
 test.each([
-  ['Reset Device', Code.resetDevice, MANY, 5_000, 0],
-  ['Abort All', Code.abortAll, MANY, 5_000, 1],
-  ['Drain All', Code.drainAll, FEW, 90_000, 1],
-  ['Disable Device', Code.disableDevice, FEW, 90_000, 0],
+  ['Reset Device', Code.resetDevice, MANY, 0],
+  ['Abort All', Code.abortAll, MANY, 1],
+  ['Drain All', Code.drainAll, FEW, 1],
+  ['Disable Device', Code.disableDevice, FEW, 0],
 ])(
   '%s with the largest moves in flight: registers answer, it ends, and nothing comes after it',
-  async (_, code, count, patience, state) => {
+  async (_, code, count, state) => {
     await bringUp();
     await load(count);
     const replies = new Replies();
     const begin = performance.now();
     await replies.time(client.writeRegister(0, CMD, 4, (0x8000_0000 | (code << 20)) >>> 0));
     let status = await replies.time(read32(CMDSTATUS));
-    while (status === ACTIVE && performance.now() - begin < patience) status = await replies.time(read32(CMDSTATUS));
+    while (status === ACTIVE && performance.now() - begin < PATIENCE) status = await replies.time(read32(CMDSTATUS));
     // Records are counted after the command has ended, so none of these came later.
     const before = completed();
     expect(status).toBe(0);
@@ -195,7 +197,7 @@ test.each([
     if (count === FEW) {
       expect(before).toBe(FEW);
       // Copying 32 GiB takes long enough to be looked at.
-      expect(replies.count).toBeGreaterThan(100);
+      expect(replies.count).toBeGreaterThan(10);
     } else expect(before).toBeLessThan(MANY);
     expect([await read32(GENSTS), await read32(INTCAUSE)]).toEqual([state, 2]);
     await nothingFollows(before);

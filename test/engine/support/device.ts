@@ -29,7 +29,7 @@ const MSIX = 2;
 const EVENTFD_TRIGGER = 0x24;
 /** Bytes of portals for each queue. */
 export const PORTAL_STRIDE = 4 * PAGE;
-const TIME_LIMIT_MS = 20_000;
+const TIME_LIMIT_MS = 60_000;
 
 /** The registers of the tests' devices. */
 export const registers = registerBlock(0x1000, {

@@ -76,7 +76,16 @@ export class DsaGuest extends Guest {
     this.vectors = this.enableMsix(vectors);
     this.#file = memoryFile(MEMORY_SIZE);
     this.memory = new Uint8Array(this.#file.buffer);
-    this.session.sync.dmaMap({ iova: MEMORY_AT, size: BigInt(MEMORY_SIZE), file: this.#file });
+    this.#map(MEMORY_AT);
+  }
+
+  /** Maps the same memory once more at `address`, as often as `size` bytes, a multiple of its own, take. */
+  mapAgain(address: bigint, size: number): void {
+    for (let at = 0; at < size; at += MEMORY_SIZE) this.#map(address + BigInt(at));
+  }
+
+  #map(iova: bigint): void {
+    this.session.sync.dmaMap({ iova, size: BigInt(MEMORY_SIZE), file: this.#file });
   }
 
   /** Writes CMD and polls CMDSTATUS as DPDK does: what has nothing in flight is done inside the write. */
@@ -105,8 +114,8 @@ export class DsaGuest extends Guest {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         fd.onSignal(null);
-        reject(new Error(`no interrupt ${vector} within 10 s`));
-      }, 10_000);
+        reject(new Error(`no interrupt ${vector} within 60 s`));
+      }, 60_000);
       fd.onSignal(() => {
         clearTimeout(timer);
         fd.onSignal(null);

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What the long runs share: counting what vitest reports. Not a run itself: .ci/deep takes it for none.
 
-cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit
 report=$(mktemp)
 trap 'rm -f "$report"' EXIT
 passed=0

@@ -5,6 +5,7 @@
 GUEST_DIR=${GUEST_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/mdev-guest}
 
 # The Debian tree inside it that provides QEMU, the kernel and the guest's programs.
+# shellcheck disable=SC2034
 GUEST_ROOT=$GUEST_DIR/root
 
 die() {

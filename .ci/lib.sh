@@ -51,8 +51,7 @@ counting_runner() {
   local name=$1 status=0
   shift
   step "$name"
-  "$@" > >(tee "$results/$name.log") 2>&1 || status=$?
-  wait $! 2>/dev/null || true
+  "$@" 2>&1 | tee "$results/$name.log" || status=$?
   printf 'counting\t%s\t%d\n' "$name" "$status" >> "$results/runners"
 }
 

@@ -20,6 +20,9 @@ export type { MdevBehaviour, RegionHooks } from './behaviour.ts';
 export type { DeviceRegion, DeviceRegions, MdevContext, MdevServices } from './context.ts';
 export type { DeviceDma, TransferOptions } from './device-dma.ts';
 export type { DeviceInterrupts, EventInterrupt, IntxInterrupt, MessageInterrupts } from './device-interrupts.ts';
+export type { DmaInfo } from '../native/binding.ts';
+export { defaultDmaLimits, type DmaLimits } from './dma-limits.ts';
+export { DmaLogging } from './dma-logging.ts';
 export { LIFE_CYCLE, type MdevState, type MdevTransition } from './life-cycle.ts';
 export { MdevError, type MdevErrorCode } from './mdev-error.ts';
 export {

@@ -14,6 +14,7 @@ import type { GuestError } from './guest-errors.ts';
 import { HookFailure } from './hook-guard.ts';
 import { Irqs } from './irqs.ts';
 import type { DeviceDeclaration } from './device-declaration.ts';
+import { applyDmaLimits } from './dma-limits.ts';
 import type { PlatformCapabilities } from './platform-capabilities.ts';
 import { READ_WRITE, RegisterRegions } from './register-regions.ts';
 import { type BarName, barsOf, type Regions } from './regions.ts';
@@ -79,6 +80,7 @@ export class MdevFunction {
       this.irqs = new Irqs(this.core, declaration.configSpace, this.irqInfos, platform.msixOwner);
       this.irqs.bindPending();
       this.core.setEnforceMemoryDecode(platform.enforceMemoryDecode);
+      applyDmaLimits(this.core, platform.dma);
       this.#applyBusMaster();
     } catch (error) {
       this.core.close();

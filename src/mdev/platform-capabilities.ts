@@ -1,3 +1,5 @@
+import { defaultDmaLimits, type DmaLimits } from './dma-limits.ts';
+
 /** What the platform that consumes an instance does itself and what it leaves to the device. */
 export interface PlatformCapabilities {
   /**
@@ -13,6 +15,8 @@ export interface PlatformCapabilities {
   readonly enforceMemoryDecode: boolean;
   /** The device reaches guest memory only while COMMAND.busMaster is 1. Off for clients that never program COMMAND. */
   readonly enforceBusMaster: boolean;
+  /** What clients may map. */
+  readonly dma: DmaLimits;
 }
 
 /** Right for QEMU on x86. */
@@ -20,4 +24,5 @@ export const defaultPlatformCapabilities: PlatformCapabilities = Object.freeze({
   msixOwner: 'client',
   enforceMemoryDecode: true,
   enforceBusMaster: true,
+  dma: defaultDmaLimits,
 });

@@ -1,8 +1,9 @@
 import { constants } from 'node:os';
 
-import type { DeviceCore } from '../native/binding.ts';
+import type { DeviceCore, DmaInfo } from '../native/binding.ts';
 import { errnoOfError } from '../native/errno.ts';
 import type { Attachment } from './attachment.ts';
+import { DmaLogging } from './dma-logging.ts';
 import type { MsixMessage } from './irqs.ts';
 import type { MdevFunction } from './mdev-function.ts';
 import {
@@ -36,6 +37,8 @@ const { EINVAL, EIO, ENOTSUP, ENOTTY } = constants.errno;
  * need not. Every method throws a {@link VfioError}: `ENODEV` after `close` and when the instance was taken away.
  */
 export class SynchronousSession {
+  /** Which pages of guest memory the device wrote. */
+  readonly dmaLogging = new DmaLogging((request) => this.#core(request));
   readonly #attachment: Attachment;
   readonly #function: MdevFunction;
   readonly #reset: () => void;
@@ -131,6 +134,11 @@ export class SynchronousSession {
   writeMigrationData(_data: Uint8Array): void {
     this.#checkHeld('migrationDataWrite');
     refuse('migrationDataWrite', EINVAL);
+  }
+
+  /** VFIO_IOMMU_GET_INFO: what may be mapped at present. */
+  dmaInfo(): DmaInfo {
+    return this.#core('dmaInfo').dmaInfo();
   }
 
   /**

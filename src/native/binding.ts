@@ -47,6 +47,30 @@ export interface DeviceStatistics {
   readonly dmaFaults: number;
 }
 
+/** What a client may map at present: VFIO_IOMMU_GET_INFO. */
+export interface DmaInfo {
+  /** Page sizes, or'ed; maps are multiples of the smallest. */
+  readonly pageSizes: bigint;
+  /** Addresses that may be mapped, ascending, both ends included. */
+  readonly windows: readonly { readonly first: bigint; readonly last: bigint }[];
+  /** Maps that may still be made. */
+  readonly mappingsAvailable: bigint;
+  /** Memory that a log of dirty pages may take, bytes. */
+  readonly maxDirtyLogBytes: bigint;
+}
+
+/** One DMA map, as it was made. */
+export interface DmaMap {
+  readonly iova: bigint;
+  /** Bytes. */
+  readonly size: bigint;
+  /** 1 read, 2 write, from the device's side. */
+  readonly rights: number;
+  /** The descriptor that is kept of the file, equal for maps of one file and access mode, until the maps change; -1: reached by message. */
+  readonly fd: number;
+  readonly offset: bigint;
+}
+
 /** The native half of one device: its regions, interrupts and guest memory, whoever the client is. */
 export interface DeviceCore {
   readonly [opaque]: 'DeviceCore';
@@ -151,7 +175,50 @@ export interface DeviceCore {
    */
   dmaTransfer(write: boolean, iova: bigint, buffer: Uint8Array, callback: (errno: number) => void): number;
 
-  /** The client is gone: maps and eventfds go, device state stays. */
+  /**
+   * As {@link dmaUnmap}, and sets the bits of the dirty pages, see {@link reportDirty}. EINVAL also: the range is not
+   * tracked.
+   */
+  dmaUnmapReporting(iova: bigint, size: bigint, pageSize: bigint, bitmap: Uint8Array): number;
+  /**
+   * Tracks what the device writes: VFIO_DEVICE_FEATURE_DMA_LOGGING_START. An identical repeat succeeds.
+   *
+   * @param pageSize a power of two, and a hint: {@link dirtyPageSize} is what is used.
+   * @param ranges pairs of address and length in bytes, at most 256; none: all that is mapped, now or later.
+   * @returns 0, EINVAL (page size, a range empty, unaligned or overlapping, something else is tracked), EOVERFLOW (a
+   * range wraps), E2BIG (too many ranges), ENOSPC (beyond the limit of the log's memory) or ENOMEM.
+   */
+  startDirtyLog(pageSize: bigint, ranges: BigUint64Array): number;
+  /** Ends tracking; what was not reported is lost. Idempotent. */
+  stopDirtyLog(): void;
+  /** Bytes of a page that is tracked; 0n when nothing is. */
+  dirtyPageSize(): bigint;
+  /**
+   * Sets the bits of the dirty pages of a range, and forgets them: VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT.
+   *
+   * @param pageSize bytes of a bit; any power of two up to `length`.
+   * @param bitmap bit 0 of byte 0 is the page at `iova`; whole 64-bit words, exactly as many as needed. No bit is cleared.
+   * @returns 0, EINVAL (nothing is tracked, or the arguments do not fit), EOVERFLOW (the range wraps) or ENOENT (a part
+   * is not tracked, or, if everything is, nothing is mapped there).
+   */
+  reportDirty(iova: bigint, length: bigint, pageSize: bigint, bitmap: Uint8Array): number;
+  /**
+   * The operator's limits.
+   *
+   * @param maxMappings DMA maps at a time; 65,535n at first.
+   * @param pageSizes or'ed; the smallest is 4,096n or more. 4,096n at first.
+   * @param windows pairs of first and last address that may be mapped, ascending; all at first.
+   * @param maxDirtyLogBytes memory of a log of dirty pages; 64 MiB at first.
+   * @returns 0, EINVAL, or EBUSY when what is mapped does not fit.
+   */
+  setDmaLimits(maxMappings: bigint, pageSizes: bigint, windows: BigUint64Array, maxDirtyLogBytes: bigint): number;
+  /** What the present client agreed to on top: `max_dma_maps` and `pgsizes` (0n: any). Ends with {@link clientGone}. */
+  setClientDmaLimits(maxMappings: bigint, pageSizes: bigint): void;
+  dmaInfo(): DmaInfo;
+  /** All maps, by ascending address. */
+  dmaMaps(): DmaMap[];
+
+  /** The client is gone: maps, eventfds and dirty log go, device state stays. */
   clientGone(): void;
   /**
    * Closes a descriptor that a client made, or a socket that a client may have sent some through, without waiting: close(2) may take as long as

@@ -149,7 +149,12 @@ export class ServedConnection implements ConnectionHandler {
     }
     this.#native.negotiated(Math.min(client.capabilities.max_data_xfer_size ?? DEFAULT_TRANSFER, UINT32_MAX));
     this.#owner.holds(this);
-    return writeVersion(answerVersion(client));
+    const answer = answerVersion(client);
+    // A client is held to what it was told; what it was not told has the operator's limits.
+    const { max_dma_maps: maps, pgsizes } = answer.capabilities;
+    const all = 0xffff_ffff_ffff_ffffn;
+    coreOf(this.#device.handle).setClientDmaLimits(maps === undefined ? all : BigInt(maps), BigInt(pgsizes ?? 0));
+    return writeVersion(answer);
   }
 
   #deviceInfo(body: Uint8Array): Uint8Array | number {

@@ -1,7 +1,7 @@
 import { expect, it, vi } from 'vitest';
 
 import { createDeviceCore, memoryFile } from '../../src/native/binding.ts';
-import { bytes, closing, EFAULT, ENOTCONN } from './support/device.ts';
+import { bytes, closing, EFAULT, EINVAL, ENOSPC, ENOTCONN } from './support/device.ts';
 
 it('is copied when the device is bus master', () => {
   const core = createDeviceCore();
@@ -51,4 +51,40 @@ it('takes addresses as 64-bit bigints only', () => {
   expect(() => core.dmaUnmap(-1n, 1n)).toThrow(/iova is -1; expected a bigint from 0/);
   expect(() => core.dmaUnmap(2n ** 64n, 1n)).toThrow(RangeError);
   expect(() => core.dmaUnmap(0 as unknown as bigint, 1n)).toThrow('iova is not a bigint');
+});
+
+it('tells its maps, with one descriptor for each file', () => {
+  const core = createDeviceCore();
+  closing(memoryFile(0x3000), (file) => {
+    expect(core.dmaMap(0x2000n, 0x1000n, 3, file.fd, 0x1000n)).toBe(0);
+    expect(core.dmaMap(0x1000n, 0x1000n, 1, file.fd, 0n)).toBe(0);
+    expect(core.dmaMap(0n, 0x1000n, 1, -1, 0n)).toBe(0);
+    const maps = core.dmaMaps();
+    const kept = maps[1]?.fd ?? -1;
+    expect(kept).toBeGreaterThanOrEqual(0);
+    expect(maps).toEqual([
+      { iova: 0n, size: 0x1000n, rights: 1, fd: -1, offset: 0n },
+      { iova: 0x1000n, size: 0x1000n, rights: 1, fd: kept, offset: 0n },
+      { iova: 0x2000n, size: 0x1000n, rights: 3, fd: kept, offset: 0x1000n },
+    ]);
+  });
+});
+
+it('takes pairs of 64-bit values for ranges and windows', () => {
+  const core = createDeviceCore();
+  expect(() => core.startDirtyLog(4096n, new BigUint64Array(3))).toThrow('ranges has 3 values; expected pairs');
+  expect(() => core.startDirtyLog(4096n, [] as unknown as BigUint64Array)).toThrow('ranges is not a BigUint64Array');
+  expect(core.dirtyPageSize()).toBe(0n);
+});
+
+it('holds a client to what it agreed to, as long as it is there', () => {
+  const core = createDeviceCore();
+  core.setClientDmaLimits(1n, 0x10000n);
+  expect(core.dmaInfo()).toMatchObject({ mappingsAvailable: 1n });
+  expect(core.dmaMap(0x1000n, 0x10000n, 3, -1, 0n)).toBe(EINVAL);
+  expect(core.dmaMap(0x10000n, 0x10000n, 3, -1, 0n)).toBe(0);
+  expect(core.dmaMap(0x20000n, 0x10000n, 3, -1, 0n)).toBe(ENOSPC);
+  core.clientGone();
+  expect(core.dmaMap(0x1000n, 0x1000n, 3, -1, 0n)).toBe(0);
+  expect(core.dmaMap(0x2000n, 0x1000n, 3, -1, 0n)).toBe(0);
 });

@@ -1,5 +1,5 @@
-// sources: vfio_user/dma_messenger.cc memory/dirty_log.cc transport/output_queue.cc base/fd_closer.cc
-// sanitize: thread
+// sources: vfio_user/dma_messenger.cc memory/dirty_log.cc memory/dirty_tracker.cc memory/epoch.cc
+// transport/output_queue.cc base/fd_closer.cc sanitize: thread
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -192,6 +192,38 @@ class Wire {
   const char* reason = nullptr;
 };
 
+/// Writes are noted when the client answers for them, well or badly, and when it may carry them out although nobody
+/// waits.
+void notesWhatTheClientWrites() {
+  constexpr uint64_t kSize = 64 * 4096;
+  Wire wire(4096);
+  const auto tracker = std::make_shared<DirtyTracker>();
+  const std::vector<DirtyRange> all = {{0, kSize}};
+  CHECK_EQUAL(tracker->start(4096, all, kSize * 16, [](const auto&) {}), 0);
+  wire.messenger.setDirtyTracker(tracker);
+  const auto dirty = [&] {
+    uint64_t bits = 0;
+    tracker->report(0, kSize, 4096, std::as_writable_bytes(std::span(&bits, 1)));
+    return bits;
+  };
+  wire.submit(0, 8192, nullptr, 0, true);
+  wire.submit(3 * 4096, 4096);
+  const auto refused = wire.submit(5 * 4096, 4096, nullptr, 0, true);
+  wire.submit(7 * 4096, 4096, nullptr, 0, true);
+  const std::vector<Header> sent = wire.sent();
+  CHECK_EQUAL(sent.size(), std::size_t{5});
+  CHECK_EQUAL(dirty(), uint64_t{0});
+  CHECK(wire.answer(sent[0], 0, 4096) == nullptr);
+  CHECK_EQUAL(dirty(), uint64_t{1});
+  CHECK(wire.answer(sent[1], 4096, 4096) == nullptr);
+  CHECK(wire.answer(sent[2], 3 * 4096, 4096) == nullptr);
+  CHECK(wire.messenger.reply({sent[3].id, sent[3].command, 0, kTypeReply | kError, EIO}, {}) == nullptr);
+  CHECK_EQUAL(refused->result.load(), EFAULT);
+  CHECK_EQUAL(dirty(), uint64_t{1 << 1 | 1 << 5});
+  wire.messenger.cancelAll();
+  CHECK_EQUAL(dirty(), uint64_t{1 << 7});
+}
+
 /// Of what its owner has given up nothing goes out any more, and everything else stays.
 void cancelsOfOneOwner() {
   Wire wire;
@@ -349,6 +381,7 @@ void nothingIsAllocated() {
 }  // namespace
 
 int main() {
+  notesWhatTheClientWrites();
   cancelsOfOneOwner();
   unansweredCancels();
   cancelMakesRoom();

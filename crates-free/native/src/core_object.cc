@@ -13,6 +13,7 @@
 #include "arguments_object.h"
 #include "core/device_core.h"
 #include "core/guest_copy.h"
+#include "dma_space_object.h"
 #include "dma_transfer_object.h"
 #include "environment_object.h"
 #include "napi_objects.h"
@@ -92,6 +93,15 @@ class DeviceCoreObject : public Napi::ObjectWrap<DeviceCoreObject> {
   Napi::Value dmaRead(const Info& info);
   Napi::Value dmaWrite(const Info& info);
   Napi::Value dmaTransfer(const Info& info);
+  Napi::Value dmaUnmapReporting(const Info& info);
+  Napi::Value startDirtyLog(const Info& info);
+  void stopDirtyLog(const Info& info);
+  Napi::Value dirtyPageSize(const Info& info);
+  Napi::Value reportDirty(const Info& info);
+  Napi::Value setDmaLimits(const Info& info);
+  void setClientDmaLimits(const Info& info);
+  Napi::Value dmaInfo(const Info& info);
+  Napi::Value dmaMaps(const Info& info);
 
   // --- Life ---
   void clientGone(const Info& info);
@@ -344,6 +354,50 @@ Napi::Value DeviceCoreObject::dmaTransfer(const Info& info) {
   return errorNumber(info, startDmaTransfer(info.Env(), core, write, iova, info[2], info[3]));
 }
 
+Napi::Value DeviceCoreObject::dmaUnmapReporting(const Info& info) {
+  const uint64_t iova = bigintArgument(info.Env(), info[0], "iova");
+  const uint64_t size = bigintArgument(info.Env(), info[1], "size");
+  return errorNumber(info,
+                     open(info).dma()->unmapReporting(iova, size, dirtyQueryArgument(info.Env(), info[2], info[3])));
+}
+
+Napi::Value DeviceCoreObject::startDirtyLog(const Info& info) {
+  const uint64_t pageSize = bigintArgument(info.Env(), info[0], "pageSize");
+  const std::vector<DirtyRange> ranges = pairsArgument<DirtyRange>(info.Env(), info[1], "ranges");
+  return errorNumber(info, open(info).dma()->startDirtyLog(pageSize, ranges));
+}
+
+void DeviceCoreObject::stopDirtyLog(const Info& info) { open(info).dma()->stopDirtyLog(); }
+
+Napi::Value DeviceCoreObject::dirtyPageSize(const Info& info) {
+  return Napi::BigInt::New(info.Env(), open(info).dma()->dirtyPageSize());
+}
+
+Napi::Value DeviceCoreObject::reportDirty(const Info& info) {
+  const uint64_t iova = bigintArgument(info.Env(), info[0], "iova");
+  const uint64_t length = bigintArgument(info.Env(), info[1], "length");
+  return errorNumber(info,
+                     open(info).dma()->reportDirty(iova, length, dirtyQueryArgument(info.Env(), info[2], info[3])));
+}
+
+Napi::Value DeviceCoreObject::setDmaLimits(const Info& info) {
+  DmaLimits limits;
+  limits.maxMappings = bigintArgument(info.Env(), info[0], "maxMappings");
+  limits.pageSizes = bigintArgument(info.Env(), info[1], "pageSizes");
+  limits.windows = pairsArgument<IovaRange>(info.Env(), info[2], "windows");
+  limits.maxDirtyLogBytes = bigintArgument(info.Env(), info[3], "maxDirtyLogBytes");
+  return errorNumber(info, open(info).dma()->setLimits(std::move(limits)));
+}
+
+void DeviceCoreObject::setClientDmaLimits(const Info& info) {
+  const uint64_t maxMappings = bigintArgument(info.Env(), info[0], "maxMappings");
+  open(info).dma()->setClientLimits(maxMappings, bigintArgument(info.Env(), info[1], "pageSizes"));
+}
+
+Napi::Value DeviceCoreObject::dmaInfo(const Info& info) { return dmaInfoObject(info.Env(), *open(info).dma()); }
+
+Napi::Value DeviceCoreObject::dmaMaps(const Info& info) { return dmaMapsArray(info.Env(), *open(info).dma()); }
+
 void DeviceCoreObject::clientGone(const Info& info) { open(info).clientGone(); }
 
 // Of a closed device too: its clients' descriptors are still to be closed.
@@ -412,6 +466,15 @@ Napi::Function DeviceCoreObject::define(Napi::Env env) {
                          InstanceMethod<&This::dmaRead>("dmaRead"),
                          InstanceMethod<&This::dmaWrite>("dmaWrite"),
                          InstanceMethod<&This::dmaTransfer>("dmaTransfer"),
+                         InstanceMethod<&This::dmaUnmapReporting>("dmaUnmapReporting"),
+                         InstanceMethod<&This::startDirtyLog>("startDirtyLog"),
+                         InstanceMethod<&This::stopDirtyLog>("stopDirtyLog"),
+                         InstanceMethod<&This::dirtyPageSize>("dirtyPageSize"),
+                         InstanceMethod<&This::reportDirty>("reportDirty"),
+                         InstanceMethod<&This::setDmaLimits>("setDmaLimits"),
+                         InstanceMethod<&This::setClientDmaLimits>("setClientDmaLimits"),
+                         InstanceMethod<&This::dmaInfo>("dmaInfo"),
+                         InstanceMethod<&This::dmaMaps>("dmaMaps"),
                          InstanceMethod<&This::clientGone>("clientGone"),
                          InstanceMethod<&This::closeForeignFd>("closeForeignFd"),
                          InstanceMethod<&This::isBehindOnClosing>("isBehindOnClosing"),

@@ -10,6 +10,7 @@ export const EIO = 5;
 export const EFAULT = 14;
 export const EBUSY = 16;
 export const EINVAL = 22;
+export const ENOSPC = 28;
 export const ENOTTY = 25;
 export const ENOTCONN = 107;
 

@@ -1,0 +1,58 @@
+#include "dma_space_object.h"
+
+#include <string>
+
+#include "arguments_object.h"
+
+namespace mdev {
+
+std::vector<uint64_t> evenWordsArgument(Napi::Env env, Napi::Value value, const char* name) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_biguint64_array) {
+    throw Napi::TypeError::New(env, std::string(name) + " is not a BigUint64Array");
+  }
+  const auto words = value.As<Napi::BigUint64Array>();
+  if (words.ElementLength() % 2 != 0) {
+    throw Napi::RangeError::New(
+        env, std::string(name) + " has " + std::to_string(words.ElementLength()) + " values; expected pairs");
+  }
+  return {words.Data(), words.Data() + words.ElementLength()};
+}
+
+DirtyQuery dirtyQueryArgument(Napi::Env env, Napi::Value pageSize, Napi::Value bitmap) {
+  const uint64_t size = bigintArgument(env, pageSize, "pageSize");
+  return {.pageSize = size, .bitmap = bytesArgument(env, bitmap, "bitmap")};
+}
+
+Napi::Value dmaInfoObject(Napi::Env env, const DmaSpace& space) {
+  const DmaInfo info = space.info();
+  auto windows = Napi::Array::New(env);
+  for (const IovaRange& range : info.windows) {
+    auto window = Napi::Object::New(env);
+    window.Set("first", Napi::BigInt::New(env, range.first));
+    window.Set("last", Napi::BigInt::New(env, range.last));
+    windows.Set(windows.Length(), window);
+  }
+  auto result = Napi::Object::New(env);
+  result.Set("pageSizes", Napi::BigInt::New(env, info.pageSizes));
+  result.Set("windows", windows);
+  result.Set("mappingsAvailable", Napi::BigInt::New(env, info.mappingsAvailable));
+  result.Set("maxDirtyLogBytes", Napi::BigInt::New(env, info.maxDirtyLogBytes));
+  return result;
+}
+
+Napi::Value dmaMapsArray(Napi::Env env, const DmaSpace& space) {
+  auto maps = Napi::Array::New(env);
+  space.forEachMap([&](const DmaMap& map) {
+    auto entry = Napi::Object::New(env);
+    entry.Set("iova", Napi::BigInt::New(env, map.first));
+    entry.Set("size", Napi::BigInt::New(env, map.last - map.first + 1));
+    entry.Set("rights", map.rights);
+    entry.Set("fd", map.fd);
+    entry.Set("offset", Napi::BigInt::New(env, map.offset));
+    maps.Set(maps.Length(), entry);
+    return true;
+  });
+  return maps;
+}
+
+}  // namespace mdev

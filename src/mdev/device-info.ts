@@ -1,6 +1,6 @@
 import { CapabilityId, type ConfigSpace } from '../emulation/index.ts';
 import { hasInterruptPin } from './interrupt-pin.ts';
-import { msiVectorsOf } from './msi-vectors.ts';
+import { msiCapabilityOf } from './msi-capability.ts';
 import { msixPlacesOf } from './msix-places.ts';
 import { barsOf, type Regions } from './regions.ts';
 import { READ_WRITE } from './register-regions.ts';
@@ -25,7 +25,7 @@ export function irqInfos(configSpace: ConfigSpace): readonly IrqInfo[] {
   const express = configSpace.capabilities.some((capability) => capability.id === CapabilityId.pciExpress);
   return [
     { index: VfioIrq.intx, count: hasInterruptPin(configSpace) ? 1 : 0, flags: eventfd | maskable | automasked },
-    { index: VfioIrq.msi, count: msiVectorsOf(configSpace), flags: eventfd | noResize },
+    { index: VfioIrq.msi, count: msiCapabilityOf(configSpace)?.vectors ?? 0, flags: eventfd | noResize },
     { index: VfioIrq.msix, count: msixPlacesOf(configSpace)?.vectors ?? 0, flags: eventfd },
     { index: VfioIrq.error, count: express ? 1 : 0, flags: eventfd | noResize },
     { index: VfioIrq.request, count: 1, flags: eventfd | noResize },

@@ -27,7 +27,9 @@ export interface MessageInterrupts {
   /** How many there are; 0 without the capability. */
   readonly count: number;
   /**
-   * Raises one. A masked vector, or one whose client has not given an eventfd yet, is latched and fires later.
+   * Raises one. A masked vector, or one whose client has not given an eventfd yet, is latched and fires later. A guest may
+   * give a function fewer MSI messages than it asks for: then the higher ones share them, vector n being message n modulo
+   * their number.
    * @throws RangeError for a vector that does not exist.
    */
   trigger(vector: number): void;

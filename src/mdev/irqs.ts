@@ -1,6 +1,7 @@
 import type {
   ConfigSpace,
   Hooks,
+  MsiControl,
   MsixControl,
   MsixRegisters,
   RegisterBlock,
@@ -9,9 +10,10 @@ import type {
 import type { DeviceCore } from '../native/binding.ts';
 import type { DeviceInterrupts, EventInterrupt, IntxInterrupt, MessageInterrupts } from './device-interrupts.ts';
 import { MdevError } from './mdev-error.ts';
+import { type MsiCapability, msiCapabilityOf } from './msi-capability.ts';
 import { msixPlacesOf, type MsixPlaces } from './msix-places.ts';
 import type { PlatformCapabilities } from './platform-capabilities.ts';
-import { type IrqInfo, VfioIrq } from './vfio.ts';
+import { type IrqInfo, VfioIrq, VfioRegion } from './vfio.ts';
 
 /** An MSI-X message as the guest programmed it. */
 export interface MsixMessage {
@@ -42,14 +44,22 @@ function intxOf(core: DeviceCore, count: number): IntxInterrupt {
   };
 }
 
-function messagesOf(core: DeviceCore, index: number, name: string, count: number): MessageInterrupts {
+/** @param granted How many messages the guest gave, a power of two: then higher ones share them. */
+function messagesOf(
+  core: DeviceCore,
+  index: number,
+  name: string,
+  count: number,
+  granted: () => number | undefined = () => undefined,
+): MessageInterrupts {
   return {
     count,
     trigger: (vector) => {
       if (!Number.isInteger(vector) || vector < 0 || vector >= count) {
         throw new RangeError(`${name} vector ${vector}; the device has ${count}`);
       }
-      core.triggerIrq(index, vector);
+      const given = granted();
+      core.triggerIrq(index, given === undefined ? vector : vector % given);
     },
   };
 }
@@ -71,8 +81,11 @@ export class Irqs {
   /** The device's side. */
   readonly device: DeviceInterrupts;
   readonly #core: DeviceCore;
+  readonly #msi: MsiCapability | undefined;
   readonly #places: MsixPlaces | undefined;
   readonly #owned: boolean;
+  /** Messages that the guest gave the function by MSI; undefined while MSI is not enabled. */
+  #messages: number | undefined;
 
   constructor(
     core: DeviceCore,
@@ -81,13 +94,14 @@ export class Irqs {
     owner: PlatformCapabilities['msixOwner'],
   ) {
     this.#core = core;
+    this.#msi = msiCapabilityOf(configSpace);
     this.#places = msixPlacesOf(configSpace);
     this.#owned = owner === 'device';
     for (const { index, count } of infos) core.setIrqCount(index, count);
     const countOf = (index: number): number => infos[index]?.count ?? 0;
     this.device = {
       intx: intxOf(core, countOf(VfioIrq.intx)),
-      msi: messagesOf(core, VfioIrq.msi, 'MSI', countOf(VfioIrq.msi)),
+      msi: messagesOf(core, VfioIrq.msi, 'MSI', countOf(VfioIrq.msi), () => this.#messages),
       msix: messagesOf(core, VfioIrq.msix, 'MSI-X', countOf(VfioIrq.msix)),
       error: eventOf(core, VfioIrq.error, 'ERR', countOf(VfioIrq.error)),
       request: eventOf(core, VfioIrq.request, 'REQ', countOf(VfioIrq.request)),
@@ -100,7 +114,24 @@ export class Irqs {
       const { region, offset } = this.#places.pending;
       this.#core.bindIrqPending(VfioIrq.msix, region, offset);
     }
+    if (this.#msi?.pending !== undefined) {
+      this.#core.bindIrqPending(VfioIrq.msi, VfioRegion.config, this.#msi.pending);
+    }
     this.reset();
+  }
+
+  /** The guest changed the MSI control register. */
+  controlMsi({ enabled, vectors }: MsiControl): void {
+    this.#messages = enabled ? vectors : undefined;
+    // As with MSI-X, a client that owns it says by SET_IRQS whether MSI is enabled.
+    if (this.#owned) this.#core.setIrqAllMasked(VfioIrq.msi, !enabled);
+  }
+
+  /** The guest masks these MSI messages, a bit for each. */
+  maskMsi(mask: number): void {
+    for (let vector = 0; vector < this.device.msi.count; vector++) {
+      this.#core.setIrqMasked(VfioIrq.msi, vector, ((mask >>> vector) & 1) !== 0);
+    }
   }
 
   /** STATUS.interruptStatus. */
@@ -137,7 +168,9 @@ export class Irqs {
   /** The function was reset: nothing is asserted or latched, and an own table is all masked. Eventfds stay. */
   reset(): void {
     for (const index of RESET) this.#core.resetIrqs(index);
+    this.#messages = undefined;
     if (!this.#owned) return;
+    this.#core.setIrqAllMasked(VfioIrq.msi, true);
     this.#core.setIrqAllMasked(VfioIrq.msix, true);
     for (let vector = 0; vector < this.device.msix.count; vector++) {
       this.#core.setIrqMasked(VfioIrq.msix, vector, true);

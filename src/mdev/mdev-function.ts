@@ -215,6 +215,12 @@ export class MdevFunction {
       intxDisabled: (disabled) => {
         this.irqs.disableIntx(disabled);
       },
+      msiControl: (control) => {
+        this.irqs.controlMsi(control);
+      },
+      msiMask: (mask) => {
+        this.irqs.maskMsi(mask);
+      },
       interruptStatus: () => this.irqs.intxAsserted,
       functionReset: () => {
         // FLR; config space is reset already.

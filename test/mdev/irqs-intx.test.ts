@@ -153,7 +153,7 @@ describe('INTx', () => {
     const { guest, line } = await lineGuest();
     guest.write32(0, 1);
     expect(line.read()).toBe(1);
-    guest.session.close();
+    await guest.session.close();
     const next = new Guest(guest.device);
     expect(pending(next)).toBe(true);
     set(next, TRIGGER_EVENTFD, [line.fd]);

@@ -10,14 +10,9 @@ import {
   VfioError,
   type WriteOptions,
 } from '../mdev/index.ts';
-import {
-  checkAccess,
-  checkAddress,
-  checkInteger,
-  checkRange,
-  completeDmaMap,
-  completeSetIrqs,
-} from '../mdev/vfio-requests.ts';
+import { checkAccess, checkInteger, completeSetIrqs } from '../mdev/vfio-requests.ts';
+import { ClientMemory } from './client-memory.ts';
+import { versionQuestion } from './client-version.ts';
 import { answerDma } from './dma-answers.ts';
 import {
   featureQuestion,
@@ -32,28 +27,14 @@ import {
 import { irqMessages } from './irq-messages.ts';
 import { MessageMemory } from './message-memory.ts';
 import { isListening } from './native.ts';
-import {
-  Command,
-  DMA_UNMAP_ALL,
-  MAX_DMA_MAPS,
-  MAX_MESSAGE_FDS,
-  MAX_TRANSFER,
-  PAGE_SIZE,
-  VERSION_MAJOR,
-  VERSION_MINOR,
-} from './protocol.ts';
+import { Command, MAX_MESSAGE_FDS, MAX_TRANSFER } from './protocol.ts';
 import { regionData } from './replies.ts';
-import { type Reply, RequestChannel } from './request-channel.ts';
+import { RequestChannel, type ServerRequestHandler } from './request-channel.ts';
 import {
   decodeDeviceInfo,
-  decodeDmaUnmapDirty,
   decodeIrqInfo,
   DEVICE_INFO_SIZE,
-  dirtyBitmapBytes,
   encodeDeviceInfo,
-  encodeDmaMap,
-  encodeDmaUnmap,
-  encodeDmaUnmapDirty,
   encodeIrqInfo,
   encodeMigrationData,
   encodeRegionAccess,
@@ -62,24 +43,7 @@ import {
   REGION_INFO_SIZE,
   REGION_IO_FDS_SIZE,
 } from './structures/index.ts';
-import {
-  type Capabilities,
-  DEFAULT_MESSAGE_FDS,
-  DEFAULT_TRANSFER,
-  readVersion,
-  type Version,
-  writeVersion,
-} from './version.ts';
-
-/** What a client says of itself. */
-const CAPABILITIES: Capabilities = {
-  max_msg_fds: MAX_MESSAGE_FDS,
-  max_data_xfer_size: MAX_TRANSFER,
-  max_dma_maps: MAX_DMA_MAPS,
-  pgsizes: PAGE_SIZE,
-  write_multiple: true,
-  migration: { pgsize: PAGE_SIZE, max_bitmap_size: MAX_TRANSFER },
-};
+import { DEFAULT_MESSAGE_FDS, DEFAULT_TRANSFER, type Version } from './version.ts';
 
 /**
  * A device behind a vfio-user socket, for VMMs and tests in TypeScript. Requests may be pipelined: each method sends at once and resolves with its
@@ -91,7 +55,8 @@ export class Client extends VfioDevice {
   /** Resolves with the reason when the connection has ended. */
   readonly closed: Promise<string>;
   readonly #channel: RequestChannel;
-  readonly #memory = new MessageMemory();
+  readonly #memory: ClientMemory;
+  readonly #answer: ServerRequestHandler;
   #version: Version | undefined;
   #maxTransfer = DEFAULT_TRANSFER;
   #maxMessageFds = DEFAULT_MESSAGE_FDS;
@@ -99,7 +64,10 @@ export class Client extends VfioDevice {
   /** @internal */
   constructor(fd: number) {
     super();
-    this.#channel = new RequestChannel(fd, { request: (command, body) => answerDma(this.#memory, command, body) });
+    const memory = new MessageMemory();
+    this.#answer = { request: (command, body) => answerDma(memory, command, body) };
+    this.#channel = new RequestChannel(fd, this.#answer);
+    this.#memory = new ClientMemory(this.#channel, memory);
     this.closed = this.#channel.closed;
   }
 
@@ -124,11 +92,7 @@ export class Client extends VfioDevice {
    * @param offer what to tell the server instead of this client's own version and capabilities.
    */
   async negotiate(offer: Partial<Version> = {}): Promise<Version> {
-    const own = { major: VERSION_MAJOR, minor: VERSION_MINOR, capabilities: CAPABILITIES };
-    const offered = { ...own, ...offer };
-    const body = writeVersion(offered);
-    const replyFds = offered.capabilities.twin_socket?.supported === true ? 1 : 0;
-    const { twin, version } = await this.#channel.ask({ command: Command.version, body, replyFds, decode: agreement });
+    const { twin, version } = await this.#channel.ask(versionQuestion(offer));
     this.#version = version;
     if (twin !== undefined) this.#openTwin(twin);
     this.#maxTransfer = Math.min(version.capabilities.max_data_xfer_size ?? DEFAULT_TRANSFER, MAX_TRANSFER);
@@ -144,7 +108,7 @@ export class Client extends VfioDevice {
       this.#channel.breakOff('the twin socket is no socket', [fd]);
       return;
     }
-    const twin = new RequestChannel(fd, { request: (command, body) => answerDma(this.#memory, command, body) });
+    const twin = new RequestChannel(fd, this.#answer);
     void this.closed.then(() => {
       twin.close('the connection has ended');
     });
@@ -236,34 +200,15 @@ export class Client extends VfioDevice {
 
   override async setIrqs(request: SetIrqsRequest): Promise<void> {
     const messages = irqMessages(completeSetIrqs(request), this.#maxMessageFds);
-    await Promise.all(messages.map(({ body, fds }) => this.#tell(Command.deviceSetIrqs, body, fds)));
+    await Promise.all(messages.map(({ body, fds }) => this.#channel.tell(Command.deviceSetIrqs, body, fds)));
   }
 
-  override async dmaMap(request: DmaMapRequest): Promise<void> {
-    const { file, iova, memory, offset, rights, size } = completeDmaMap(request);
-    const body = encodeDmaMap({ flags: rights, offset, address: iova, size });
-    if (file !== undefined || memory === undefined) {
-      await this.#tell(Command.dmaMap, body, file === undefined ? [] : [file.fd]);
-      return;
-    }
-    // Known before the server is: it may ask at once.
-    const range = { address: iova, memory, rights };
-    this.#memory.offer(range);
-    try {
-      await this.#tell(Command.dmaMap, body);
-      this.#memory.accept(range);
-    } catch (error) {
-      this.#memory.withdraw(range);
-      throw error;
-    }
+  override dmaMap(request: DmaMapRequest): Promise<void> {
+    return this.#memory.map(request);
   }
 
-  override async dmaUnmap(range: DmaRange): Promise<void> {
-    checkRange('dmaUnmap', range);
-    const { iova, size } = range;
-    const gone = this.#memory.inside(iova, size);
-    await this.#tell(Command.dmaUnmap, encodeDmaUnmap({ flags: 0, address: iova, size }));
-    this.#memory.remove(gone);
+  override dmaUnmap(range: DmaRange): Promise<void> {
+    return this.#memory.unmap(range);
   }
 
   /**
@@ -272,25 +217,12 @@ export class Client extends VfioDevice {
    *
    * @param pageSize bytes, a power of two.
    */
-  async dmaUnmapDirty(range: DmaRange, pageSize: bigint): Promise<Uint8Array> {
-    const { iova, size } = range;
-    checkRange('dmaUnmap', range);
-    checkAddress('dmaUnmap', 'pageSize', pageSize);
-    const bytes = pageSize === 0n ? 0n : dirtyBitmapBytes(size, pageSize);
-    if (pageSize === 0n || bytes > BigInt(MAX_TRANSFER)) {
-      throw VfioError.badArgument('dmaUnmap', `the bitmap of ${size} bytes by ${pageSize} does not fit a message`);
-    }
-    const gone = this.#memory.inside(iova, size);
-    const request = encodeDmaUnmapDirty({ address: iova, size }, pageSize);
-    const bitmap = await this.#ask(Command.dmaUnmap, request, (body) => decodeDmaUnmapDirty(body, bytes));
-    this.#memory.remove(gone);
-    return bitmap;
+  dmaUnmapDirty(range: DmaRange, pageSize: bigint): Promise<Uint8Array> {
+    return this.#memory.unmapDirty(range, pageSize);
   }
 
-  override async dmaUnmapAll(): Promise<void> {
-    const gone = this.#memory.all();
-    await this.#tell(Command.dmaUnmap, encodeDmaUnmap({ flags: DMA_UNMAP_ALL, address: 0n, size: 0n }));
-    this.#memory.remove(gone);
+  override dmaUnmapAll(): Promise<void> {
+    return this.#memory.unmapAll();
   }
 
   override async feature(request: FeatureRequest): Promise<Uint8Array> {
@@ -304,13 +236,13 @@ export class Client extends VfioDevice {
 
   override async writeMigrationData(data: Uint8Array): Promise<void> {
     const requests = this.#pieces(data.length).map(({ size, start }) =>
-      this.#tell(Command.migrationDataWrite, encodeMigrationData(data.subarray(start, start + size))),
+      this.#channel.tell(Command.migrationDataWrite, encodeMigrationData(data.subarray(start, start + size))),
     );
     await Promise.all(requests);
   }
 
   override async reset(): Promise<void> {
-    await this.#tell(Command.deviceReset, new Uint8Array(0));
+    await this.#channel.tell(Command.deviceReset, new Uint8Array(0));
   }
 
   /** Ends the connection. Requests under way are rejected. Idempotent. */
@@ -333,11 +265,6 @@ export class Client extends VfioDevice {
     return this.#channel.ask({ command, body, decode: (reply) => decode(reply.body) });
   }
 
-  /** A request whose reply says nothing. */
-  async #tell(command: number, body: Uint8Array, fds: readonly number[] = []): Promise<void> {
-    await this.#channel.ask({ command, body, fds, decode: () => true });
-  }
-
   /** A transfer in messages that the server accepts; one of 0 bytes is one message. */
   #pieces(count: number): { readonly start: number; readonly size: number }[] {
     const pieces = [];
@@ -349,13 +276,4 @@ export class Client extends VfioDevice {
     } while (start < count);
     return pieces;
   }
-}
-
-/** A server's answer to VERSION, with the twin socket if it gave one. */
-function agreement({ body, fds }: Reply): { readonly version: Version; readonly twin: number | undefined } | undefined {
-  const version = readVersion(body);
-  if ('problem' in version) return undefined;
-  const { twin_socket: twinSocket } = version.capabilities;
-  const twin = twinSocket?.supported === true ? fds[twinSocket.fd_index ?? 0] : undefined;
-  return fds.length === (twin === undefined ? 0 : 1) ? { version, twin } : undefined;
 }

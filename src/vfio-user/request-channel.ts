@@ -127,6 +127,11 @@ export class RequestChannel {
     });
   }
 
+  /** {@link ask} when the reply says nothing. */
+  async tell(command: number, body: Uint8Array, fds: readonly number[] = []): Promise<void> {
+    await this.ask({ command, body, fds, decode: () => true });
+  }
+
   /** {@link ask} for any reply, with any file descriptors. */
   request(command: number, body: Uint8Array, fds: readonly number[] = []): Promise<Reply> {
     return this.ask({ command, body, fds, replyFds: Infinity, decode: (reply) => reply });

@@ -1,5 +1,5 @@
 import { type ConfigSpace, describe, formatDescription } from '../emulation/index.ts';
-import { type BarName, type Region, type Regions } from '../mdev/index.ts';
+import type { Regions } from '../mdev/index.ts';
 import type { SelectedType } from './parents.ts';
 
 /** `mdev describe --json`. */
@@ -22,13 +22,12 @@ export function descriptionAsData({ bars, block, capabilities, size }: ConfigSpa
 /** `mdev describe` as text: what the type is, its BARs and capabilities, and every register after reset. */
 export function formatTypeDescription({ attributes, parent, type }: SelectedType): string {
   const { configSpace, regions } = type.declarationOf(attributes);
-  const bars = Object.entries(regions) as [BarName, Region][];
   return [
     `${type.id} on ${parent.name}: ${type.name}`,
     ...formatAttributes(attributes),
     '',
     `Config space: ${configSpace.size} bytes`,
-    ...bars.map(([name, region]) => `  ${formatBar(name, region)}`),
+    ...Object.entries(regions).map(([name, region]) => `  ${formatRegion(name, region)}`),
     ...configSpace.capabilities.map(({ id, name, offset, size, version }) => {
       const extended = version === undefined ? '' : ` version ${version}`;
       return `  [${offset.toString(16)}] ${name}: capability 0x${id.toString(16).padStart(2, '0')}${extended}, ${size} bytes`;
@@ -45,8 +44,16 @@ function formatAttributes(attributes: Readonly<Record<string, unknown>>): readon
   return values.length === 0 ? [] : [`Attributes: ${values.join(' ')}`];
 }
 
-function formatBar(name: BarName, { kind, prefetchable, size, width }: Region): string {
-  const contents = kind === 'mmio' ? 'registers' : 'portals';
+/** What is in a region, by kind. */
+const CONTENTS = { mmio: 'registers', portal: 'portals', memory: 'memory', rom: 'expansion ROM' } as const;
+
+function formatRegion(
+  name: string,
+  { kind, prefetchable, size, space, width }: Regions[keyof Regions] & object,
+): string {
+  const contents = CONTENTS[kind];
+  if (space === 'io') return `${name}: ${formatSize(size)} of I/O ports, ${contents}`;
+  if (!name.startsWith('bar')) return `${name}: ${formatSize(size)}, ${contents}`;
   const prefetch = prefetchable ? 'prefetchable' : 'not prefetchable';
   return `${name}: ${formatSize(size)}, ${width}-bit, ${prefetch}, ${contents}`;
 }

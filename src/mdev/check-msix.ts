@@ -1,5 +1,7 @@
 import { type ConfigSpace, DeclarationError, type Register, type RegisterArray } from '../emulation/index.ts';
+import { MdevError } from './mdev-error.ts';
 import { msixPlacesOf } from './msix-places.ts';
+import type { PlatformCapabilities } from './platform-capabilities.ts';
 import { barsOf, type Regions } from './regions.ts';
 
 /** Bytes of a table entry, and of 64 vectors' pending bits (PCI Local Bus Specification 3.0, 6.8.2.3 ff.). */
@@ -16,8 +18,37 @@ export function checkMsix(configSpace: ConfigSpace, regions: Regions): void {
   const places = msixPlacesOf(configSpace);
   if (places === undefined) return;
   const { table, pending, vectors } = places;
-  checkPart('table', 'MSIX_TABLE', table, ENTRY_SIZE, vectors, regions);
+  if (!isPlainMemory(table, ENTRY_SIZE * vectors, regions)) {
+    checkPart('table', 'MSIX_TABLE', table, ENTRY_SIZE, vectors, regions);
+  }
   checkPart('pending bits', 'MSIX_PBA', pending, PENDING_SIZE, Math.ceil(vectors / WORD_VECTORS), regions);
+}
+
+/**
+ * A device that owns its MSI-X table must see the guest write it.
+ * @throws {@link MdevError} `EINVAL` for one whose table is plain memory.
+ */
+export function checkMsixOwner(
+  configSpace: ConfigSpace,
+  regions: Regions,
+  owner: PlatformCapabilities['msixOwner'],
+): void {
+  const table = msixPlacesOf(configSpace)?.table;
+  if (owner === 'client' || table === undefined) return;
+  const bar = barsOf(regions).find(({ index }) => index === table.region);
+  if (bar?.region.kind === 'memory') {
+    throw new MdevError('EINVAL', `msixOwner is device; the MSI-X table in ${bar.name} is memory that nobody watches`);
+  }
+}
+
+/** A table in plain memory is storage: the client emulates it (`msixOwner`). */
+function isPlainMemory(
+  { region: index, offset }: { readonly region: number; readonly offset: number },
+  size: number,
+  regions: Regions,
+): boolean {
+  const bar = barsOf(regions).find((candidate) => candidate.index === index);
+  return bar?.region.kind === 'memory' && offset + size <= bar.region.size;
 }
 
 function checkPart(

@@ -2,7 +2,8 @@ import type { RegisterBlock, RegisterRegion } from '../emulation/index.ts';
 import type { DeviceHandle } from '../native/device-handle.ts';
 import type { DeviceDma } from './device-dma.ts';
 import type { DeviceInterrupts } from './device-interrupts.ts';
-import type { MmioRegion, Regions } from './regions.ts';
+import type { PlatformCapabilities } from './platform-capabilities.ts';
+import type { MemoryRegion, MmioRegion, Regions } from './regions.ts';
 
 /**
  * The device's side of a register region: `registers` and `locks` by name, without the guest's rules and without hooks.
@@ -10,12 +11,24 @@ import type { MmioRegion, Regions } from './regions.ts';
  */
 export type DeviceRegion<B extends RegisterBlock> = Pick<RegisterRegion<B>, 'registers' | 'locks' | 'table' | 'reset'>;
 
-/** The register regions of a type, by BAR. */
+/** The register regions of a type, by name. */
 export type DeviceRegions<R extends Regions> = {
   readonly [K in keyof R as R[K] extends MmioRegion ? K : never]: R[K] extends MmioRegion<infer B>
     ? DeviceRegion<B>
     : never;
 };
+
+/**
+ * The memory behind the regions of a type, by name: all of a region of plain memory, and the pages without registers of
+ * one that declares them (`map`). Index n is byte n of the region. Clients that map it share it.
+ */
+export interface DeviceMemories<R extends Regions> {
+  readonly memory: {
+    readonly [K in keyof R as R[K] extends MemoryRegion | MmioRegion ? K : never]: R[K] extends MemoryRegion
+      ? Uint8Array
+      : Uint8Array | undefined;
+  };
+}
 
 /** What the framework hands to the behaviour of a new instance, beside its regions. */
 export interface MdevServices<A, T> {
@@ -29,6 +42,8 @@ export interface MdevServices<A, T> {
   readonly device: DeviceHandle;
   /** What its function declares: an interrupt pin, MSI, MSI-X. */
   readonly irqs: DeviceInterrupts;
+  /** What the platform does that consumes the instance. */
+  readonly platform: PlatformCapabilities;
   readonly dma: DeviceDma;
   /**
    * Whether the device may reach guest memory: COMMAND.busMaster and power state D0, or true where bus master is not
@@ -51,4 +66,6 @@ export interface MdevServices<A, T> {
 }
 
 /** What `create` of a type gets. */
-export type MdevContext<A, R extends Regions, T = undefined> = DeviceRegions<R> & MdevServices<A, T>;
+export type MdevContext<A, R extends Regions, T = undefined> = DeviceRegions<R> &
+  DeviceMemories<R> &
+  MdevServices<A, T>;

@@ -25,6 +25,8 @@ export function createContext(parts: ContextParts): object {
     resources,
     device: mdevFunction.handle,
     irqs: mdevFunction.irqs.device,
+    platform: mdevFunction.platform,
+    memory: mdevFunction.memories,
     dma: new DeviceDma(mdevFunction.core, tasks.signal),
     get busMaster() {
       return mdevFunction.busMaster;

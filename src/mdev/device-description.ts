@@ -4,7 +4,7 @@ import type { MdevState } from './life-cycle.ts';
 import type { MdevDevice } from './mdev-device.ts';
 import type { MdevFunction } from './mdev-function.ts';
 import type { PlatformCapabilities } from './platform-capabilities.ts';
-import { type BarName, barsOf } from './regions.ts';
+import { type BarName, barsOf, type RegionName, regionsOf } from './regions.ts';
 import { type IrqInfo, type RegionInfo, VfioRegion } from './vfio.ts';
 
 /** One BAR of an instance. */
@@ -12,7 +12,8 @@ export interface BarDescription {
   readonly name: BarName;
   /** Also its VFIO region index. */
   readonly index: number;
-  readonly kind: 'mmio' | 'portal';
+  readonly kind: 'mmio' | 'portal' | 'memory';
+  readonly space: 'memory' | 'io';
   /** Bytes. */
   readonly size: number;
   readonly width: 32 | 64;
@@ -47,8 +48,8 @@ export interface DeviceDescription {
   readonly configSpaceSize: number;
   /** Every register of config space with its present value. */
   readonly configSpace: readonly RegisterDescription[];
-  /** Every register behind the BARs with its present value. */
-  readonly registers: Readonly<Partial<Record<BarName, readonly RegisterDescription[]>>>;
+  /** Every register of the other regions with its present value. */
+  readonly registers: Readonly<Partial<Record<RegionName, readonly RegisterDescription[]>>>;
   readonly regions: readonly RegionInfo[];
   readonly irqs: readonly IrqInfo[];
 }
@@ -64,10 +65,11 @@ export function describeDevice(device: MdevDevice, mdevFunction: MdevFunction): 
     state: device.state,
     attributes: device.attributes,
     platform: device.platform,
-    bars: bars.map(({ name, index, region: { kind, size, width, prefetchable } }) => ({
+    bars: bars.map(({ name, index, region: { kind, prefetchable, size, space, width } }) => ({
       name,
       index,
       kind,
+      space,
       size,
       width,
       prefetchable,
@@ -83,7 +85,7 @@ export function describeDevice(device: MdevDevice, mdevFunction: MdevFunction): 
     configSpaceSize: configSpace.size,
     configSpace: registersOf(mdevFunction, VfioRegion.config),
     registers: Object.fromEntries(
-      bars
+      regionsOf(mdevFunction.bars)
         .filter(({ region }) => region.kind === 'mmio')
         .map(({ name, index }) => [name, registersOf(mdevFunction, index)]),
     ),

@@ -2,18 +2,62 @@ import { CapabilityId, type ConfigSpace } from '../emulation/index.ts';
 import { hasInterruptPin } from './interrupt-pin.ts';
 import { msiCapabilityOf } from './msi-capability.ts';
 import { msixPlacesOf } from './msix-places.ts';
-import { barsOf, type Regions } from './regions.ts';
-import { READ_WRITE } from './register-regions.ts';
-import { type IrqInfo, type RegionInfo, VFIO_REGIONS, VfioIrq, VfioIrqFlag, VfioRegion } from './vfio.ts';
+import { accessFlags, type AnyRegion, type RegionMapping, type Regions, regionsOf } from './regions.ts';
+import {
+  type IrqInfo,
+  type RegionCapabilities,
+  type RegionInfo,
+  type RegionMap,
+  VFIO_REGIONS,
+  VfioIrq,
+  VfioIrqFlag,
+  VfioRegion,
+  VfioRegionFlag,
+} from './vfio.ts';
 
-/** GET_REGION_INFO of a device, by index. No region can be mapped: portals and registers must be seen to be served. */
-export function regionInfos(regions: Regions, configSpace: ConfigSpace): readonly RegionInfo[] {
-  const sizes = new Map<number, number>(barsOf(regions).map(({ index, region }) => [index, region.size]));
-  sizes.set(VfioRegion.config, configSpace.size);
-  return Array.from({ length: VFIO_REGIONS }, (_, index) => {
-    const size = sizes.get(index) ?? 0;
-    return { index, size, flags: size === 0 ? 0 : READ_WRITE };
-  });
+/**
+ * GET_REGION_INFO of a device, by index: those of PCI, then its own.
+ * @param fileOf The descriptor of the memory behind a region.
+ */
+export function regionInfos(
+  regions: Regions,
+  configSpace: ConfigSpace,
+  fileOf: (index: number) => number,
+): readonly RegionInfo[] {
+  const declared = regionsOf(regions);
+  const count = Math.max(VFIO_REGIONS, (declared.at(-1)?.index ?? 0) + 1);
+  const infos = Array.from({ length: count }, (_, index): RegionInfo => ({ index, size: 0, flags: 0 }));
+  infos[VfioRegion.config] = { index: VfioRegion.config, size: configSpace.size, flags: accessFlags('readWrite') };
+  const table = msixPlacesOf(configSpace)?.table.region;
+  for (const { index, region } of declared) infos[index] = regionInfo(index, region, index === table, fileOf);
+  return infos;
+}
+
+function regionInfo(
+  index: number,
+  { access, mapping, size, type }: AnyRegion,
+  holdsMsixTable: boolean,
+  fileOf: (index: number) => number,
+): RegionInfo {
+  const whole = mapping?.areas.some((area) => area.offset === 0 && area.size === size) === true;
+  const capabilities: RegionCapabilities = {
+    ...(mapping === undefined || (whole && mapping.descriptors === 'one') ? {} : { mmapAreas: mapping.areas }),
+    ...type,
+    ...(holdsMsixTable && whole ? { msixMappable: true } : {}),
+  };
+  const chained = Object.keys(capabilities).length > 0;
+  const mmap = mapping === undefined ? 0 : VfioRegionFlag.mmap;
+  return {
+    index,
+    size,
+    flags: accessFlags(access) | mmap | (chained ? VfioRegionFlag.capabilities : 0),
+    ...(chained ? { capabilities } : {}),
+    ...(mapping === undefined ? {} : { map: mapOf(mapping, fileOf(index)) }),
+  };
+}
+
+function mapOf({ areas, cache, descriptors }: RegionMapping, file: number): RegionMap {
+  return { areas, fds: descriptors === 'one' ? [file] : areas.map(() => file), cache };
 }
 
 /**

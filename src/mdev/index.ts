@@ -17,7 +17,7 @@ export {
   type IntegerAttribute,
 } from './attributes.ts';
 export type { MdevBehaviour, RegionHooks } from './behaviour.ts';
-export type { DeviceRegion, DeviceRegions, MdevContext, MdevServices } from './context.ts';
+export type { DeviceMemories, DeviceRegion, DeviceRegions, MdevContext, MdevServices } from './context.ts';
 export type { DeviceDma, TransferOptions } from './device-dma.ts';
 export type { DeviceInterrupts, EventInterrupt, IntxInterrupt, MessageInterrupts } from './device-interrupts.ts';
 export type { DmaInfo } from '../native/binding.ts';
@@ -37,14 +37,34 @@ export { defineMdevType, type MdevType, type MdevTypeDeclaration } from './mdev-
 export { ParentDevice, type ParentDeviceOptions } from './parent-device.ts';
 export { defaultPlatformCapabilities, type PlatformCapabilities } from './platform-capabilities.ts';
 export {
-  type BarName,
   type BarOptions,
+  deviceSpecific,
+  io,
+  type MapOptions,
+  memory,
+  type MemoryOptions,
   mmio,
-  type MmioRegion,
+  type MmioOptions,
   portal,
-  type PortalRegion,
-  type Region,
-  type Regions,
+  rom,
+  vendorRegionType,
+  vga,
+} from './declare-regions.ts';
+export type {
+  BarName,
+  CacheAttribute,
+  DeviceRegionName,
+  MemoryRegion,
+  MmioRegion,
+  PortalRegion,
+  Region,
+  RegionAccess,
+  RegionArea,
+  RegionMapping,
+  RegionName,
+  Regions,
+  RegionType,
+  RomRegion,
 } from './regions.ts';
 export type { ResourcePool } from './resource-pool.ts';
 export { generateUuid, parseUuid } from './uuid.ts';
@@ -58,10 +78,12 @@ export {
   type MmapArea,
   type RegionCapabilities,
   type RegionInfo,
+  type RegionMap,
   VFIO_IRQS,
   VFIO_REGIONS,
   VfioDeviceFlag,
   VfioDmaFlag,
+  VFIO_REGIONS_MAX,
   VfioIrq,
   VfioIrqFlag,
   VfioIrqSetFlag,

@@ -123,7 +123,7 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
     this.#tasks = new Tasks((error) => {
       this.#life.fail('task', error);
     });
-    this.#function = new MdevFunction(options.type.declarationOf(options.attributes), this.platform, {
+    this.#function = new MdevFunction(options.type.declarationOf(options.attributes, this.platform), this.platform, {
       failed: (path, error) => {
         this.#life.fail(path, error);
       },

@@ -1,6 +1,5 @@
 import {
   type ConfigSpace,
-  DeclarationError,
   type MsixControl,
   PciFunction,
   type RegisterRegion,
@@ -9,6 +8,9 @@ import {
 import { createDeviceCore, type DeviceCore, type DeviceStatistics } from '../native/binding.ts';
 import { type DeviceHandle, deviceHandle } from '../native/device-handle.ts';
 import type { MdevBehaviour } from './behaviour.ts';
+import { bindHooks } from './bind-hooks.ts';
+import { buildRegions, fillMemories, type RegionMemories } from './build-regions.ts';
+import { checkMsixOwner } from './check-msix.ts';
 import { irqInfos, regionInfos } from './device-info.ts';
 import type { GuestError } from './guest-errors.ts';
 import { HookFailure } from './hook-guard.ts';
@@ -16,8 +18,9 @@ import { Irqs } from './irqs.ts';
 import type { DeviceDeclaration } from './device-declaration.ts';
 import { applyDmaLimits } from './dma-limits.ts';
 import type { PlatformCapabilities } from './platform-capabilities.ts';
-import { READ_WRITE, RegisterRegions } from './register-regions.ts';
-import { type BarName, barsOf, type Regions } from './regions.ts';
+import { RefusedWrites } from './refused-writes.ts';
+import { type RegionName, type Regions, regionsOf } from './regions.ts';
+import { RegisterRegions } from './register-regions.ts';
 import { type IrqInfo, type RegionInfo, VfioRegion } from './vfio.ts';
 
 /** What a function tells the instance that it belongs to. */
@@ -47,7 +50,9 @@ export class MdevFunction {
   readonly irqs: Irqs;
   readonly bars: Regions;
   readonly registers: RegisterRegions;
-  readonly #platform: PlatformCapabilities;
+  /** The memory behind the regions that have some. */
+  readonly memories: RegionMemories;
+  readonly platform: PlatformCapabilities;
   readonly #host: MdevFunctionHost;
   #behaviour: MdevBehaviour = {};
   #pci: PciFunction | undefined;
@@ -58,25 +63,23 @@ export class MdevFunction {
   /** `#busMaster` as the behaviour knows it. */
   #toldBusMaster = false;
   #isolated = false;
-  /** Refused writes whose place was told, by region and kind. */
-  readonly #placed = new Map<string, number>();
+  readonly #refused: RefusedWrites;
 
   constructor(declaration: DeviceDeclaration, platform: PlatformCapabilities, host: MdevFunctionHost) {
     this.configSpace = declaration.configSpace;
     this.bars = declaration.regions;
-    this.#platform = platform;
+    this.platform = platform;
     this.#host = host;
-    this.regions = regionInfos(declaration.regions, declaration.configSpace);
     this.irqInfos = irqInfos(declaration.configSpace);
+    checkMsixOwner(declaration.configSpace, declaration.regions, platform.msixOwner);
     this.core = createDeviceCore();
     this.handle = deviceHandle(this.core);
     try {
       this.registers = new RegisterRegions(this.core);
-      for (const { index, region } of barsOf(declaration.regions)) {
-        if (region.kind === 'mmio') this.registers.add(index, region.block);
-        else this.core.setRegion(index, region.size, READ_WRITE);
-      }
+      this.#refused = new RefusedWrites(this.registers);
+      this.memories = buildRegions(this.core, this.registers, declaration.regions, platform);
       this.registers.add(VfioRegion.config, declaration.configSpace.block);
+      this.regions = regionInfos(declaration.regions, declaration.configSpace, (index) => this.core.regionFile(index));
       this.irqs = new Irqs(this.core, declaration.configSpace, this.irqInfos, platform.msixOwner);
       this.irqs.bindPending();
       this.core.setEnforceMemoryDecode(platform.enforceMemoryDecode);
@@ -88,10 +91,10 @@ export class MdevFunction {
     }
   }
 
-  /** The device's side of a BAR's registers, by BAR name. */
-  deviceRegions(): Readonly<Partial<Record<BarName, RegisterRegion>>> {
+  /** The device's side of the regions with registers, by name. */
+  deviceRegions(): Readonly<Partial<Record<RegionName, RegisterRegion>>> {
     return Object.fromEntries(
-      barsOf(this.bars)
+      regionsOf(this.bars)
         .filter(({ region }) => region.kind === 'mmio')
         .map(({ name, index }) => [name, this.registers.get(index)]),
     );
@@ -102,24 +105,7 @@ export class MdevFunction {
    * @throws `DeclarationError` when the behaviour's hooks do not mirror the blocks.
    */
   bind(behaviour: MdevBehaviour): void {
-    const hooks = (behaviour.hooks ?? {}) as Readonly<Partial<Record<string, object>>>;
-    const bars = barsOf(this.bars);
-    for (const name of Object.keys(hooks)) {
-      if (bars.find((bar) => bar.name === name)?.region.kind !== 'mmio') {
-        throw new DeclarationError(`hooks: ${name} is not a BAR with registers`);
-      }
-    }
-    for (const { name, index, region } of bars) {
-      if (region.kind !== 'mmio') continue;
-      const own = this.irqs.tableHooks(index);
-      const vendor = hooks[name];
-      if (own !== undefined && vendor !== undefined && 'MSIX_TABLE' in vendor) {
-        throw new DeclarationError(`hooks: ${name}.MSIX_TABLE belongs to the framework`);
-      }
-      if (own !== undefined || vendor !== undefined) {
-        this.registers.bind(index, name, region.block, { ...vendor, ...own });
-      }
-    }
+    bindHooks(this.registers, this.bars, this.irqs, behaviour.hooks ?? {});
     this.#bindConfigSpace();
     this.#behaviour = behaviour;
     this.core.setTrapHandler({
@@ -133,7 +119,7 @@ export class MdevFunction {
 
   /** Whether the device may reach guest memory. */
   get busMaster(): boolean {
-    return this.#busMaster || !this.#platform.enforceBusMaster;
+    return this.#busMaster || !this.platform.enforceBusMaster;
   }
 
   /** The address that the guest gave a BAR. */
@@ -144,12 +130,12 @@ export class MdevFunction {
   /** Counters of what the guest and the client did, and of what was refused. */
   statistics(): DeviceStatistics {
     const native = this.core.statistics();
-    let { droppedWrites, frozenWrites } = native;
-    for (const { counters } of this.registers.refusedWrites()) {
-      droppedWrites += counters.dropped;
-      frozenWrites += counters.frozen;
-    }
-    return { ...native, droppedWrites, frozenWrites };
+    const { dropped, frozen } = this.#refused.counts;
+    return {
+      ...native,
+      droppedWrites: native.droppedWrites + dropped,
+      frozenWrites: native.frozenWrites + frozen,
+    };
   }
 
   /** What the guest did wrong, as far as the framework and the behaviour know. What the behaviour throws passes through. */
@@ -158,12 +144,12 @@ export class MdevFunction {
     return [
       {
         kind: 'droppedWrites',
-        message: `a write was dropped: its register does not take this width${this.#place('dropped')}, or nothing is there`,
+        message: `a write was dropped: its register does not take this width${this.#refused.place('dropped')}, or nothing is there`,
         count: droppedWrites,
       },
       {
         kind: 'frozenWrites',
-        message: `a write was ignored: its register is locked${this.#place('frozen')}`,
+        message: `a write was ignored: its register is locked${this.#refused.place('frozen')}`,
         count: frozenWrites,
       },
       {
@@ -209,6 +195,12 @@ export class MdevFunction {
       memoryDecode: (enabled) => {
         this.core.setMemoryDecode(enabled);
       },
+      ioDecode: (enabled) => {
+        this.core.setIoDecode(enabled);
+      },
+      romDecode: (enabled) => {
+        this.core.setRomDecode(enabled);
+      },
       busMaster: (enabled) => {
         this.#busMaster = enabled;
       },
@@ -242,23 +234,15 @@ export class MdevFunction {
     this.#toldBusMaster = false;
     this.#applyBusMaster();
     this.registers.reset(kind, VfioRegion.config);
+    if (kind === 'cold') this.#refillMemories();
     this.irqs.reset();
     this.#behaviour.reset?.(kind);
     this.#host.wasReset(kind, cause);
   }
 
-  /** The register of the last such write since this was last asked, if one came that the interpreter saw. */
-  #place(refusal: 'dropped' | 'frozen'): string {
-    const last = refusal === 'dropped' ? 'lastDropped' : 'lastFrozen';
-    let place = '';
-    for (const { index, counters } of this.registers.refusedWrites()) {
-      const key = `${index} ${refusal}`;
-      if (counters[refusal] > (this.#placed.get(key) ?? 0)) {
-        place = ` (${index === VfioRegion.config ? 'config' : `bar${index}`}.${counters[last] ?? ''})`;
-      }
-      this.#placed.set(key, counters[refusal]);
-    }
-    return place;
+  #refillMemories(): void {
+    for (const bytes of Object.values(this.memories)) bytes.fill(0);
+    fillMemories(this.bars, this.memories);
   }
 
   #applyBusMaster(): void {
@@ -292,7 +276,7 @@ export class MdevFunction {
    */
   #tellBusMaster(): void {
     const enabled = this.#busMaster;
-    if (!this.#platform.enforceBusMaster || enabled === this.#toldBusMaster) return;
+    if (!this.platform.enforceBusMaster || enabled === this.#toldBusMaster) return;
     this.#toldBusMaster = enabled;
     if (enabled) this.#applyBusMaster();
     try {

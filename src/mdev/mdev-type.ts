@@ -3,10 +3,15 @@ import { attributeSamples } from './attribute-samples.ts';
 import { type AttributeInput, type AttributeSchema, type AttributeValues, parseAttributes } from './attributes.ts';
 import type { MdevBehaviour } from './behaviour.ts';
 import type { MdevContext } from './context.ts';
-import { type DeviceDeclaration, deviceDeclaration, type PciDeclaration } from './device-declaration.ts';
+import {
+  type DeclarationPlatform,
+  type DeviceDeclaration,
+  deviceDeclaration,
+  type PciDeclaration,
+} from './device-declaration.ts';
 import { MdevError } from './mdev-error.ts';
 import { declaredName } from './names.ts';
-import type { PlatformCapabilities } from './platform-capabilities.ts';
+import { defaultPlatformCapabilities, type PlatformCapabilities } from './platform-capabilities.ts';
 import type { Regions } from './regions.ts';
 import type { ResourcePool } from './resource-pool.ts';
 
@@ -66,8 +71,11 @@ export interface MdevType {
   readonly resources: ResourcePool<AttributeValues, Disposable> | undefined;
   /** @throws {@link MdevError} `EINVAL`, see `parseAttributes`; also for values that do not go together. */
   parseAttributes(input: AttributeInput): AttributeValues;
-  /** The same object for the same values. */
-  declarationOf(attributes: AttributeValues): DeviceDeclaration;
+  /**
+   * The same object for the same values.
+   * @param platform Where the instance's platform differs from the defaults, as far as it is seen in a declaration.
+   */
+  declarationOf(attributes: AttributeValues, platform?: DeclarationPlatform): DeviceDeclaration;
   /** The vendor's `create`. */
   create(context: object): MdevBehaviour | Promise<MdevBehaviour>;
 }
@@ -93,12 +101,13 @@ export function defineMdevType<
   const schema: AttributeSchema = declaration.attributes ?? {};
   const declarations = new Map<string, DeviceDeclaration>();
 
-  function build(attributes: AttributeValues<S>): DeviceDeclaration {
+  function build(attributes: AttributeValues<S>, platform: DeclarationPlatform): DeviceDeclaration {
     try {
       const { pci, regions } = declaration;
       return deviceDeclaration(
         typeof regions === 'function' ? regions(attributes) : regions,
         typeof pci === 'function' ? pci(attributes) : pci,
+        platform,
       );
     } catch (error) {
       if (error instanceof DeclarationError) throw new DeclarationError(`${where}: ${error.message}`, { cause: error });
@@ -113,7 +122,7 @@ export function defineMdevType<
   if (problem !== undefined) throw new DeclarationError(`${where}: its defaults do not go together: ${problem}`);
   const dependsOnAttributes = typeof declaration.regions === 'function' || typeof declaration.pci === 'function';
   for (const sample of dependsOnAttributes ? attributeSamples(schema) : [defaults]) {
-    if (problemOf(sample) === undefined) build(sample as AttributeValues<S>);
+    if (problemOf(sample) === undefined) build(sample as AttributeValues<S>, defaultPlatformCapabilities);
   }
 
   return {
@@ -131,11 +140,11 @@ export function defineMdevType<
       if (problem !== undefined) throw new MdevError('EINVAL', `${where}: ${problem}`);
       return attributes;
     },
-    declarationOf(attributes) {
-      const key = JSON.stringify(attributes);
+    declarationOf(attributes, { subPageBars } = defaultPlatformCapabilities) {
+      const key = JSON.stringify([attributes, subPageBars]);
       let built = declarations.get(key);
       declarations.delete(key);
-      built ??= build(attributes as AttributeValues<S>);
+      built ??= build(attributes as AttributeValues<S>, { subPageBars });
       declarations.set(key, built);
       const oldest = declarations.keys().next();
       if (declarations.size > KEPT_DECLARATIONS && oldest.done !== true) declarations.delete(oldest.value);

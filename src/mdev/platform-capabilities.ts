@@ -9,10 +9,26 @@ export interface PlatformCapabilities {
    */
   readonly msixOwner: 'client' | 'device';
   /**
-   * BAR accesses fail with EIO while COMMAND.memorySpace is 0 or the function is in D3hot. Off for clients that never
-   * program COMMAND.
+   * Accesses of memory BARs fail with EIO while COMMAND.memorySpace is 0, those of I/O BARs while COMMAND.ioSpace is 0,
+   * and both outside of power state D0. Off for clients that never program COMMAND.
    */
   readonly enforceMemoryDecode: boolean;
+  /**
+   * BARs smaller than a page keep their size, and may share a page with others. False makes them a page large, for
+   * platforms that can only trap or map whole pages.
+   */
+  readonly subPageBars: boolean;
+  /**
+   * How the platform gets at the expansion ROM. `shadow`: it copies the contents when it likes, so they can be read
+   * whatever COMMAND and the ROM's own register say (QEMU). `map`: it forwards the guest's reads, which fail with EIO
+   * unless memory decode and the ROM's enable bit are on.
+   */
+  readonly rom: 'shadow' | 'map';
+  /**
+   * The device's accesses to guest memory are coherent with the processors' caches, as on x86 (`VFIO_DMA_CC_IOMMU`). For
+   * behaviours that show or act on "no snoop"; the framework's own copies are coherent always.
+   */
+  readonly snooping: boolean;
   /** The device reaches guest memory only while COMMAND.busMaster is 1. Off for clients that never program COMMAND. */
   readonly enforceBusMaster: boolean;
   /** What clients may map. */
@@ -23,6 +39,9 @@ export interface PlatformCapabilities {
 export const defaultPlatformCapabilities: PlatformCapabilities = Object.freeze({
   msixOwner: 'client',
   enforceMemoryDecode: true,
+  subPageBars: true,
+  rom: 'shadow',
+  snooping: true,
   enforceBusMaster: true,
   dma: defaultDmaLimits,
 });

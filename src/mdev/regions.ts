@@ -1,40 +1,110 @@
-import { type BarNumber, DeclarationError, type RegisterBlock } from '../emulation/index.ts';
+import type { BarNumber, RegisterBlock } from '../emulation/index.ts';
+import { VfioRegion, VfioRegionFlag } from './vfio.ts';
 
-/** How a BAR presents itself. */
-export interface BarOptions {
-  /** 32 or 64 address bits; 64 takes the next BAR's place too. 64 when absent. */
-  readonly width?: 32 | 64;
-  /** True when absent. */
-  readonly prefetchable?: boolean;
-}
+/** What a client may do with a region. */
+export type RegionAccess = 'readWrite' | 'readOnly' | 'writeOnly';
 
-/** A memory BAR whose contents are a register block. */
-export interface MmioRegion<B extends RegisterBlock = RegisterBlock> {
-  readonly kind: 'mmio';
-  readonly block: B;
+/**
+ * How a mapping of a region should be cached. Kept with the region and told in its {@link RegionInfo}: memory of a file
+ * is cached write-back whatever this says, so who maps it on behalf of a guest applies it there.
+ */
+export type CacheAttribute = 'uncached' | 'writeCombining' | 'writeBack';
+
+/** A part of a region. */
+export interface RegionArea {
+  /** Bytes from the region's start. */
+  readonly offset: number;
   /** Bytes. */
   readonly size: number;
+}
+
+/** What of a region a client may map. */
+export interface RegionMapping {
+  /** By ascending offset, whole pages of 4 KiB. */
+  readonly areas: readonly RegionArea[];
+  /** One descriptor for all areas, which is what QEMU takes, or one for each. */
+  readonly descriptors: 'one' | 'perArea';
+  readonly cache: CacheAttribute;
+}
+
+/** The kind of a device-specific region (`VFIO_REGION_INFO_CAP_TYPE`). */
+export interface RegionType {
+  /** 32 bits; with bit 31, of the PCI vendor whose id is in bits 15:0. */
+  readonly type: number;
+  /** 32 bits. */
+  readonly subtype: number;
+}
+
+interface RegionBase {
+  /** Bytes. */
+  readonly size: number;
+  /** Address bits, where it is a BAR. */
   readonly width: 32 | 64;
+  /** Where it is a BAR. */
   readonly prefetchable: boolean;
+  /** What its addresses are, where it is a BAR. */
+  readonly space: 'memory' | 'io';
+  readonly access: RegionAccess;
+  /** Absent: nothing can be mapped. */
+  readonly mapping?: RegionMapping;
+  /** Of a device-specific region. */
+  readonly type?: RegionType;
+}
+
+/** A region whose contents are a register block, and memory where it can be mapped. */
+export interface MmioRegion<B extends RegisterBlock = RegisterBlock> extends RegionBase {
+  readonly kind: 'mmio';
+  readonly block: B;
 }
 
 /**
  * A memory BAR that work is submitted to. An engine serves it; without one, reads give all ones and writes are dropped.
  */
-export interface PortalRegion {
+export interface PortalRegion extends RegionBase {
   readonly kind: 'portal';
-  /** Bytes. */
-  readonly size: number;
-  readonly width: 32 | 64;
-  readonly prefetchable: boolean;
+}
+
+/** A region of plain memory. */
+export interface MemoryRegion extends RegionBase {
+  readonly kind: 'memory';
+  /** What it begins with, and has again after a cold reset; zeros behind it. */
+  readonly content?: Uint8Array;
+}
+
+/** The expansion ROM. */
+export interface RomRegion extends RegionBase {
+  readonly kind: 'rom';
+  /** Reads behind it give all ones. */
+  readonly content: Uint8Array;
 }
 
 /** What can be behind a BAR. */
-export type Region = MmioRegion | PortalRegion;
+export type Region = MmioRegion | PortalRegion | MemoryRegion;
+/** What any region can be. */
+export type AnyRegion = Region | RomRegion;
 /** Names of the BARs. */
 export type BarName = 'bar0' | 'bar1' | 'bar2' | 'bar3' | 'bar4' | 'bar5';
-/** The BARs of a type. */
-export type Regions = Readonly<Partial<Record<BarName, Region>>>;
+
+type DeviceRegionNumber =
+  9 | 10 | 11 | 12 | 13 | 14 | 15 | 16 | 17 | 18 | 19 | 20 | 21 | 22 | 23 | 24 | 25 | 26 | 27 | 28 | 29 | 30 | 31;
+/** Names of device-specific regions: their VFIO indices, from 9 on without a gap. */
+export type DeviceRegionName = `region${DeviceRegionNumber}`;
+/** Names of regions. */
+export type RegionName = BarName | 'rom' | 'vga' | DeviceRegionName;
+
+/** The regions of a type. */
+export type Regions = Readonly<Partial<Record<BarName, Region>>> & {
+  readonly rom?: RomRegion;
+  readonly vga?: MmioRegion;
+} & Readonly<Partial<Record<DeviceRegionName, MmioRegion | MemoryRegion>>>;
+
+/** A region of a type. */
+export interface DeclaredRegion {
+  readonly name: RegionName;
+  /** VFIO region index. */
+  readonly index: number;
+  readonly region: AnyRegion;
+}
 
 /** A BAR of a type. */
 export interface DeclaredBar {
@@ -44,44 +114,31 @@ export interface DeclaredBar {
   readonly region: Region;
 }
 
-/** The BARs that a type has, by ascending index. */
-export function barsOf(regions: Regions): readonly DeclaredBar[] {
-  return (Object.entries(regions) as [BarName, Region][])
-    .map(([name, region]) => ({ name, index: Number(name.slice('bar'.length)) as BarNumber, region }))
+/** The VFIO index of a region, or undefined for a name that is none. */
+export function regionIndex(name: string): number | undefined {
+  if (name === 'rom' || name === 'vga') return VfioRegion[name];
+  const [, kind, number] = /^(bar|region)([0-9]|[12][0-9]|3[01])$/.exec(name) ?? [];
+  const index = Number(number);
+  if (kind === 'bar') return index <= VfioRegion.bar5 ? index : undefined;
+  return kind === 'region' && index > VfioRegion.vga ? index : undefined;
+}
+
+/** The regions that a type has, by ascending index; entries with a name that is none are left out. */
+export function regionsOf(regions: Regions): readonly DeclaredRegion[] {
+  return Object.entries(regions)
+    .flatMap(([name, region]) => {
+      const index = regionIndex(name);
+      return index === undefined ? [] : [{ name: name as RegionName, index, region }];
+    })
     .sort((left, right) => left.index - right.index);
 }
 
-function checkSize(what: string, size: number): void {
-  if (!Number.isSafeInteger(size) || size < 16 || (BigInt(size) & (BigInt(size) - 1n)) !== 0n) {
-    throw new DeclarationError(`${what}: ${size} bytes; a memory BAR is a power of two of at least 16`);
-  }
+/** The BARs that a type has, by ascending index. */
+export function barsOf(regions: Regions): readonly DeclaredBar[] {
+  return regionsOf(regions).filter((declared): declared is DeclaredBar => declared.index <= VfioRegion.bar5);
 }
 
-/**
- * A memory BAR whose contents are a register block; its size is the block's.
- * @throws `DeclarationError` when the block's size is not a power of two of at least 16.
- */
-export function mmio<B extends RegisterBlock>(block: B, options: BarOptions = {}): MmioRegion<B> {
-  checkSize('mmio', block.size);
-  return {
-    kind: 'mmio',
-    block,
-    size: block.size,
-    width: options.width ?? 64,
-    prefetchable: options.prefetchable ?? true,
-  };
-}
-
-/**
- * A memory BAR that engines take work from.
- * @throws `DeclarationError` when `size` (bytes) is not a power of two of at least 16.
- */
-export function portal(options: BarOptions & { readonly size: number }): PortalRegion {
-  checkSize('portal', options.size);
-  return {
-    kind: 'portal',
-    size: options.size,
-    width: options.width ?? 64,
-    prefetchable: options.prefetchable ?? true,
-  };
+/** VFIO's flags for what a client may do with a region. */
+export function accessFlags(access: RegionAccess): number {
+  return (access === 'writeOnly' ? 0 : VfioRegionFlag.read) | (access === 'readOnly' ? 0 : VfioRegionFlag.write);
 }

@@ -9,10 +9,7 @@ import {
 import type { DeviceCore } from '../native/binding.ts';
 import { guardHooks } from './hook-guard.ts';
 import { nativeTable } from './native-tables.ts';
-import { VfioRegionFlag } from './vfio.ts';
-
-/** Flags of every region that exists. */
-export const READ_WRITE = VfioRegionFlag.read | VfioRegionFlag.write;
+import { accessFlags, type RegionAccess } from './regions.ts';
 
 /**
  * The register regions of one instance. A region is made without hooks, because the behaviour that has them needs the
@@ -27,10 +24,15 @@ export class RegisterRegions {
     this.#core = core;
   }
 
-  /** Makes a region with its reset values. */
-  add<B extends RegisterBlock>(index: number, block: B): RegisterRegion<B> {
+  /** Makes a region with its reset values. @param options Its size and access; the block's, and both ways, when absent. */
+  add<B extends RegisterBlock>(
+    index: number,
+    block: B,
+    options: { readonly size: number; readonly access: RegionAccess } = { size: block.size, access: 'readWrite' },
+  ): RegisterRegion<B> {
     const table = compile(block);
-    const memory = this.#core.setRegisterRegion(index, block.size, READ_WRITE, nativeTable(table));
+    const flags = accessFlags(options.access);
+    const memory = this.#core.setRegisterRegion(index, options.size, flags, nativeTable(table));
     const region = new RegisterRegion(table, { memory });
     this.#regions[index] = region;
     return region;

@@ -46,6 +46,22 @@ export interface RegionCapabilities {
   readonly msixMappable?: boolean;
 }
 
+/** Most regions of a device: those of PCI, and 23 of its own. */
+export const VFIO_REGIONS_MAX = 32;
+
+/** What of a region can be mapped, and how. */
+export interface RegionMap {
+  /** By ascending offset in the region, whole pages, bytes. */
+  readonly areas: readonly MmapArea[];
+  /**
+   * Descriptors of the memory, one for all areas or one for each. They belong to the instance and are open as long as it
+   * is. An area is in its file where it is in the region.
+   */
+  readonly fds: readonly number[];
+  /** How a mapping should be cached; vfio-pci's own is `uncached`. */
+  readonly cache: 'uncached' | 'writeCombining' | 'writeBack';
+}
+
 /** What GET_REGION_INFO says of one region. */
 export interface RegionInfo {
   readonly index: number;
@@ -55,6 +71,8 @@ export interface RegionInfo {
   readonly flags: number;
   /** What else is known about it; absent: nothing. */
   readonly capabilities?: RegionCapabilities;
+  /** Of an instance in this process: the memory that can be mapped. */
+  readonly map?: RegionMap;
 }
 
 /** What GET_IRQ_INFO says of one index. */

@@ -78,7 +78,7 @@ export interface DeviceCore {
   /**
    * Makes a VFIO region of registers.
    *
-   * @param index VFIO region index, 0 to 8.
+   * @param index VFIO region index, 0 to 31.
    * @param size bytes; at least the table's block. What lies behind the block reads 0.
    * @param flags VFIO region flags: READ 1, WRITE 2.
    * @returns the region's memory (zeros), shared with C++: values, lock words, staging slots. Words that engines change
@@ -94,11 +94,29 @@ export interface DeviceCore {
   setRegisterTable(index: number, table: RegisterTable): void;
   /** Makes a VFIO region without native behaviour: reads give all ones, writes are dropped, until it gets a port. */
   setRegion(index: number, size: number, flags: number): void;
+  /**
+   * Puts memory behind parts of an existing region, in front of what is there: a sealed memfd of the region's size. Who
+   * maps it can write only if the region's flags allow it.
+   *
+   * @param areas offset and size of each in turn, bytes: ascending whole pages, or all of the region.
+   * @returns the memory, as large as the region.
+   */
+  setRegionMemory(index: number, areas: readonly number[]): ArrayBuffer;
+  /** The descriptor of a region's memory, which stays the device's; -1 when there is none. */
+  regionFile(index: number): number;
+  /**
+   * What must be on for a region to answer: nothing (0), memory decode (1, as for BARs at first), I/O decode (2), or the
+   * expansion ROM's (3).
+   */
+  setRegionDecode(index: number, decode: number): void;
   /** Replaces the handler of trapped accesses. Without one they fail with EIO. */
   setTrapHandler(handler: TrapHandler): void;
   /** BAR accesses fail with EIO while memory decode is off. Off at first. */
   setMemoryDecode(enabled: boolean): void;
-  /** Whether memory decode matters at all. It does at first. */
+  /** The same for regions that need I/O decode, and the expansion ROM's. Off at first. */
+  setIoDecode(enabled: boolean): void;
+  setRomDecode(enabled: boolean): void;
+  /** Whether any decode matters at all. It does at first. */
   setEnforceMemoryDecode(enforced: boolean): void;
   /** Cuts the device off after an error: every region reads all ones and drops writes, and no hook runs. */
   setIsolated(isolated: boolean): void;

@@ -133,9 +133,9 @@ describe('hooks', () => {
     expect(device.failure?.path).toBe('bar0.STATUS');
   });
 
-  test('on what is no BAR with registers are refused', async () => {
+  test('on what is no region with registers are refused', async () => {
     const hooks = { bar2: { X: {} } } as object;
-    await expect(acmeDevice(() => ({ hooks }))).rejects.toThrow('bar2 is not a BAR with registers');
+    await expect(acmeDevice(() => ({ hooks }))).rejects.toThrow('bar2 is not a region with registers');
   });
 
   test('may close the instance that they belong to', async () => {

@@ -27,6 +27,15 @@ function define(changes: object): () => unknown {
     });
 }
 
+const PAGE = 4096;
+const withRegion = (name: string, region: unknown) => ({
+  regions: { bar0: mmio(block(msixRegisters(places))), [name]: region },
+});
+const special = <T extends Parameters<typeof deviceSpecific>[1]>(region: T) =>
+  deviceSpecific({ type: 1, subtype: 1 }, region);
+const mapped = (areas: readonly { readonly offset: number; readonly size: number }[]) =>
+  memory({ size: PAGE, map: { areas } });
+
 describe('a vendor’s mistake throws where the type is declared', () => {
   test.each<[string, object]>([
     ['type name "a/b": expected 1 to 64 of', { id: 'a/b' }],
@@ -73,6 +82,68 @@ describe('a vendor’s mistake throws where the type is declared', () => {
     [
       'type card: configSpace: VENDOR has id 256, expected 0 to 255',
       { pci: { ...pci, capabilities: [capability({ name: 'VENDOR', id: 256, size: 8, registers: {} })] } },
+    ],
+    ['type card: bar6 is no region; expected bar0 to bar5', { regions: { bar6: portal({ size: 16 }) } }],
+    ['type card: region10: there is no region9 before it', withRegion('region10', special(memory({ size: 16 })))],
+    ['type card: region9 has no type; declare it with deviceSpecific', withRegion('region9', memory({ size: 16 }))],
+    ['type card: bar2 is not device-specific', withRegion('bar2', special(memory({ size: 16 })))],
+    ['type card: bar2: 8 bytes; its register block has 4096', withRegion('bar2', mmio(block(), { size: 8 }))],
+    ['type card: memoryBar: size 24 is not a power of two', withRegion('bar2', memory({ size: 24 }))],
+    ['type card: ioBar: size 512 is not a power of two from 4 to 256', withRegion('bar2', io(registerBlock(512, {})))],
+    [
+      'type card: bar2: content of 17 bytes in a region of 16',
+      withRegion('bar2', memory({ size: 16, content: new Uint8Array(17) })),
+    ],
+    [
+      'type card: bar2: 8589934592 bytes of memory; expected at most 4 GiB',
+      withRegion('bar2', memory({ size: 2 ** 33 })),
+    ],
+    ['bar2: the area to map at 0, 16 bytes: expected whole pages', withRegion('bar2', memory({ size: 16, map: true }))],
+    [
+      'bar2: what can only be written cannot be mapped',
+      withRegion('bar2', memory({ size: PAGE, access: 'writeOnly', map: true })),
+    ],
+    [
+      'bar2: the area to map at 0, 8192 bytes: expected it behind',
+      withRegion('bar2', mapped([{ offset: 0, size: 2 * PAGE }])),
+    ],
+    [
+      'bar2: the area to map at 0, 4096 bytes: expected it behind',
+      withRegion(
+        'bar2',
+        mapped([
+          { offset: 0, size: PAGE },
+          { offset: 0, size: PAGE },
+        ]),
+      ),
+    ],
+    [
+      'bar2: the area to map at 0, 4096 bytes: register ID is there',
+      withRegion('bar2', mmio(block(), { map: { areas: [{ offset: 0, size: PAGE }] } })),
+    ],
+    ['bar2: 0 areas to map; expected 1 to 64', withRegion('bar2', mapped([]))],
+    [
+      'bar2: 17 areas to map; expected 1 to 16',
+      withRegion(
+        'bar2',
+        memory({
+          size: 32 * PAGE,
+          map: {
+            descriptors: 'perArea',
+            areas: Array.from({ length: 17 }, (_, n) => ({ offset: n * PAGE, size: PAGE })),
+          },
+        }),
+      ),
+    ],
+    ['type card: configSpace: ROM of 3000 bytes', withRegion('rom', rom(new Uint8Array(8), { size: 3000 }))],
+    [
+      'type card: rom: content of 4097 bytes in a region of 4096',
+      withRegion('rom', rom(new Uint8Array(4097), { size: 4096 })),
+    ],
+    ['type card: vga: class code 0x3; expected 0x0300', withRegion('vga', vga(registerBlock(0xc0000, {})))],
+    [
+      'type card: vga: register ID at 0x0 is not where VGA is',
+      { ...withRegion('vga', vga(block())), pci: { ...pci, classCode: 0x030000 } },
     ],
   ])('%s', (message, changes) => {
     const declare = define(changes);

@@ -4,11 +4,15 @@ import { array, reg32, reg64, registerBlock, ro, rw } from '../../src/emulation/
 import {
   choice,
   defineMdevType,
+  deviceSpecific,
   flag,
   integer,
+  io,
   type MdevType,
+  memory,
   mmio,
   portal,
+  rom,
   type ResourcePool,
 } from '../../src/mdev/index.ts';
 
@@ -115,5 +119,42 @@ test('what the pool gives reaches create, and the pool fits the attributes', () 
     // @ts-expect-error -- the pool wants `count`
     resources: lanes,
     create: () => ({}),
+  });
+});
+
+test('memory of regions reaches create, by name', () => {
+  defineMdevType({
+    id: 'x',
+    pci,
+    regions: {
+      bar0: mmio(block),
+      bar2: memory({ size: 4096, map: true }),
+      bar4: io(block),
+      rom: rom(new Uint8Array(1)),
+      region9: deviceSpecific({ type: 1, subtype: 1 }, memory({ size: 4096 })),
+    },
+    create(context) {
+      expectTypeOf(context.memory.bar2).toEqualTypeOf<Uint8Array>();
+      expectTypeOf(context.memory.region9).toEqualTypeOf<Uint8Array>();
+      expectTypeOf(context.memory.bar0).toEqualTypeOf<Uint8Array | undefined>();
+      expectTypeOf(context.memory).not.toHaveProperty('rom');
+      expectTypeOf(context.bar4.registers.CONTROL.burst).toEqualTypeOf<number>();
+      expectTypeOf(context).not.toHaveProperty('bar2');
+      return { hooks: { bar4: {} } };
+    },
+  });
+  // @ts-expect-error -- a portal is no device-specific region
+  deviceSpecific({ type: 1, subtype: 1 }, portal({ size: 4096 }));
+});
+
+test('the native half is opaque', () => {
+  defineMdevType({
+    id: 'x',
+    pci,
+    regions: {},
+    create({ device }) {
+      expectTypeOf(device).not.toHaveProperty('read');
+      return {};
+    },
   });
 });

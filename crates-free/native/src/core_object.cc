@@ -7,6 +7,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -63,8 +64,13 @@ class DeviceCoreObject : public Napi::ObjectWrap<DeviceCoreObject> {
   Napi::Value setRegisterRegion(const Info& info);
   void setRegisterTable(const Info& info);
   void setRegion(const Info& info);
+  Napi::Value setRegionMemory(const Info& info);
+  Napi::Value regionFile(const Info& info);
+  void setRegionDecode(const Info& info);
   void setTrapHandler(const Info& info);
   void setMemoryDecode(const Info& info);
+  void setIoDecode(const Info& info);
+  void setRomDecode(const Info& info);
   void setEnforceMemoryDecode(const Info& info);
   void setIsolated(const Info& info);
   Napi::Value read(const Info& info);
@@ -169,6 +175,38 @@ void DeviceCoreObject::setRegion(const Info& info) {
   rejecting(env, [&] { core.setRegion(index, size, flags, nullptr); });
 }
 
+Napi::Value DeviceCoreObject::setRegionMemory(const Info& info) {
+  const Napi::Env env = info.Env();
+  DeviceCore& core = open(info);
+  const uint32_t index = uint32Argument(env, info[0], "index");
+  if (!info[1].IsArray()) throw Napi::TypeError::New(env, "areas is not an array");
+  const auto list = info[1].As<Napi::Array>();
+  std::vector<RegionArea> areas;
+  for (uint32_t i = 0; i + 1 < list.Length() && areas.size() <= RegionMemory::kAreasMax; i += 2) {
+    const uint64_t offset = offsetArgument(env, Napi::Value(list[i]), "an area's offset");
+    areas.push_back({offset, offsetArgument(env, Napi::Value(list[i + 1]), "an area's size")});
+  }
+  try {
+    const auto memory = rejecting(env, [&] { return core.setRegionMemory(index, std::move(areas)); });
+    return Napi::Value(env, externalArrayBuffer(env, memory->data(), memory->size(), memory));
+  } catch (const std::system_error& error) {
+    throwSystemError(env, error.code().value(), "region memory");
+  }
+}
+
+Napi::Value DeviceCoreObject::regionFile(const Info& info) {
+  const auto memory = open(info).regionMemory(uint32Argument(info.Env(), info[0], "index"));
+  return Napi::Number::New(info.Env(), memory == nullptr ? -1 : memory->file().get());
+}
+
+void DeviceCoreObject::setRegionDecode(const Info& info) {
+  const Napi::Env env = info.Env();
+  DeviceCore& core = open(info);
+  const uint32_t index = uint32Argument(env, info[0], "index");
+  const uint32_t decode = uint32Argument(env, info[1], "decode", static_cast<uint32_t>(RegionDecode::rom));
+  rejecting(env, [&] { core.setRegionDecode(index, static_cast<RegionDecode>(decode)); });
+}
+
 void DeviceCoreObject::setTrapHandler(const Info& info) {
   DeviceCore& core = open(info);
   auto handler = std::make_shared<JavaScriptTrapHandler>(info.Env(), info[0], core.mailbox());
@@ -178,6 +216,14 @@ void DeviceCoreObject::setTrapHandler(const Info& info) {
 
 void DeviceCoreObject::setMemoryDecode(const Info& info) {
   open(info).setMemoryDecode(boolArgument(info.Env(), info[0], "enabled"));
+}
+
+void DeviceCoreObject::setIoDecode(const Info& info) {
+  open(info).setIoDecode(boolArgument(info.Env(), info[0], "enabled"));
+}
+
+void DeviceCoreObject::setRomDecode(const Info& info) {
+  open(info).setRomDecode(boolArgument(info.Env(), info[0], "enabled"));
 }
 
 void DeviceCoreObject::setEnforceMemoryDecode(const Info& info) {
@@ -440,8 +486,13 @@ Napi::Function DeviceCoreObject::define(Napi::Env env) {
                          InstanceMethod<&This::setRegisterRegion>("setRegisterRegion"),
                          InstanceMethod<&This::setRegisterTable>("setRegisterTable"),
                          InstanceMethod<&This::setRegion>("setRegion"),
+                         InstanceMethod<&This::setRegionMemory>("setRegionMemory"),
+                         InstanceMethod<&This::regionFile>("regionFile"),
+                         InstanceMethod<&This::setRegionDecode>("setRegionDecode"),
                          InstanceMethod<&This::setTrapHandler>("setTrapHandler"),
                          InstanceMethod<&This::setMemoryDecode>("setMemoryDecode"),
+                         InstanceMethod<&This::setIoDecode>("setIoDecode"),
+                         InstanceMethod<&This::setRomDecode>("setRomDecode"),
                          InstanceMethod<&This::setEnforceMemoryDecode>("setEnforceMemoryDecode"),
                          InstanceMethod<&This::setIsolated>("setIsolated"),
                          InstanceMethod<&This::read>("read"),

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -17,6 +18,17 @@ std::size_t pieceLength(uint64_t offset, std::size_t size) {
   return static_cast<std::size_t>(std::min<uint64_t>(kAccessPage - offset % kAccessPage, size));
 }
 
+RegionDecode decodeOf(uint32_t index) { return index < kPciBars ? RegionDecode::memory : RegionDecode::always; }
+
+/// Whether VGA has something there: its frame buffer, or its ports (as vfio-pci).
+bool inVgaWindow(uint64_t offset, uint64_t size) {
+  constexpr RegionArea kWindows[] = {{0xa0000, 0x20000}, {0x3b0, 0xc}, {0x3c0, 0x20}};
+  return std::any_of(std::begin(kWindows), std::end(kWindows), [&](const RegionArea& window) {
+    return offset >= window.offset && offset - window.offset <= window.size &&
+           size <= window.size - (offset - window.offset);
+  });
+}
+
 }  // namespace
 
 DeviceCore::DeviceCore() : dma_(std::make_shared<DmaSpace>()), mailbox_(std::make_shared<TrapMailbox>()) {}
@@ -24,9 +36,9 @@ DeviceCore::DeviceCore() : dma_(std::make_shared<DmaSpace>()), mailbox_(std::mak
 DeviceCore::~DeviceCore() = default;
 
 void DeviceCore::checkRegion(uint32_t index, uint32_t flags) const {
-  if (index >= kPciRegions) {
+  if (index >= kRegionsMax) {
     throw std::invalid_argument("region index is " + std::to_string(index) + "; expected 0 to " +
-                                std::to_string(kPciRegions - 1));
+                                std::to_string(kRegionsMax - 1));
   }
   if ((flags & ~(kRegionRead | kRegionWrite)) != 0) {
     throw std::invalid_argument("flags of region " + std::to_string(index) + " are " + std::to_string(flags) +
@@ -37,7 +49,7 @@ void DeviceCore::checkRegion(uint32_t index, uint32_t flags) const {
 void DeviceCore::setRegion(uint32_t index, uint64_t size, uint32_t flags, std::shared_ptr<RegionPort> port) {
   checkRegion(index, flags);
   flush();
-  regions_[index] = {size, flags, std::move(port), nullptr};
+  regions_[index] = {size, flags, decodeOf(index), std::move(port), nullptr, nullptr};
 }
 
 void DeviceCore::setRegionPort(uint32_t index, std::shared_ptr<RegionPort> port) {
@@ -56,7 +68,7 @@ std::shared_ptr<RegisterMemory> DeviceCore::setRegisterRegion(uint32_t index, ui
   }
   auto memory = std::make_shared<RegisterMemory>(table->memorySize());
   auto registers = std::make_shared<RegisterRegion>(std::move(table), memory);
-  regions_[index] = {size, flags, registers, registers};
+  regions_[index] = {size, flags, decodeOf(index), registers, registers, nullptr};
   return memory;
 }
 
@@ -74,23 +86,43 @@ void DeviceCore::setRegisterTable(uint32_t index, std::shared_ptr<const Register
   region.port = region.registers;
 }
 
+std::shared_ptr<RegionMemory> DeviceCore::setRegionMemory(uint32_t index, std::vector<RegionArea> areas) {
+  checkRegion(index, 0);
+  Region& region = regions_[index];
+  region.memory = std::make_shared<RegionMemory>(region.size, std::move(areas), (region.flags & kRegionWrite) != 0);
+  return region.memory;
+}
+
+std::shared_ptr<RegionMemory> DeviceCore::regionMemory(uint32_t index) const {
+  return index < kRegionsMax ? regions_[index].memory : nullptr;
+}
+
+void DeviceCore::setRegionDecode(uint32_t index, RegionDecode decode) {
+  checkRegion(index, 0);
+  regions_[index].decode = decode;
+}
+
 std::shared_ptr<RegisterMemory> DeviceCore::registerMemory(uint32_t index) const {
-  if (index >= kPciRegions || regions_[index].registers == nullptr) return nullptr;
+  if (index >= kRegionsMax || regions_[index].registers == nullptr) return nullptr;
   return regions_[index].registers->memory();
 }
 
 std::size_t DeviceCore::registerBlockSize(uint32_t index) const {
-  if (index >= kPciRegions || regions_[index].registers == nullptr) return 0;
+  if (index >= kRegionsMax || regions_[index].registers == nullptr) return 0;
   return regions_[index].registers->blockSize();
 }
 
-uint64_t DeviceCore::regionSize(uint32_t index) const { return index < kPciRegions ? regions_[index].size : 0; }
+uint64_t DeviceCore::regionSize(uint32_t index) const { return index < kRegionsMax ? regions_[index].size : 0; }
 
-uint32_t DeviceCore::regionFlags(uint32_t index) const { return index < kPciRegions ? regions_[index].flags : 0; }
+uint32_t DeviceCore::regionFlags(uint32_t index) const { return index < kRegionsMax ? regions_[index].flags : 0; }
 
 void DeviceCore::setTrapHandler(TrapHandler* handler) { trap_ = handler; }
 
 void DeviceCore::setMemoryDecode(bool enabled) { memoryDecode_ = enabled; }
+
+void DeviceCore::setIoDecode(bool enabled) { ioDecode_ = enabled; }
+
+void DeviceCore::setRomDecode(bool enabled) { romDecode_ = enabled; }
 
 void DeviceCore::setEnforceMemoryDecode(bool enforced) { enforceMemoryDecode_ = enforced; }
 
@@ -102,7 +134,7 @@ int DeviceCore::read(uint32_t region, uint64_t offset, std::span<std::byte> data
   while (!data.empty()) {
     const auto piece = data.first(pieceLength(offset, data.size()));
     data = data.subspan(piece.size());
-    RegionPort* port = regions_[region].port.get();
+    RegionPort* port = regions_[region].portAt(offset);
     if (port == nullptr || isolated_) {
       std::memset(piece.data(), 0xff, piece.size());
     } else if (port->read(offset, piece) == Served::trap) {
@@ -136,7 +168,7 @@ int DeviceCore::post(uint32_t region, uint64_t offset, std::span<const std::byte
   while (!data.empty()) {
     const auto piece = data.first(pieceLength(offset, data.size()));
     data = data.subspan(piece.size());
-    RegionPort* port = regions_[region].port.get();
+    RegionPort* port = regions_[region].portAt(offset);
     if (port == nullptr || isolated_) {
       DeviceStatistics::count(statistics_.droppedWrites);
     } else if (port->write(offset, piece) == Served::trap) {
@@ -145,7 +177,7 @@ int DeviceCore::post(uint32_t region, uint64_t offset, std::span<const std::byte
       if (const int error = check(region, offset + piece.size(), data.size(), kRegionWrite); error != 0) {
         return refuse(error);
       }
-    } else {
+    } else if (port == regions_[region].port.get()) {
       posted_ |= uint32_t{1} << region;
     }
     offset += piece.size();
@@ -154,11 +186,25 @@ int DeviceCore::post(uint32_t region, uint64_t offset, std::span<const std::byte
 }
 
 int DeviceCore::check(uint32_t region, uint64_t offset, uint64_t size, uint32_t right) const {
-  if (region >= kPciRegions) return EINVAL;
+  if (region >= kRegionsMax) return EINVAL;
   const Region& target = regions_[region];
   if ((target.flags & right) == 0 || offset > target.size || size > target.size - offset) return EINVAL;
-  if (region < kPciBars && enforceMemoryDecode_ && !memoryDecode_) return EIO;
+  if (region == kRegionVga && !inVgaWindow(offset, size)) return EINVAL;
+  if (enforceMemoryDecode_ && !decodes(target.decode)) return EIO;
   return 0;
+}
+
+bool DeviceCore::decodes(RegionDecode decode) const {
+  switch (decode) {
+    case RegionDecode::memory:
+      return memoryDecode_;
+    case RegionDecode::io:
+      return ioDecode_;
+    case RegionDecode::rom:
+      return romDecode_;
+    default:
+      return true;
+  }
 }
 
 int DeviceCore::refuse(int error) {

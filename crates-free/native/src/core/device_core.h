@@ -11,6 +11,7 @@
 #include "base/fd_closer.h"
 #include "base/foreign_fd.h"
 #include "core/interrupts.h"
+#include "core/region_memory.h"
 #include "core/region_port.h"
 #include "core/vfio.h"
 #include "memory/dma_space.h"
@@ -47,6 +48,14 @@ struct DeviceStatistics {
   }
 };
 
+/// What must be on for a region to answer.
+enum class RegionDecode : uint8_t {
+  always,
+  memory,  ///< PCI's memory decode
+  io,      ///< PCI's I/O decode
+  rom,     ///< memory decode and the expansion ROM's own enable bit
+};
+
 /// One device's native half. Owner thread, except what its members say.
 class DeviceCore {
  public:
@@ -55,8 +64,8 @@ class DeviceCore {
   DeviceCore(const DeviceCore&) = delete;
   DeviceCore& operator=(const DeviceCore&) = delete;
 
-  /// `port` may be null: reads give all ones, writes are dropped. Throws std::invalid_argument: no such index, or flags
-  /// other than kRegionRead | kRegionWrite.
+  /// `port` may be null: reads give all ones, writes are dropped. A BAR needs memory decode, other regions answer
+  /// always. Throws std::invalid_argument: index from kRegionsMax on, or flags other than kRegionRead | kRegionWrite.
   void setRegion(uint32_t index, uint64_t size, uint32_t flags, std::shared_ptr<RegionPort> port);
   /// Gives an existing region its port, in place of the one it had. Throws std::invalid_argument: no such index.
   void setRegionPort(uint32_t index, std::shared_ptr<RegionPort> port);
@@ -67,6 +76,13 @@ class DeviceCore {
   /// Serves a region of registers from another table of the same block (other registers have hooks). Its memory and
   /// what is in it stay. Throws std::invalid_argument: not a region of registers, or the table has other sizes.
   void setRegisterTable(uint32_t index, std::shared_ptr<const RegisterTable> table);
+  /// Puts memory behind all or some pages of an existing region, in front of its port. Throws std::invalid_argument,
+  /// std::system_error.
+  std::shared_ptr<RegionMemory> setRegionMemory(uint32_t index, std::vector<RegionArea> areas);
+  /// The memory behind a region; null where there is none.
+  std::shared_ptr<RegionMemory> regionMemory(uint32_t index) const;
+  /// Throws std::invalid_argument: no such index.
+  void setRegionDecode(uint32_t index, RegionDecode decode);
   /// The memory of a region of registers; null for any other.
   std::shared_ptr<RegisterMemory> registerMemory(uint32_t index) const;
   /// Bytes of a region of registers that are registers: its memory holds locks and staged halves behind them. 0 for any
@@ -83,6 +99,10 @@ class DeviceCore {
   /// BAR accesses fail with EIO while memory decode is off (if enforced, as it is at first). Off at first, as after a
   /// reset of PCI's COMMAND register.
   void setMemoryDecode(bool enabled);
+  /// The same for I/O BARs and for the expansion ROM. Off at first.
+  void setIoDecode(bool enabled);
+  void setRomDecode(bool enabled);
+  /// Whether any decode matters.
   void setEnforceMemoryDecode(bool enforced);
 
   /// Cuts the device off after an error: every region reads all ones and drops writes, and no hook runs.
@@ -135,15 +155,22 @@ class DeviceCore {
   struct Region {
     uint64_t size = 0;
     uint32_t flags = 0;
+    RegionDecode decode = RegionDecode::always;
     std::shared_ptr<RegionPort> port;
     std::shared_ptr<RegisterRegion> registers;  ///< the port, when it is a register region
+    std::shared_ptr<RegionMemory> memory;       ///< in front of the port, where it covers
+
+    RegionPort* portAt(uint64_t offset) const {
+      return memory != nullptr && memory->covers(offset) ? memory.get() : port.get();
+    }
   };
+  bool decodes(RegionDecode decode) const;
   int check(uint32_t region, uint64_t offset, uint64_t size, uint32_t right) const;
   int refuse(int error);
   int trap(uint32_t region, uint64_t offset, std::span<std::byte> into, std::span<const std::byte> from, bool write);
   void checkRegion(uint32_t index, uint32_t flags) const;
 
-  std::array<Region, kPciRegions> regions_;
+  std::array<Region, kRegionsMax> regions_;
   /// Bit n: region n was written since its port was flushed.
   uint32_t posted_ = 0;
   Interrupts interrupts_;
@@ -153,6 +180,8 @@ class DeviceCore {
   TrapHandler* trap_ = nullptr;
   uint32_t trapDepth_ = 0;
   bool memoryDecode_ = false;
+  bool ioDecode_ = false;
+  bool romDecode_ = false;
   bool enforceMemoryDecode_ = true;
   bool isolated_ = false;
   DeviceStatistics statistics_;

@@ -7,7 +7,12 @@ namespace mdev {
 
 inline constexpr uint32_t kPciRegions = 9;  ///< VFIO_PCI_NUM_REGIONS
 inline constexpr uint32_t kPciBars = 6;     ///< regions 0 to 5 are the BARs
-inline constexpr uint32_t kPciIrqs = 5;     ///< VFIO_PCI_NUM_IRQS
+inline constexpr uint32_t kRegionRom = 6;
+inline constexpr uint32_t kRegionConfig = 7;
+inline constexpr uint32_t kRegionVga = 8;
+/// Regions that a device may have: those of PCI, and behind them 23 that are its own.
+inline constexpr uint32_t kRegionsMax = 32;
+inline constexpr uint32_t kPciIrqs = 5;  ///< VFIO_PCI_NUM_IRQS
 
 /// VFIO region flags.
 inline constexpr uint32_t kRegionRead = 1;

@@ -119,10 +119,10 @@ bool Connection::serveRegion() {
   const auto body = decode<RegionBody>(bytes);
   if (progress_ == 0) {
     // The whole range first: nothing half done.
-    const uint64_t size = body.region < kPciRegions ? core_->regionSize(body.region) : 0;
+    const uint64_t size = core_->regionSize(body.region);
     const uint32_t right = write ? kRegionWrite : kRegionRead;
-    const bool legal = body.region < kPciRegions && (core_->regionFlags(body.region) & right) != 0 &&
-                       body.count <= kMaxTransfer && body.offset <= size && body.count <= size - body.offset &&
+    const bool legal = (core_->regionFlags(body.region) & right) != 0 && body.count <= kMaxTransfer &&
+                       body.offset <= size && body.count <= size - body.offset &&
                        (!write || bytes.size() - sizeof body == body.count);
     if (!legal) {
       refuse(EINVAL);

@@ -6,15 +6,7 @@ import type { Attachment } from './attachment.ts';
 import { DmaLogging } from './dma-logging.ts';
 import type { MsixMessage } from './irqs.ts';
 import type { MdevFunction } from './mdev-function.ts';
-import {
-  type DeviceInfo,
-  type IrqInfo,
-  type RegionInfo,
-  VFIO_IRQS,
-  VFIO_REGIONS,
-  VfioDeviceFlag,
-  VfioIrqSetFlag,
-} from './vfio.ts';
+import { type DeviceInfo, type IrqInfo, type RegionInfo, VFIO_IRQS, VfioDeviceFlag, VfioIrqSetFlag } from './vfio.ts';
 import { VfioError } from './vfio-error.ts';
 import {
   checkAccess,
@@ -52,7 +44,11 @@ export class SynchronousSession {
 
   info(): DeviceInfo {
     this.#checkHeld('deviceGetInfo');
-    return { flags: VfioDeviceFlag.reset | VfioDeviceFlag.pci, regions: VFIO_REGIONS, irqs: VFIO_IRQS };
+    return {
+      flags: VfioDeviceFlag.reset | VfioDeviceFlag.pci,
+      regions: this.#function.regions.length,
+      irqs: VFIO_IRQS,
+    };
   }
 
   regionInfo(index: number): RegionInfo {

@@ -10,7 +10,21 @@ import {
   registerBlock,
   ro,
 } from '../../src/emulation/index.ts';
-import { choice, defineMdevType, flag, integer, MdevError, mmio, ParentDevice, portal } from '../../src/mdev/index.ts';
+import {
+  choice,
+  defineMdevType,
+  deviceSpecific,
+  flag,
+  integer,
+  io,
+  MdevError,
+  memory,
+  mmio,
+  ParentDevice,
+  portal,
+  rom,
+  vga,
+} from '../../src/mdev/index.ts';
 
 const places = { vectors: 4, table: { bar: 0, offset: 0x800 }, pba: { bar: 0, offset: 0xc00 } } as const;
 const block = (registers = {}) => registerBlock(0x1000, { ID: reg32(0, { id: ro(31, 0) }), ...registers });

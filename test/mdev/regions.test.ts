@@ -13,7 +13,7 @@ import {
   type RegionInfo,
   VFIO_REGIONS,
 } from '../../src/mdev/index.ts';
-import { CONFIG, Guest } from './support/guest.ts';
+import { CONFIG, errnoOf, Guest } from './support/guest.ts';
 import { At, mappedTable, PAGE, regionCard, ROM } from './support/region-card.ts';
 
 const EIO = 5;
@@ -23,8 +23,13 @@ const MMAP = 4;
 const CAPS = 8;
 
 function errnos(guest: Guest, region: number, offset: number): readonly [read: number, write: number] {
-  const byte = new Uint8Array(1);
-  return [guest.session.read(region, offset, byte), guest.session.write(region, offset, byte)];
+  const { sync } = guest.session;
+  return [
+    errnoOf(() => void sync.readRegion(region, offset, 1)),
+    errnoOf(() => {
+      sync.writeRegion(region, offset, new Uint8Array(1));
+    }),
+  ];
 }
 
 function infoOf(device: MdevDevice, index: number): RegionInfo {
@@ -219,7 +224,7 @@ test('VGA answers in its windows only', async () => {
     0x3b0, 0x3bb, 0x3c0, 0x3df, 0xa0000, 0xbffff,
   ]);
   // Not across the end of one.
-  expect(guest.session.read(At.vga, 0x3ba, new Uint8Array(4))).toBe(EINVAL);
+  expect(errnoOf(() => void guest.session.sync.readRegion(At.vga, 0x3ba, 4))).toBe(EINVAL);
   await device.close();
 });
 

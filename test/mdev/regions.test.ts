@@ -60,13 +60,15 @@ describe('region info', () => {
         { offset: 0x2000, size: 0x1000 },
         { offset: 0x8000, size: 0x8000 },
       ],
-      sparse: true,
       cache: 'writeCombining',
     });
-    expect(infoOf(device, At.frame).map).toMatchObject({ sparse: false, cache: 'uncached' });
+    expect(
+      [At.control, At.frame, At.log].map((index) => infoOf(device, index).capabilities?.mmapAreas?.length),
+    ).toEqual([2, undefined, 2]);
+    expect(infoOf(device, At.frame).map).toMatchObject({ areas: [{ offset: 0, size: 0x4000 }], cache: 'uncached' });
     expect([At.control, At.frame, At.log].map((index) => infoOf(device, index).map?.fds.length)).toEqual([1, 1, 2]);
-    expect(infoOf(device, At.log).type).toEqual({ type: 0x8000_1d0f, subtype: 3 });
-    expect(infoOf(device, At.doorbells).type).toEqual({ type: 5, subtype: 0 });
+    expect(infoOf(device, At.log).capabilities).toMatchObject({ type: 0x8000_1d0f, subtype: 3 });
+    expect(infoOf(device, At.doorbells).capabilities).toEqual({ type: 5, subtype: 0 });
     await device.close();
   });
 
@@ -85,7 +87,7 @@ describe('region info', () => {
     registry.register(new ParentDevice({ name: 'card0', driverName: 'acme', types: [type], maxInstances: 1 }));
     const device = await registry.create({ parent: 'card0', type: 'card' });
     expect(device.regions.length).toBe(VFIO_REGIONS);
-    expect(infoOf(device, 2)).toMatchObject({ flags: RW | MMAP | CAPS, msixMappable: true });
+    expect(infoOf(device, 2)).toMatchObject({ flags: RW | MMAP | CAPS, capabilities: { msixMappable: true } });
     expect(infoOf(device, 0)).toEqual({ index: 0, size: 0x1000, flags: RW });
     await device.close();
     await expect(registry.create({ parent: 'card0', type: 'card', platform: { msixOwner: 'device' } })).rejects.toThrow(

@@ -1,25 +1,33 @@
-import type { Hooks, ResetKind } from '../emulation/index.ts';
+import type { Capability, Hooks, PowerState, ResetKind } from '../emulation/index.ts';
+import type { ConfigHooks } from './device-config-space.ts';
 import type { GuestError } from './guest-errors.ts';
 import type { MmioRegion, Regions } from './regions.ts';
 
-/** Hooks of a type's register regions, by BAR. */
-export type RegionHooks<R extends Regions> = {
-  readonly [K in keyof R as R[K] extends MmioRegion ? K : never]?: R[K] extends MmioRegion<infer B> ? Hooks<B> : never;
+/** Hooks of a type's registers: of its BARs, and of config space. */
+export type RegionHooks<R extends Regions, C extends readonly Capability[] = readonly Capability[]> = {
+  readonly [
+    K in keyof R | 'config' as K extends 'config' ? K : R[K & keyof R] extends MmioRegion ? K : never
+  ]?: K extends 'config' ? ConfigHooks<C> : R[K & keyof R] extends MmioRegion<infer B> ? Hooks<B> : never;
 };
 
 /**
  * What a vendor gives back for a new instance. Every function is synchronous where it may not wait: it runs while a
  * guest access waits for its answer. One that throws puts this instance into `failed`.
  */
-export interface MdevBehaviour<R extends Regions = Regions> {
+export interface MdevBehaviour<R extends Regions = Regions, C extends readonly Capability[] = readonly Capability[]> {
   /** What happens when the guest touches registers. Registers without hooks are served natively. */
-  readonly hooks?: RegionHooks<R>;
+  readonly hooks?: RegionHooks<R, C>;
   /**
    * The guest gave the function memory or took it away, by COMMAND.busMaster or by its power state: D3hot has none. Not
    * called for what a reset does to it, nor where bus master is not enforced. Memory is still there while `false` is
    * told, so that what is in flight can be ended as it should be instead of by faults.
    */
   readonly busMaster?: (enabled: boolean) => void;
+  /**
+   * The guest put the function into another power state: D0 to D3hot. Outside D0 the BARs do not answer and guest memory
+   * is out of reach. Told after the access, before `busMaster`; not for what a reset does to it.
+   */
+  readonly powerState?: (state: PowerState) => void;
   /**
    * Stop everything at once: no guest memory, no interrupts, no registers touched after it returns. Called before a
    * reset and when the instance is frozen, fails or closes. It may be called again when nothing runs.

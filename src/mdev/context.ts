@@ -1,5 +1,6 @@
-import type { RegisterBlock, RegisterRegion } from '../emulation/index.ts';
+import type { Capability, RegisterBlock, RegisterRegion } from '../emulation/index.ts';
 import type { DeviceHandle } from '../native/device-handle.ts';
+import type { DeviceConfigSpace } from './device-config-space.ts';
 import type { DeviceDma } from './device-dma.ts';
 import type { DeviceInterrupts } from './device-interrupts.ts';
 import type { PlatformCapabilities } from './platform-capabilities.ts';
@@ -66,6 +67,9 @@ export interface MdevServices<A, T> {
 }
 
 /** What `create` of a type gets. */
-export type MdevContext<A, R extends Regions, T = undefined> = DeviceRegions<R> &
-  DeviceMemories<R> &
-  MdevServices<A, T>;
+export type MdevContext<
+  A,
+  R extends Regions,
+  T = undefined,
+  C extends readonly Capability[] = readonly Capability[],
+> = DeviceRegions<R> & DeviceMemories<R> & MdevServices<A, T> & { readonly config: DeviceConfigSpace<C> };

@@ -24,6 +24,7 @@ export function createContext(parts: ContextParts): object {
     attributes,
     resources,
     device: mdevFunction.handle,
+    config: mdevFunction.deviceConfigSpace(),
     irqs: mdevFunction.irqs.device,
     platform: mdevFunction.platform,
     memory: mdevFunction.memories,

@@ -12,9 +12,9 @@ import { checkRegions } from './check-regions.ts';
 import { type BarName, barsOf, type Region, type Regions } from './regions.ts';
 
 /** The PCI function of a type, without its BARs: those follow from the regions. */
-export interface PciDeclaration extends PciIdentity {
+export interface PciDeclaration<C extends readonly Capability[] = readonly Capability[]> extends PciIdentity {
   /** In the order of the chain. */
-  readonly capabilities: readonly Capability[];
+  readonly capabilities: C;
   /** Bytes of config space. 4096 when absent. */
   readonly size?: 256 | 4096;
 }

@@ -1,7 +1,12 @@
 import {
+  type Capability,
   type ConfigSpace,
+  DeclarationError,
+  hideCapabilities,
   type MsixControl,
   PciFunction,
+  type PciHost,
+  type PowerState,
   type RegisterRegion,
   type ResetKind,
 } from '../emulation/index.ts';
@@ -12,12 +17,14 @@ import { bindHooks } from './bind-hooks.ts';
 import { buildRegions, fillMemories, type RegionMemories } from './build-regions.ts';
 import { checkMsixOwner } from './check-msix.ts';
 import { irqInfos, regionInfos } from './device-info.ts';
+import type { DeviceConfigSpace } from './device-config-space.ts';
 import type { GuestError } from './guest-errors.ts';
 import { HookFailure } from './hook-guard.ts';
 import { Irqs } from './irqs.ts';
 import type { DeviceDeclaration } from './device-declaration.ts';
 import { applyDmaLimits } from './dma-limits.ts';
 import type { PlatformCapabilities } from './platform-capabilities.ts';
+import { MdevError } from './mdev-error.ts';
 import { RefusedWrites } from './refused-writes.ts';
 import { type RegionName, type Regions, regionsOf } from './regions.ts';
 import { RegisterRegions } from './register-regions.ts';
@@ -32,6 +39,9 @@ export interface MdevFunctionHost {
   /** DEVICE_RESET by a client. Returns 0 or an errno. */
   resetByClient(): number;
 }
+
+/** Name of the region of config space, for hooks and the paths of what they throw. */
+const CONFIG = 'config';
 
 /** Who asked for a reset: the guest by PCI Express FLR, the client by DEVICE_RESET, or who owns the instance. */
 export type ResetCause = 'flr' | 'client' | 'owner';
@@ -58,6 +68,9 @@ export class MdevFunction {
   #pci: PciFunction | undefined;
   /** COMMAND.busMaster and D0, as the guest set them. */
   #busMaster = false;
+  /** As the guest set it, and as the behaviour knows it. */
+  #powerState: PowerState = 0;
+  #toldPowerState: PowerState = 0;
   /** What the access in progress changed, to be told when it is over: a reset in the same access makes it void. */
   #msixControl: MsixControl | undefined;
   /** `#busMaster` as the behaviour knows it. */
@@ -66,21 +79,21 @@ export class MdevFunction {
   readonly #refused: RefusedWrites;
 
   constructor(declaration: DeviceDeclaration, platform: PlatformCapabilities, host: MdevFunctionHost) {
-    this.configSpace = declaration.configSpace;
+    this.configSpace = visibleConfigSpace(declaration.configSpace, platform);
     this.bars = declaration.regions;
     this.platform = platform;
     this.#host = host;
-    this.irqInfos = irqInfos(declaration.configSpace);
-    checkMsixOwner(declaration.configSpace, declaration.regions, platform.msixOwner);
+    this.irqInfos = irqInfos(this.configSpace);
+    checkMsixOwner(this.configSpace, declaration.regions, platform.msixOwner);
     this.core = createDeviceCore();
     this.handle = deviceHandle(this.core);
     try {
       this.registers = new RegisterRegions(this.core);
       this.#refused = new RefusedWrites(this.registers);
       this.memories = buildRegions(this.core, this.registers, declaration.regions, platform);
-      this.registers.add(VfioRegion.config, declaration.configSpace.block);
-      this.regions = regionInfos(declaration.regions, declaration.configSpace, (index) => this.core.regionFile(index));
-      this.irqs = new Irqs(this.core, declaration.configSpace, this.irqInfos, platform.msixOwner);
+      this.registers.add(VfioRegion.config, this.configSpace.block);
+      this.regions = regionInfos(declaration.regions, this.configSpace, (index) => this.core.regionFile(index));
+      this.irqs = new Irqs(this.core, this.configSpace, this.irqInfos, platform.msixOwner);
       this.irqs.bindPending();
       this.core.setEnforceMemoryDecode(platform.enforceMemoryDecode);
       applyDmaLimits(this.core, platform.dma);
@@ -100,13 +113,27 @@ export class MdevFunction {
     );
   }
 
+  /** The device's side of config space. */
+  deviceConfigSpace(): DeviceConfigSpace<readonly Capability[]> {
+    return {
+      registers: this.registers.get(VfioRegion.config).registers as DeviceConfigSpace<
+        readonly Capability[]
+      >['registers'],
+      recordError: (error) => {
+        if (this.#pci === undefined) throw new MdevError('EINVAL', 'recordError: the instance is still being made');
+        return this.#pci.recordError(error);
+      },
+    };
+  }
+
   /**
    * Gives the function its behaviour and opens it for accesses.
    * @throws `DeclarationError` when the behaviour's hooks do not mirror the blocks.
    */
   bind(behaviour: MdevBehaviour): void {
-    bindHooks(this.registers, this.bars, this.irqs, behaviour.hooks ?? {});
-    this.#bindConfigSpace();
+    const { config, ...hooks } = (behaviour.hooks ?? {}) as { readonly config?: object };
+    bindHooks(this.registers, this.bars, this.irqs, hooks);
+    this.#bindConfigSpace(config);
     this.#behaviour = behaviour;
     this.core.setTrapHandler({
       access: (region, offset, data, write) => this.#access(region, offset, data, write),
@@ -190,8 +217,8 @@ export class MdevFunction {
     this.#applyBusMaster();
   }
 
-  #bindConfigSpace(): void {
-    const pci = new PciFunction(this.configSpace, {
+  #bindConfigSpace(hooks: object | undefined): void {
+    const host: PciHost = {
       memoryDecode: (enabled) => {
         this.core.setMemoryDecode(enabled);
       },
@@ -222,9 +249,12 @@ export class MdevFunction {
       msixControl: (control) => {
         this.#msixControl = control;
       },
-      powerState: () => undefined,
-    });
-    pci.bind(this.registers.bind(VfioRegion.config, 'config', this.configSpace.block, pci.hooks));
+      powerState: (state) => {
+        this.#powerState = state;
+      },
+    };
+    const pci = new PciFunction(this.configSpace, host, hooks);
+    pci.bind(this.registers.bind(VfioRegion.config, CONFIG, this.configSpace.block, pci.hooks));
     this.#pci = pci;
   }
 
@@ -232,6 +262,7 @@ export class MdevFunction {
   #resetRegions(cause: ResetCause, kind: 'cold' | 'function'): void {
     this.#msixControl = undefined;
     this.#toldBusMaster = false;
+    this.#toldPowerState = this.#powerState;
     this.#applyBusMaster();
     this.registers.reset(kind, VfioRegion.config);
     if (kind === 'cold') this.#refillMemories();
@@ -254,6 +285,7 @@ export class MdevFunction {
       this.registers.access(region, offset, data, write);
       if (region === VfioRegion.config) {
         this.#tellMsixControl();
+        this.#tellPowerState();
         this.#tellBusMaster();
       }
       return 0;
@@ -268,6 +300,17 @@ export class MdevFunction {
     if (this.#msixControl === undefined) return;
     this.irqs.control(this.#msixControl);
     this.#msixControl = undefined;
+  }
+
+  #tellPowerState(): void {
+    const state = this.#powerState;
+    if (state === this.#toldPowerState) return;
+    this.#toldPowerState = state;
+    try {
+      this.#behaviour.powerState?.(state);
+    } catch (error) {
+      throw new HookFailure('config.PMCSR', error);
+    }
   }
 
   /**
@@ -286,5 +329,16 @@ export class MdevFunction {
     } finally {
       this.#applyBusMaster();
     }
+  }
+}
+
+function visibleConfigSpace(configSpace: ConfigSpace, platform: PlatformCapabilities): ConfigSpace {
+  const { hiddenCapabilities: capabilities, hiddenFields: fields } = platform;
+  try {
+    return hideCapabilities(configSpace, { capabilities, fields });
+  } catch (error) {
+    if (error instanceof DeclarationError)
+      throw new MdevError('EINVAL', `platform: ${error.message}`, { cause: error });
+    throw error;
   }
 }

@@ -1,4 +1,4 @@
-import { DeclarationError } from '../emulation/index.ts';
+import { type Capability, DeclarationError } from '../emulation/index.ts';
 import { attributeSamples } from './attribute-samples.ts';
 import { type AttributeInput, type AttributeSchema, type AttributeValues, parseAttributes } from './attributes.ts';
 import type { MdevBehaviour } from './behaviour.ts';
@@ -20,6 +20,7 @@ export interface MdevTypeDeclaration<
   S extends AttributeSchema,
   R extends Regions,
   T extends Disposable | undefined = undefined,
+  C extends readonly Capability[] = readonly Capability[],
 > {
   /**
    * The type's own part of its name (`dsa-cfg-v1`); operators may also write it behind the parent's driver name
@@ -40,7 +41,7 @@ export interface MdevTypeDeclaration<
   /**
    * The function's identity and capabilities; a function of the attributes is called once per distinct set of values.
    */
-  readonly pci: PciDeclaration | ((attributes: AttributeValues<S>) => PciDeclaration);
+  readonly pci: PciDeclaration<C> | ((attributes: AttributeValues<S>) => PciDeclaration<C>);
   /** What is behind the BARs; a function of the attributes is called once per distinct set of values. */
   readonly regions: R | ((attributes: AttributeValues<S>) => R);
   /** What an instance takes from its parent. Without it only the parent's `maxInstances` counts. */
@@ -49,8 +50,8 @@ export interface MdevTypeDeclaration<
   readonly platform?: Partial<PlatformCapabilities>;
   /** Makes the behaviour of one instance. Throwing refuses the instance and leaves nothing behind. */
   create(
-    context: MdevContext<AttributeValues<S>, R, T>,
-  ): MdevBehaviour<NoInfer<R>> | Promise<MdevBehaviour<NoInfer<R>>>;
+    context: MdevContext<AttributeValues<S>, R, T, C>,
+  ): MdevBehaviour<NoInfer<R>, C> | Promise<MdevBehaviour<NoInfer<R>, C>>;
 }
 
 /** A type of mediated device, as {@link defineMdevType} makes it. */
@@ -95,7 +96,8 @@ export function defineMdevType<
   const S extends AttributeSchema = Readonly<Record<string, never>>,
   const R extends Regions = Regions,
   T extends Disposable | undefined = undefined,
->(declaration: MdevTypeDeclaration<S, R, T>): MdevType {
+  const C extends readonly Capability[] = readonly Capability[],
+>(declaration: MdevTypeDeclaration<S, R, T, C>): MdevType {
   const id = declaredName('type', declaration.id);
   const where = `type ${id}`;
   const schema: AttributeSchema = declaration.attributes ?? {};
@@ -150,6 +152,6 @@ export function defineMdevType<
       if (declarations.size > KEPT_DECLARATIONS && oldest.done !== true) declarations.delete(oldest.value);
       return built;
     },
-    create: (context) => declaration.create(context as MdevContext<AttributeValues<S>, R, T>),
+    create: (context) => declaration.create(context as MdevContext<AttributeValues<S>, R, T, C>),
   };
 }

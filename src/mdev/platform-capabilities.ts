@@ -33,6 +33,13 @@ export interface PlatformCapabilities {
   readonly enforceBusMaster: boolean;
   /** What clients may map. */
   readonly dma: DmaLimits;
+  /**
+   * Names of capabilities that the guest does not see, such as `ATS`, because nothing on this platform makes them work.
+   * The device keeps their registers; without its MSI-X capability it has no vectors.
+   */
+  readonly hiddenCapabilities: readonly string[];
+  /** Fields of capabilities that read zero, such as `PCIE.DEVCAP.functionLevelReset`. */
+  readonly hiddenFields: readonly string[];
 }
 
 /** Right for QEMU on x86. */
@@ -44,4 +51,6 @@ export const defaultPlatformCapabilities: PlatformCapabilities = Object.freeze({
   snooping: true,
   enforceBusMaster: true,
   dma: defaultDmaLimits,
+  hiddenCapabilities: [],
+  hiddenFields: [],
 });

@@ -1,6 +1,6 @@
 import { expectTypeOf, test } from 'vitest';
 
-import { array, reg32, reg64, registerBlock, ro, rw } from '../../src/emulation/index.ts';
+import { array, msi, pciExpress, reg32, reg64, registerBlock, ro, rw } from '../../src/emulation/index.ts';
 import {
   choice,
   defineMdevType,
@@ -157,4 +157,25 @@ test('the native half is opaque', () => {
       return {};
     },
   });
+});
+
+test('config space has the capabilities that were declared', () => {
+  const declaration = {
+    id: 'x',
+    regions: { bar0: mmio(block) },
+    pci: { ...pci, capabilities: [pciExpress({ functionLevelReset: true }), msi({ vectors: 4 })] as const },
+  };
+  defineMdevType({
+    ...declaration,
+    create({ config }) {
+      expectTypeOf(config.registers.MSI.MASK.vectors).toEqualTypeOf<number>();
+      expectTypeOf(config.registers.COMMAND.busMaster).toEqualTypeOf<boolean>();
+      expectTypeOf(config.registers).not.toHaveProperty('ATS');
+      // @ts-expect-error -- there is no such error
+      config.recordError({ uncorrectable: 'sunspot' });
+      return { hooks: { config: { PCIE: { DEVCTL2: { afterWrite: () => undefined } } } } };
+    },
+  });
+  // @ts-expect-error -- a hook on what is not declared
+  defineMdevType({ ...declaration, create: () => ({ hooks: { config: { AER: {} } } }) });
 });

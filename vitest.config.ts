@@ -2,11 +2,11 @@ import { defineConfig } from 'vitest/config';
 
 import { CompileAhead, WORKERS } from './test/support/sequencer.ts';
 
-// Everything that needs no root, no network and no QEMU. The guest's tests have vitest.guest.config.ts.
+// Everything that needs no root, no network, no QEMU and no pciutils. Tests that need those have a config of their own.
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/guest/**'],
+    exclude: ['test/guest/**', 'test/pciutils/**'],
     typecheck: {
       enabled: true,
       include: ['test/types/**/*.test-d.ts'],

@@ -1,4 +1,5 @@
 import { DeclarationError, type RegisterBlock } from '../emulation/index.ts';
+import { checkIoEventFds, type IoEventFd } from './io-event-fd.ts';
 import type {
   CacheAttribute,
   MemoryRegion,
@@ -42,6 +43,8 @@ export interface MmioOptions extends BarOptions {
   readonly size?: number;
   /** Pages without registers that are memory, and that a client may map. */
   readonly map?: MapOptions & { readonly areas: readonly RegionArea[] };
+  /** Bells that a VMM may signal instead of sending a write; none when absent. */
+  readonly ioEventFds?: readonly IoEventFd[];
 }
 
 /** Options of {@link memory}. */
@@ -64,9 +67,13 @@ function powerOfTwo(size: number, minimum: number): number {
   return Math.max(minimum, 2 ** Math.ceil(Math.log2(size)));
 }
 
-/** A region whose contents are a register block: a memory BAR, or a device-specific region. */
+/**
+ * A region whose contents are a register block: a memory BAR, or a device-specific region.
+ * @throws `DeclarationError` when an ioeventfd is no access inside it.
+ */
 export function mmio<B extends RegisterBlock>(block: B, options: MmioOptions = {}): MmioRegion<B> {
   const size = options.size ?? powerOfTwo(block.size, MINIMUM.memory);
+  if (options.ioEventFds !== undefined) checkIoEventFds('mmio', size, options.ioEventFds);
   return {
     kind: 'mmio',
     block,
@@ -76,6 +83,7 @@ export function mmio<B extends RegisterBlock>(block: B, options: MmioOptions = {
     space: 'memory',
     access: options.access ?? 'readWrite',
     ...mapping(size, options.map),
+    ...(options.ioEventFds !== undefined && { ioEventFds: options.ioEventFds }),
   };
 }
 

@@ -15,6 +15,7 @@ import { endsWithin } from './ends-within.ts';
 import { DeviceLife, guarded } from './device-life.ts';
 import { GuestErrorWatch } from './guest-error-watch.ts';
 import type { GuestError } from './guest-errors.ts';
+import type { IoEventFd } from './io-event-fd.ts';
 import type { MdevState } from './life-cycle.ts';
 import { MdevError } from './mdev-error.ts';
 import type { MdevDeviceEvents, MdevFailure } from './mdev-device-events.ts';
@@ -22,7 +23,7 @@ import { MdevFunction, type ResetCause } from './mdev-function.ts';
 import type { MdevType } from './mdev-type.ts';
 import type { ParentDevice } from './parent-device.ts';
 import { defaultPlatformCapabilities, type PlatformCapabilities } from './platform-capabilities.ts';
-import type { Regions } from './regions.ts';
+import { regionsOf, type Regions } from './regions.ts';
 import { Tasks } from './tasks.ts';
 import type { IrqInfo, RegionInfo } from './vfio.ts';
 
@@ -174,6 +175,13 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
   /** GET_IRQ_INFO, by VFIO index. */
   get irqs(): readonly IrqInfo[] {
     return this.#function.irqInfos;
+  }
+
+  /** GET_REGION_IO_FDS: the bells of all regions, each with its VFIO index. */
+  get ioEventFds(): readonly (IoEventFd & { readonly region: number })[] {
+    return regionsOf(this.bars).flatMap(({ index, region }) =>
+      region.kind === 'mmio' ? (region.ioEventFds ?? []).map((bell) => ({ ...bell, region: index })) : [],
+    );
   }
 
   /** Declaration of the config space. */

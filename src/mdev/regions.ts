@@ -1,4 +1,5 @@
 import type { BarNumber, RegisterBlock } from '../emulation/index.ts';
+import type { IoEventFd } from './io-event-fd.ts';
 import { VfioRegion, VfioRegionFlag } from './vfio.ts';
 
 /** What a client may do with a region. */
@@ -55,6 +56,8 @@ interface RegionBase {
 export interface MmioRegion<B extends RegisterBlock = RegisterBlock> extends RegionBase {
   readonly kind: 'mmio';
   readonly block: B;
+  /** Bells that a VMM may signal instead of sending a write. */
+  readonly ioEventFds?: readonly IoEventFd[];
 }
 
 /**

@@ -7,7 +7,8 @@ export interface ConnectionHandler {
    * A command that C++ does not serve.
    *
    * @param body what follows the header; a copy.
-   * @returns the body of the reply, or an errno, or undefined: not now, the message comes again after `resume`.
+   * @returns the body of the reply, or an errno, or undefined: `answer` or `refuse` of the connection has been called, or will be. Until then
+   * commands behind this one wait; the client's replies do not.
    */
   message(command: number, body: Uint8Array): Uint8Array | number | undefined;
   /** A message was refused; called for the first one of each command. */
@@ -18,12 +19,31 @@ export interface ConnectionHandler {
   failed(error: unknown): void;
 }
 
+/** What VERSION agreed on, as far as C++ has to keep it. */
+export interface Agreement {
+  /** The client's max_data_xfer_size, bytes, 1 to 2^32 - 1. */
+  readonly maxTransfer: number;
+  /** REGION_WRITE_MULTI is legal. */
+  readonly writeMultiple: boolean;
+}
+
 /** One client of one device. Answers region accesses, DMA maps and interrupts itself. Keeps the event loop alive while it is open. */
 export interface NativeConnection {
-  /** The version is agreed; from now on the client holds the device. `maxTransfer` in bytes, 1 to 2^32 - 1. */
-  negotiated(maxTransfer: number): void;
-  /** The message that `message` put off is due again. */
-  resume(): void;
+  /**
+   * The version is agreed; from now on the client holds the device.
+   *
+   * @param twinFd our end of the twin socket (duplicated): what the server asks goes there.
+   */
+  negotiated(agreement: Agreement, twinFd?: number): void;
+  /** Answers the message that `message` returned nothing for, with at most 253 fds (duplicated). Nothing happens without such a message. */
+  answer(body: Uint8Array, fds: readonly number[]): void;
+  /** The same with an errno. */
+  refuse(errno: number): void;
+  /**
+   * An eventfd each signal of which is a write of `value` (1 to 8 bytes) to a place of a region, as if the client had sent it. It is the
+   * connection's, and ends with it. At most 512.
+   */
+  ioEventFd(region: number, offset: number, value: Uint8Array): number;
   /** Serves nothing more, and closes once what is answered was offered to the socket. */
   finish(reason: string): void;
   /** Closes at once. Repeats do nothing. */

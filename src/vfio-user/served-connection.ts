@@ -1,9 +1,14 @@
 import { constants } from 'node:os';
 
+import { closeFd } from '../native/binding.ts';
 import { coreOf } from '../native/device-handle.ts';
+import { dmaLoggingFeatures } from './dma-logging.ts';
 import { errnoName, errnoOfError } from '../native/errno.ts';
-import { type ConnectionHandler, createConnection, type NativeConnection } from './native.ts';
-import { Command, commandName, DeviceFlag } from './protocol.ts';
+import { type Answer, answerDeviceFeature, type Feature } from './device-features.ts';
+import { migrationFeatures, readMigrationData, writeMigrationData } from './migration-messages.ts';
+import { type ConnectionHandler, createConnection, type NativeConnection, socketPair } from './native.ts';
+import { Command, commandName, DeviceFlag, MAX_TRANSFER, VERSION_MINOR } from './protocol.ts';
+import { RegionIoFdsMessages } from './region-io-fds.ts';
 import type { DeviceHold, ServedDevice } from './served-device.ts';
 import {
   decodeDeviceInfo,
@@ -16,7 +21,16 @@ import {
   IRQ_INFO_SIZE,
   REGION_INFO_SIZE,
 } from './structures/index.ts';
-import { answerVersion, DEFAULT_TRANSFER, readVersion, writeVersion } from './version.ts';
+import {
+  answerVersion,
+  clientMessageFds,
+  clientTransfer,
+  DEFAULT_TRANSFER,
+  readVersion,
+  type ServerCapabilities,
+  type Version,
+  writeVersion,
+} from './version.ts';
 
 const { EBUSY, EINVAL, EIO } = constants.errno;
 
@@ -25,7 +39,12 @@ const REGIONS = 9;
 const IRQS = 5;
 /** VFIO region flags that are ever shown; mapping is never offered. */
 const REGION_FLAGS = 3;
-const UINT32_MAX = 0xffff_ffff;
+const ALL = 0xffff_ffff_ffff_ffffn;
+/** SCM_MAX_FD of Linux. */
+const FDS_PER_MESSAGE = 253;
+
+/** What the operator lets clients have, as far as they ask for it. */
+export type ServerFeatures = Pick<ServerCapabilities, 'writeMultiple' | 'twinSocket'>;
 
 /** What a connection asks of its server. */
 export interface ConnectionOwner {
@@ -51,16 +70,28 @@ export class ServedConnection implements ConnectionHandler {
   readonly #device: ServedDevice;
   readonly #owner: ConnectionOwner;
   readonly #native: NativeConnection;
+  readonly #regionIoFds: RegionIoFdsMessages;
+  readonly #features: ServerFeatures;
   #hold: DeviceHold | undefined;
+  /** VERSION that waits until it is known whether the device is free. */
+  #asking: Version | undefined;
+  /** Bytes of data in a message of either side. */
+  #maxTransfer = DEFAULT_TRANSFER;
+  /** File descriptors that the client takes in one message. */
+  #maxFds = 0;
+  /** The client speaks the C implementation's dialect, in which MIG_DATA_READ is answered with as much as was asked for. */
+  #padded = false;
   /** The reason of a refusal that ends the connection. */
   #problem = '';
 
   /** Takes `fd`, a connected socket, in every case. Throws an Error with a `code` when it is none; then it is closed. */
-  constructor(device: ServedDevice, fd: number, name: string, owner: ConnectionOwner) {
+  constructor(device: ServedDevice, fd: number, name: string, owner: ConnectionOwner, features: ServerFeatures) {
     this.name = name;
+    this.#features = features;
     this.#device = device;
     this.#owner = owner;
     this.#native = createConnection(coreOf(device.handle), fd, this);
+    this.#regionIoFds = new RegionIoFdsMessages(device, this.#native);
   }
 
   /** Whether its client holds the device. */
@@ -75,14 +106,33 @@ export class ServedConnection implements ConnectionHandler {
 
   /** Asks again whether the client may hold the device. */
   retry(): void {
-    this.#native.resume();
+    const asking = this.#asking;
+    this.#asking = undefined;
+    if (asking === undefined) return;
+    try {
+      const errno = this.#agree(asking);
+      if (errno !== undefined) this.#native.refuse(errno);
+    } catch (error) {
+      this.#failed(error);
+    }
   }
 
   close(reason: string): void {
     this.#native.close(reason);
   }
 
-  message(command: number, body: Uint8Array): Uint8Array | number | undefined {
+  message(command: number, body: Uint8Array): Answer | undefined {
+    try {
+      return this.#message(command, body);
+    } catch (error) {
+      // What names an errno is an answer; anything else ends the connection.
+      const errno = errnoOfError(error, 0);
+      if (errno === 0) throw error;
+      return errno;
+    }
+  }
+
+  #message(command: number, body: Uint8Array): Answer | undefined {
     switch (command) {
       case Command.version:
         return this.#version(body);
@@ -90,10 +140,18 @@ export class ServedConnection implements ConnectionHandler {
         return this.#deviceInfo(body);
       case Command.deviceGetRegionInfo:
         return this.#regionInfo(body);
+      case Command.deviceGetRegionIoFds:
+        return this.#regionIoFds.answer(body, Math.min(this.#maxFds, FDS_PER_MESSAGE));
       case Command.deviceGetIrqInfo:
         return this.#irqInfo(body);
       case Command.deviceReset:
         return this.#reset();
+      case Command.deviceFeature:
+        return this.#answered(answerDeviceFeature(this.#deviceFeatures(), body));
+      case Command.migrationDataRead:
+        return this.#answered(readMigrationData(this.#device.migration, body, this.#maxTransfer, this.#padded));
+      case Command.migrationDataWrite:
+        return this.#answered(writeMigrationData(this.#device.migration, body, this.#maxTransfer));
       default:
         return EINVAL;
     }
@@ -116,6 +174,38 @@ export class ServedConnection implements ConnectionHandler {
     this.#owner.failed(this, error);
   }
 
+  /** An answer, now or when it is there. */
+  #answered(answer: Answer | Promise<Answer>): Answer | undefined {
+    if (typeof answer === 'number' || answer instanceof Uint8Array) return answer;
+    answer.then(
+      (late) => {
+        if (typeof late === 'number') this.#native.refuse(late);
+        else this.#native.answer(late, []);
+      },
+      (error: unknown) => {
+        const errno = errnoOfError(error, 0);
+        if (errno === 0) this.#failed(error);
+        else this.#native.refuse(errno);
+      },
+    );
+    return undefined;
+  }
+
+  /** Something threw outside of a message: the client is told EIO, and the connection ends, as when a message throws. */
+  #failed(error: unknown): void {
+    this.failed(error);
+    this.#native.refuse(EIO);
+    this.#native.finish('the server failed to handle a message');
+  }
+
+  #deviceFeatures(): ReadonlyMap<number, Feature> {
+    const { migration, handle } = this.#device;
+    return new Map([
+      ...dmaLoggingFeatures(coreOf(handle)),
+      ...(migration === undefined ? [] : migrationFeatures(migration)),
+    ]);
+  }
+
   #detach(): void {
     const hold = this.#hold;
     this.#hold = undefined;
@@ -129,11 +219,18 @@ export class ServedConnection implements ConnectionHandler {
     return errno;
   }
 
-  #version(body: Uint8Array): Uint8Array | number | undefined {
+  #version(body: Uint8Array): number | undefined {
     const client = readVersion(body);
-    if ('problem' in client) return this.#refuse(EINVAL, client.problem);
+    return 'problem' in client ? this.#refuse(EINVAL, client.problem) : this.#agree(client);
+  }
+
+  /** Answers VERSION and lets the client hold the device. Undefined, also when it has to wait; or the errno that it is refused with. */
+  #agree(client: Version): number | undefined {
     const mayHold = this.#owner.mayHold(this);
-    if (mayHold === undefined) return undefined;
+    if (mayHold === undefined) {
+      this.#asking = client;
+      return undefined;
+    }
     if (!mayHold) return this.#refuse(EBUSY, 'another client holds the device');
     try {
       this.#hold = this.#device.attach({
@@ -147,14 +244,41 @@ export class ServedConnection implements ConnectionHandler {
       this.#detach();
       return this.#refuse(errnoOfError(error, EIO), error instanceof Error ? error.message : String(error));
     }
-    this.#native.negotiated(Math.min(client.capabilities.max_data_xfer_size ?? DEFAULT_TRANSFER, UINT32_MAX));
-    this.#owner.holds(this);
-    const answer = answerVersion(client);
+    this.#begin(client);
+    return undefined;
+  }
+
+  #begin(client: Version): void {
+    const answer = answerVersion(client, {
+      ...this.#features,
+      migration: this.#device.migration !== undefined,
+    });
+    const { capabilities } = answer;
+    this.#maxTransfer = Math.min(clientTransfer(client), MAX_TRANSFER);
+    this.#maxFds = clientMessageFds(client);
+    this.#padded = client.minor > VERSION_MINOR;
+    const agreement = {
+      maxTransfer: clientTransfer(client),
+      writeMultiple: capabilities.write_multiple ?? false,
+    };
     // A client is held to what it was told; what it was not told has the operator's limits.
-    const { max_dma_maps: maps, pgsizes } = answer.capabilities;
-    const all = 0xffff_ffff_ffff_ffffn;
-    coreOf(this.#device.handle).setClientDmaLimits(maps === undefined ? all : BigInt(maps), BigInt(pgsizes ?? 0));
-    return writeVersion(answer);
+    const { max_dma_maps: maps, pgsizes } = capabilities;
+    coreOf(this.#device.handle).setClientDmaLimits(maps === undefined ? ALL : BigInt(maps), BigInt(pgsizes ?? 0));
+    if (capabilities.twin_socket === undefined) {
+      this.#native.negotiated(agreement);
+      this.#owner.holds(this);
+      this.#native.answer(writeVersion(answer), []);
+      return;
+    }
+    const [near, far] = socketPair();
+    try {
+      this.#native.negotiated(agreement, near);
+      this.#owner.holds(this);
+      this.#native.answer(writeVersion(answer), [far]);
+    } finally {
+      closeFd(near);
+      closeFd(far);
+    }
   }
 
   #deviceInfo(body: Uint8Array): Uint8Array | number {

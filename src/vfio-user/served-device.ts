@@ -1,3 +1,4 @@
+import type { IoEventFd, Migration } from '../mdev/index.ts';
 import type { DeviceHandle } from '../native/device-handle.ts';
 
 /** Who holds a device, as the device's own messages name it. */
@@ -24,6 +25,10 @@ export interface ServedDevice {
   readonly regions: readonly { readonly size: number; readonly flags: number }[];
   /** GET_IRQ_INFO by VFIO index 0 to 4: vectors, and VFIO's flags. An index that is missing has no vectors. */
   readonly irqs: readonly { readonly count: number; readonly flags: number }[];
+  /** GET_REGION_IO_FDS, with VFIO region indices; none when absent. Each is an aligned access inside its region. */
+  readonly ioEventFds?: readonly (IoEventFd & { readonly region: number })[];
+  /** Absent: the device cannot be migrated. */
+  readonly migration?: Migration | undefined;
   /**
    * Takes hold of the device for a client whose version is agreed.
    *

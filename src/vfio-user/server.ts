@@ -3,7 +3,7 @@ import { EventEmitter } from 'eventemitter3';
 import type { DeviceCore } from '../native/binding.ts';
 import { coreOf } from '../native/device-handle.ts';
 import { createListener, isListening, type NativeListener, peerProcess } from './native.ts';
-import { type ConnectionOwner, ServedConnection } from './served-connection.ts';
+import { type ConnectionOwner, ServedConnection, type ServerFeatures } from './served-connection.ts';
 import type { ServedDevice } from './served-device.ts';
 
 /** Where clients come from. */
@@ -20,6 +20,13 @@ export type ServeAddress =
 export interface ServeOptions {
   /** How long a client may stay silent before its VERSION message, in milliseconds. 5,000 when absent. */
   readonly negotiationTimeout?: number;
+  /**
+   * Accept REGION_WRITE_MULTI, many small writes in one message, from clients that offer it. False when absent, because QEMU (up to 11.1 at
+   * least) offers it and then delays writes when it is accepted.
+   */
+  readonly writeMultiple?: boolean;
+  /** Give clients that ask for it a second socket for DMA_READ and DMA_WRITE. True when absent. */
+  readonly twinSocket?: boolean;
 }
 
 /** What a server tells. */
@@ -53,6 +60,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
   readonly #core: DeviceCore;
   readonly #where: string;
   readonly #negotiationTimeout: number;
+  readonly #features: ServerFeatures;
   readonly #resolveClosed: () => void;
   readonly #connections = new Map<ServedConnection, NodeJS.Timeout>();
   /** Clients that ask again when the holder is gone. */
@@ -68,6 +76,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
     this.#device = device;
     this.#core = coreOf(device.handle);
     this.#negotiationTimeout = options.negotiationTimeout ?? NEGOTIATION_TIMEOUT_MS;
+    this.#features = { writeMultiple: options.writeMultiple ?? false, twinSocket: options.twinSocket ?? true };
     this.#where = 'fd' in address ? `file descriptor ${address.fd}` : address.socketPath;
     let resolveClosed = (): void => undefined;
     this.closed = new Promise((resolve) => {
@@ -130,7 +139,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
   /** Takes `fd` in every case. */
   #serve(fd: number): void {
     const name = `vfio-user client of ${this.#where}, process ${this.#processOf(fd)}`;
-    const connection = new ServedConnection(this.#device, fd, name, this.#owner);
+    const connection = new ServedConnection(this.#device, fd, name, this.#owner, this.#features);
     const timer = setTimeout(() => {
       connection.close(`no VERSION within ${this.#negotiationTimeout} ms`);
     }, this.#negotiationTimeout);

@@ -35,6 +35,7 @@ export const DEFAULT_MESSAGE_FDS = 1;
 export const DEFAULT_TRANSFER = 1024 * 1024;
 
 const MESSAGE_FDS_MAX = 1024;
+const UINT32_MAX = 0xffff_ffff;
 
 /** What a value must be; undefined when it is. */
 type Check = (value: unknown) => string | undefined;
@@ -136,12 +137,23 @@ function smallestPageSize(pageSizes: number): number {
   return Number(set & -set);
 }
 
+/** What a server is able and willing to do for a client. */
+export interface ServerCapabilities {
+  /** REGION_WRITE_MULTI. */
+  readonly writeMultiple: boolean;
+  /** The twin socket. */
+  readonly twinSocket: boolean;
+  /** The device can be migrated. */
+  readonly migration: boolean;
+}
+
 /**
- * The server's answer. Its capabilities are a subset of the client's, as the specification wants; `write_multiple`, migration and the twin
- * socket are never among them.
+ * The server's answer. Its capabilities are a subset of the client's, as the specification wants: what the client did not offer is not among
+ * them, and for what it did not say the specification's defaults hold.
  */
-export function answerVersion(client: Version): Version {
+export function answerVersion(client: Version, server: ServerCapabilities): Version {
   const offered = client.capabilities;
+  const twin = server.twinSocket && offered.twin_socket?.supported === true && clientMessageFds(client) > 0;
   return {
     major: VERSION_MAJOR,
     minor: Math.min(client.minor, VERSION_MINOR),
@@ -150,6 +162,19 @@ export function answerVersion(client: Version): Version {
       ...(offered.max_data_xfer_size !== undefined && { max_data_xfer_size: MAX_TRANSFER }),
       ...(offered.max_dma_maps !== undefined && { max_dma_maps: Math.min(offered.max_dma_maps, MAX_DMA_MAPS) }),
       ...(offered.pgsizes !== undefined && { pgsizes: smallestPageSize(offered.pgsizes) }),
+      ...(server.migration && offered.migration !== undefined && { migration: { pgsize: PAGE_SIZE } }),
+      ...(server.writeMultiple && offered.write_multiple === true && { write_multiple: true }),
+      ...(twin && { twin_socket: { supported: true, fd_index: 0 } }),
     },
   };
+}
+
+/** File descriptors that a client takes in one message. */
+export function clientMessageFds(client: Version): number {
+  return client.capabilities.max_msg_fds ?? DEFAULT_MESSAGE_FDS;
+}
+
+/** Bytes that a client takes in one message, at most 2^32 - 1. */
+export function clientTransfer(client: Version): number {
+  return Math.min(client.capabilities.max_data_xfer_size ?? DEFAULT_TRANSFER, UINT32_MAX);
 }

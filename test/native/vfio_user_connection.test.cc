@@ -179,7 +179,7 @@ class Bench {
     auto own = std::make_unique<FakeTransport>();
     transport = own.get();
     connection = std::make_shared<Connection>(core, std::move(own), handler);
-    handler->onVersion = [this, maxTransfer] { connection->negotiated(maxTransfer); };
+    handler->onVersion = [this, maxTransfer] { connection->negotiated({.maxTransfer = maxTransfer, .twin = nullptr}); };
     connection->start();
     if (negotiate) {
       ask(message(99, kCommandVersion, Bytes(4)));
@@ -523,13 +523,17 @@ void laterMeansLater() {
   bench.handler->later = true;
   bench.ask(message(1, kCommandVersion, Bytes(4)) + message(2, kGetInfo, Bytes(16)));
   CHECK(bench.transport->output.empty());
+  // Nobody holds the device yet: nothing more is read.
   CHECK(bench.connection->receiveRoom().empty());
   bench.handler->later = false;
-  bench.connection->resume();
+  bench.handler->onVersion();
+  bench.connection->answer(Bytes(4), {});
+  bench.connection->answer(Bytes(4), {});
+  bench.connection->refuse(EIO);
   bench.transport->runDry();
   const auto list = bench.replies();
   CHECK_EQUAL(list.size(), 2u);
-  CHECK_EQUAL(list[0].header.id, 1u);
+  CHECK(list[0].header.id == 1 && list[0].body.size() == 4);
   CHECK_EQUAL(list[1].header.id, 2u);
 }
 
@@ -623,6 +627,63 @@ void lateRepliesAreDroppedOnce() {
   bench.ask(late);
   CHECK(bench.handler->isClosed);
   CHECK_EQUAL(request->results.size(), 1u);
+}
+
+/// What the handler waits for may be DMA by message: its replies come behind the message that waits, and behind others.
+void repliesAreServedWhileTheHandlerIsWaitedFor() {
+  for (const bool finishesInTheReply : {false, true}) {
+    Bench bench;
+    struct Ending final : MessageRequest {
+      void finished(int error) override {
+        result = error;
+        if (then) then();
+      }
+      int result = -1;
+      std::function<void()> then;
+    };
+    const auto request = std::make_shared<Ending>();
+    request->address = 0x1000;
+    request->count = 60'000;
+    if (finishesInTheReply) request->then = [&] { bench.connection->answer(Bytes(16), {}); };
+    bench.core->dma()->messageDma()->submit(request);
+    bench.transport->round();
+    const auto sent = bench.replies();
+    CHECK_EQUAL(sent.size(), 1u);
+    Bytes body = sent[0].body;
+    append(body, Bytes(60'000));
+    const Bytes late = message(sent[0].header.id, kCommandDmaRead, body, kTypeReply);
+    bench.handler->later = true;
+    // The commands between them fill more than a buffer.
+    Bytes burst = message(1, kGetInfo, Bytes(16));
+    for (uint16_t id = 2; id < 100; ++id) append(burst, regionWrite(id, 0, Bytes(1000)));
+    bench.ask(burst + late + regionRead(100, 0, 4));
+    CHECK_EQUAL(request->result, 0);
+    if (!finishesInTheReply) {
+      CHECK(bench.transport->output.empty());
+      bench.connection->answer(Bytes(16), {});
+    }
+    bench.transport->runDry();
+    const auto list = bench.replies();
+    CHECK_EQUAL(list.size(), 100u);
+    for (uint16_t id = 1; id <= 100; ++id) CHECK_EQUAL(list[id - 1u].header.id, id);
+    CHECK(!bench.handler->isClosed);
+  }
+}
+
+/// However much a client sends meanwhile, no more is held than one large message and the replies.
+void whatIsHeldMeanwhileIsBounded() {
+  Bench bench;
+  bench.handler->later = true;
+  bench.ask(message(1, kGetInfo, Bytes(16)));
+  const Bytes block = regionWrite(2, 0, Bytes(50'000));
+  for (int n = 0; n < 100; ++n) bench.transport->input.send(block);
+  for (int n = 0; n < 1000; ++n) bench.transport->round();
+  CHECK(!bench.transport->input.empty());
+  CHECK(bench.connection->receiveRoom().empty());
+  bench.handler->later = false;
+  bench.connection->refuse(EBUSY);
+  bench.transport->runDry();
+  CHECK_EQUAL(bench.replies().size(), 101u);
 }
 
 /// A client that never answers what was cancelled is told so in the end.
@@ -819,6 +880,8 @@ int main() {
   oversizeEndsTheConnection();
   dmaRequestsAndWrongAnswers();
   lateRepliesAreDroppedOnce();
+  repliesAreServedWhileTheHandlerIsWaitedFor();
+  whatIsHeldMeanwhileIsBounded();
   unansweredRequestsEndTheConnection();
   requestsFollowAFullOutput();
   hostileClients();

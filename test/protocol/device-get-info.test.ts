@@ -12,7 +12,7 @@ describe('DEVICE_GET_INFO', () => {
     expect(decodeDeviceInfo(body)).toEqual({ argsz: 16, flags: 3, regions: 9, irqs: 5 });
   });
 
-  it('accepts a larger argsz and body, and says how much there is', async () => {
+  it('I3: accepts a larger argsz and body, and says how much there is', async () => {
     await using bench = new Bench();
     const client = await bench.client();
     const { body } = await client.channel.request(Command.deviceGetInfo, words(32, 0, 0, 0, 0, 0, 0, 0));
@@ -22,9 +22,9 @@ describe('DEVICE_GET_INFO', () => {
 
   it.each([
     ['no body', new Uint8Array(0)],
-    ['half a body', words(16, 0)],
+    ['I1: half a body', words(16, 0)],
     ['one byte short', words(16, 0, 0, 0).subarray(0, 15)],
-    ['argsz of half a body', words(8, 0, 0, 0)],
+    ['I2: argsz of half a body', words(8, 0, 0, 0)],
     ['argsz 0', words(0, 0, 0, 0)],
   ])('refuses %s', async (_what, body) => {
     await using bench = new Bench();

@@ -6,7 +6,7 @@ import { Bench } from '../vfio-user/support/bench.ts';
 import { ERR, INTX, MSI, MSI_VECTORS, MSIX, MSIX_VECTORS, REQ } from '../vfio-user/support/test-device.ts';
 
 describe('DEVICE_GET_IRQ_INFO', () => {
-  it('tells the vectors of each index; MSI-X may grow one by one', async () => {
+  it('Q5: tells the vectors of each index; MSI-X may grow one by one', async () => {
     await using bench = new Bench();
     const client = await bench.client();
     // Not NORESIZE (8): with it QEMU would disable all vectors to add one.
@@ -19,7 +19,7 @@ describe('DEVICE_GET_IRQ_INFO', () => {
     for (const index of [ERR, REQ]) expect(await client.irqInfo(index)).toMatchObject({ flags: 9 });
   });
 
-  it('accepts a larger argsz', async () => {
+  it('Q4: accepts a larger argsz', async () => {
     await using bench = new Bench();
     const client = await bench.client();
     const { body } = await client.channel.request(Command.deviceGetIrqInfo, words(32, 0, MSIX, 0, 0, 0, 0, 0));
@@ -28,10 +28,10 @@ describe('DEVICE_GET_IRQ_INFO', () => {
 
   it.each([
     ['no body', new Uint8Array(0)],
-    ['8 bytes', words(16, 0)],
+    ['Q1: 8 bytes', words(16, 0)],
     ['one byte short', words(16, 0, MSIX, 0).subarray(0, 15)],
-    ['argsz 8', words(8, 0, MSIX, 0)],
-    ['index 5', words(16, 0, 5, 0)],
+    ['Q2: argsz 8', words(8, 0, MSIX, 0)],
+    ['Q3: index 5', words(16, 0, 5, 0)],
     ['index 2^32 - 1', words(16, 0, 0xffff_ffff, 0)],
   ])('refuses %s', async (_what, body) => {
     await using bench = new Bench();

@@ -16,7 +16,7 @@ function request(argsz: number, index: number, flags = 0): Uint8Array {
 }
 
 describe('DEVICE_GET_REGION_INFO', () => {
-  it('tells size and rights, and never offers to map', async () => {
+  it('G4, G9: tells size and rights, and never offers to map', async () => {
     await using bench = new Bench();
     const client = await bench.client();
     const { body } = await client.channel.request(Command.deviceGetRegionInfo, request(32, 0));
@@ -33,7 +33,7 @@ describe('DEVICE_GET_REGION_INFO', () => {
     expect(await client.regionInfo(ABSENT_REGION)).toEqual({ index: ABSENT_REGION, flags: 0, size: 0 });
   });
 
-  it('tells sizes beyond 32 bits', async () => {
+  it('L12: tells sizes beyond 32 bits', async () => {
     await using bench = new Bench();
     const size = 8 * 2 ** 30;
     bench.device.regions[4] = { size, flags: 7 };
@@ -55,11 +55,11 @@ describe('DEVICE_GET_REGION_INFO', () => {
 
   it.each([
     ['no body', new Uint8Array(0)],
-    ['8 bytes', words(32, 0)],
+    ['G1: 8 bytes', words(32, 0)],
     ['one byte short', request(32, 0).subarray(0, 31)],
-    ['argsz 8', request(8, 0)],
+    ['G2: argsz 8', request(8, 0)],
     ['argsz 31', request(31, 0)],
-    ['index 9', request(32, 9)],
+    ['G3: index 9', request(32, 9)],
     ['index 2^32 - 1', request(32, 0xffff_ffff)],
   ])('refuses %s', async (_what, body) => {
     await using bench = new Bench();

@@ -24,27 +24,27 @@ function request(flags: number, index: number, start: number, count: number, dat
 
 describe('SET_IRQS', () => {
   it.each([
-    ['no body', new Uint8Array(0)],
-    ['8 bytes', words(20, TRIGGER | NONE)],
+    ['R5, S1: no body', new Uint8Array(0)],
+    ['S2: 8 bytes', words(20, TRIGGER | NONE)],
     ['one byte short', request(TRIGGER | NONE, MSIX, 0, 0).subarray(0, 19)],
-    ['argsz 3', words(3, TRIGGER | NONE, MSIX, 0, 0)],
-    ['index 5', request(TRIGGER | NONE, 5, 0, 1)],
-    ['mask and unmask', request(MASK | UNMASK | NONE, MSIX, 0, 1)],
+    ['S3: argsz 3', words(3, TRIGGER | NONE, MSIX, 0, 0)],
+    ['S4: index 5', request(TRIGGER | NONE, 5, 0, 1)],
+    ['S5: mask and unmask', request(MASK | UNMASK | NONE, MSIX, 0, 1)],
     ['no action', request(NONE, MSIX, 0, 1)],
-    ['none and bool', request(TRIGGER | NONE | BOOL, MSIX, 0, 1, new Uint8Array(1))],
+    ['S6: none and bool', request(TRIGGER | NONE | BOOL, MSIX, 0, 1, new Uint8Array(1))],
     ['no kind of data', request(TRIGGER, MSIX, 0, 1)],
-    ['vectors beyond the end', request(TRIGGER | NONE, MSIX, 2047, 2)],
-    ['a start beyond the end', request(TRIGGER | NONE, MSIX, 2049, 1)],
-    ['a range that wraps', request(TRIGGER | NONE, MSIX, 284, 0xffff_ffff)],
-    ['masking ERR', request(MASK | NONE, ERR, 0, 1)],
-    ['masking REQ', request(MASK | NONE, REQ, 0, 1)],
-    ['two vectors of ERR', request(TRIGGER | NONE, ERR, 0, 2)],
-    ['two vectors of REQ', request(TRIGGER | NONE, REQ, 0, 2)],
-    ['masking nothing from 1 on', request(MASK | NONE, MSIX, 1, 0)],
-    ['masking nothing', request(MASK | NONE, MSIX, 0, 0)],
-    ['triggering no booleans', request(TRIGGER | BOOL, MSIX, 0, 0)],
-    ['two booleans in one byte', request(TRIGGER | BOOL, MSIX, 0, 2, new Uint8Array(1))],
-    ['two booleans in three bytes', request(TRIGGER | BOOL, MSIX, 0, 2, new Uint8Array(3))],
+    ['S7: vectors beyond the end', request(TRIGGER | NONE, MSIX, 2047, 2)],
+    ['S8: a start beyond the end', request(TRIGGER | NONE, MSIX, 2049, 1)],
+    ['S9: a range that wraps', request(TRIGGER | NONE, MSIX, 284, 0xffff_ffff)],
+    ['S10: masking ERR', request(MASK | NONE, ERR, 0, 1)],
+    ['S11: masking REQ', request(MASK | NONE, REQ, 0, 1)],
+    ['S12: two vectors of ERR', request(TRIGGER | NONE, ERR, 0, 2)],
+    ['S13: two vectors of REQ', request(TRIGGER | NONE, REQ, 0, 2)],
+    ['S14: masking nothing from 1 on', request(MASK | NONE, MSIX, 1, 0)],
+    ['S15: masking nothing', request(MASK | NONE, MSIX, 0, 0)],
+    ['S16: triggering no booleans', request(TRIGGER | BOOL, MSIX, 0, 0)],
+    ['S24: two booleans in one byte', request(TRIGGER | BOOL, MSIX, 0, 2, new Uint8Array(1))],
+    ['S25: two booleans in three bytes', request(TRIGGER | BOOL, MSIX, 0, 2, new Uint8Array(3))],
     ['unknown flags', request(TRIGGER | NONE | 0x40, MSIX, 0, 1)],
   ])('refuses %s', async (_what, body) => {
     await using bench = new Bench();
@@ -53,11 +53,11 @@ describe('SET_IRQS', () => {
   });
 
   it.each([
-    ['BOOL', request(TRIGGER | BOOL, MSIX, 0, 1, new Uint8Array(1)), 1],
-    ['NONE', request(TRIGGER | NONE, MSIX, 0, 1), 1],
-    ['more vectors than fds', request(TRIGGER | EVENTFD, MSIX, 0, 2), 1],
+    ['S17: BOOL', request(TRIGGER | BOOL, MSIX, 0, 1, new Uint8Array(1)), 1],
+    ['S18: NONE', request(TRIGGER | NONE, MSIX, 0, 1), 1],
+    ['S19: more vectors than fds', request(TRIGGER | EVENTFD, MSIX, 0, 2), 1],
     ['fewer vectors than fds', request(TRIGGER | EVENTFD, MSIX, 0, 1), 2],
-    ['a refused message', words(20), 2],
+    ['R6: a refused message', words(20), 2],
     ['more fds than a message may carry', request(TRIGGER | EVENTFD, MSIX, 0, 17), 17],
     ['as many fds as Linux takes', request(TRIGGER | EVENTFD, MSIX, 0, 253), 253],
   ])('refuses and closes fds that come with %s', async (_what, body, count) => {
@@ -81,7 +81,7 @@ describe('SET_IRQS', () => {
     file.close();
   });
 
-  it('assigns, replaces and removes the eventfd of a vector', async () => {
+  it('S22, S23: assigns, replaces and removes the eventfd of a vector', async () => {
     await using bench = new Bench();
     const client = await bench.client();
     const [first, second] = [eventfd(), eventfd()];
@@ -101,7 +101,7 @@ describe('SET_IRQS', () => {
     for (const event of [first, second]) event.close();
   });
 
-  it('fires ranges and booleans', async () => {
+  it('S26, S27: fires ranges and booleans', async () => {
     await using bench = new Bench();
     const client = await bench.client();
     const events = [eventfd(), eventfd()] as const;
@@ -159,7 +159,7 @@ describe('SET_IRQS', () => {
     for (const event of events) event.close();
   });
 
-  it('takes the REQ eventfd away when it is not there', async () => {
+  it('S20, S21: takes the REQ eventfd away when it is not there', async () => {
     await using bench = new Bench();
     const client = await bench.client();
     await client.setIrqs({ index: REQ, count: 0 });

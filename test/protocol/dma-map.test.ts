@@ -1,9 +1,11 @@
 import { closeSync, openSync } from 'node:fs';
+import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
 
 import { memoryFile } from '../../src/vfio-user/index.ts';
 import { Command } from '../../src/vfio-user/protocol.ts';
 import { joined, longs, words } from '../../src/vfio-user/structures/index.ts';
+import { writeVersion } from '../../src/vfio-user/version.ts';
 import { Bench, openFiles, settle, until } from '../vfio-user/support/bench.ts';
 
 const PAGE = 4096n;
@@ -112,6 +114,48 @@ describe('DMA_MAP', () => {
     await settle();
     expect(openFiles()).toBe(before);
     file.close();
+  });
+
+  it('M1: refuses a map of more than 8 TiB, with ENOSPC', async () => {
+    await using bench = new Bench();
+    const peer = bench.peer();
+    await peer.negotiate();
+    const map = async (size: bigint): Promise<number | undefined> =>
+      (await peer.ask({ command: Command.dmaMap }, request({ size })))?.header.errno;
+    expect(await map((1n << 43n) + PAGE)).toBe(constants.errno.ENOSPC);
+    expect(await map(1n << 43n)).toBe(0);
+  });
+
+  it('M2: refuses more maps than were agreed, with ENOSPC, until one is gone', async () => {
+    await using bench = new Bench();
+    const peer = bench.peer();
+    await peer.ask(
+      { command: Command.version },
+      writeVersion({ major: 0, minor: 0, capabilities: { max_dma_maps: 3 } }),
+    );
+    const map = async (n: bigint): Promise<number | undefined> =>
+      (await peer.ask({ command: Command.dmaMap }, request({ address: n * PAGE })))?.header.errno;
+    expect([await map(0n), await map(1n), await map(2n), await map(3n)]).toEqual([0, 0, 0, constants.errno.ENOSPC]);
+    await peer.ask({ command: Command.dmaUnmap }, joined(words(24, 0), longs(0n, PAGE)));
+    expect(await map(3n)).toBe(0);
+    peer.close();
+    // The next client has its own number.
+    const client = await bench.client();
+    for (let n = 0n; n < 4n; ++n) await client.channel.request(Command.dmaMap, request({ address: n * PAGE }));
+  });
+
+  it('refuses what is no multiple of the page size that was agreed', async () => {
+    await using bench = new Bench();
+    const peer = bench.peer();
+    await peer.ask(
+      { command: Command.version },
+      writeVersion({ major: 0, minor: 0, capabilities: { pgsizes: 0x10000 } }),
+    );
+    const ask = async (body: Uint8Array): Promise<number | undefined> =>
+      (await peer.ask({ command: Command.dmaMap }, body))?.header.errno;
+    expect(await ask(request({ address: 0x10000n, size: PAGE }))).toBe(constants.errno.EINVAL);
+    expect(await ask(request({ address: PAGE, size: 0x10000n }))).toBe(constants.errno.EINVAL);
+    expect(await ask(request({ address: 0x10000n, size: 0x10000n }))).toBe(0);
   });
 
   it('refuses what overlaps, with EEXIST', async () => {

@@ -12,7 +12,7 @@ function request(address: bigint, size: bigint, flags = 0, argsz = 24): Uint8Arr
 }
 
 describe('DMA_UNMAP', () => {
-  it('removes a map, and echoes the request', async () => {
+  it('U7: removes a map, and echoes the request', async () => {
     await using bench = new Bench();
     const client = await bench.client();
     const file = memoryFile(4096);
@@ -25,7 +25,7 @@ describe('DMA_UNMAP', () => {
     file.close();
   });
 
-  it('removes everything', async () => {
+  it('U9: removes everything', async () => {
     await using bench = new Bench();
     const client = await bench.client();
     for (let index = 0n; index < 64n; ++index) {
@@ -37,16 +37,16 @@ describe('DMA_UNMAP', () => {
 
   it.each([
     ['no body', new Uint8Array(0), 'EINVAL'],
-    ['8 bytes', words(24, 0), 'EINVAL'],
+    ['U1: 8 bytes', words(24, 0), 'EINVAL'],
     ['one byte short', request(0n, PAGE).subarray(0, 23), 'EINVAL'],
-    ['argsz 8', request(0n, PAGE, 0, 8), 'EINVAL'],
-    ['argsz beyond a transfer', request(0n, PAGE, 0, (1 << 20) + 9), 'EINVAL'],
-    ['a dirty bitmap', joined(request(0n, PAGE, 1, 48), longs(PAGE, 8n)), 'EINVAL'],
-    ['an unknown flag', request(0n, PAGE, 4), 'EINVAL'],
-    ['everything, with an address', request(PAGE, 0n, 2), 'EINVAL'],
-    ['everything, with a size', request(0n, PAGE, 2), 'EINVAL'],
-    ['everything, with a dirty bitmap', request(0n, 0n, 3), 'EINVAL'],
-    ['an unknown address', request(0x10_0000n, PAGE), 'ENOENT'],
+    ['U2: argsz 8', request(0n, PAGE, 0, 8), 'EINVAL'],
+    ['U3: argsz beyond a transfer', request(0n, PAGE, 0, (1 << 20) + 9), 'EINVAL'],
+    ['U5: a dirty bitmap', joined(request(0n, PAGE, 1, 48), longs(PAGE, 8n)), 'EINVAL'],
+    ['U6: an unknown flag', request(0n, PAGE, 4), 'EINVAL'],
+    ['U10: everything, with an address', request(PAGE, 0n, 2), 'EINVAL'],
+    ['U10: everything, with a size', request(0n, PAGE, 2), 'EINVAL'],
+    ['U11: everything, with a dirty bitmap', request(0n, 0n, 3), 'EINVAL'],
+    ['U8: an unknown address', request(0x10_0000n, PAGE), 'ENOENT'],
     ['half a map', request(0n, PAGE), 'EINVAL'],
     ['a range that wraps', request(0xffff_ffff_ffff_f000n, 0x2000n), 'EINVAL'],
   ])('refuses %s', async (_what, body, code) => {

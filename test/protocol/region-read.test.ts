@@ -31,7 +31,7 @@ describe('REGION_READ', () => {
     expect(await client.readRegion(0, 0, 0x4000)).toHaveLength(0x4000);
   });
 
-  it('answers a read of nothing with nothing', async () => {
+  it('L9: answers a read of nothing with nothing', async () => {
     await using bench = new Bench();
     const client = await bench.client();
     const access = { offset: 0x4000n, region: 0, count: 0 };
@@ -56,8 +56,8 @@ describe('REGION_READ', () => {
     ['region 2^32 - 1', encodeRegionAccess({ offset: 0n, region: 0xffff_ffff, count: 4 })],
     ['an end beyond the region', encodeRegionAccess({ offset: 0x3ffdn, region: 0, count: 4 })],
     ['an offset beyond the region', encodeRegionAccess({ offset: 0x4001n, region: 0, count: 0 })],
-    ['an offset that wraps', encodeRegionAccess({ offset: (1n << 64n) - 1n, region: 0, count: 256 })],
-    ['1 MiB and 8 bytes', encodeRegionAccess({ offset: 0n, region: LARGE_REGION, count: (1 << 20) + 8 })],
+    ['L8: an offset that wraps', encodeRegionAccess({ offset: (1n << 64n) - 1n, region: 0, count: 256 })],
+    ['L10: 1 MiB and 8 bytes', encodeRegionAccess({ offset: 0n, region: LARGE_REGION, count: (1 << 20) + 8 })],
     ['2^32 - 1 bytes', encodeRegionAccess({ offset: 0n, region: LARGE_REGION, count: 0xffff_ffff })],
   ])('refuses %s with a bare header', async (_what, body) => {
     await using bench = new Bench();

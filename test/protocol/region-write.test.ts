@@ -66,7 +66,7 @@ describe('REGION_WRITE', () => {
     expect(peer.received).toEqual([]);
   });
 
-  it('accepts a write of nothing', async () => {
+  it('L9: accepts a write of nothing', async () => {
     await using bench = new Bench();
     const client = await bench.client();
     const { body } = await client.channel.request(Command.regionWrite, write(0n, new Uint8Array(0)));
@@ -75,7 +75,7 @@ describe('REGION_WRITE', () => {
 
   it.each([
     ['no body', new Uint8Array(0)],
-    ['8 bytes', new Uint8Array(8)],
+    ['L11: 8 bytes', new Uint8Array(8)],
     ['a count beyond the data', write(0x1000n, new Uint8Array(4), 0, 5)],
     ['a count within the data', write(0x1000n, new Uint8Array(4), 0, 3)],
     ['a count of 2^32 - 1', write(0x1000n, new Uint8Array(4), 0, 0xffff_ffff)],

@@ -56,16 +56,22 @@ describe('VERSION', () => {
   });
 
   it.each([
-    ['no text', version(0, 1), {}],
-    ['an empty object', version(0, 1, '{}\0'), {}],
+    ['N15: no text', version(0, 1), {}],
+    ['N16: an empty object', version(0, 1, '{}\0'), {}],
     ['empty capabilities', offer({}), {}],
     ['unknown ones', offer({ teleport: true }), {}],
     [
-      'some',
+      'N17: some',
       offer({ max_msg_fds: 1024, max_data_xfer_size: 1_048_576 }),
       { max_msg_fds: 16, max_data_xfer_size: 1 << 20 },
     ],
-    ['the twin socket', offer({ twin_socket: { supported: true } }), {}],
+    ['a twin socket that is not wanted', offer({ twin_socket: { supported: false } }), {}],
+    [
+      'a twin socket whose descriptor is not taken',
+      offer({ twin_socket: { supported: true }, max_msg_fds: 0 }),
+      { max_msg_fds: 16 },
+    ],
+    ['write_multiple, which the operator did not enable', offer({ write_multiple: true }), {}],
     ['migration', offer({ migration: { pgsize: 4096 } }), {}],
     ['few DMA maps', offer({ max_dma_maps: 3 }), { max_dma_maps: 3 }],
     ['larger pages', offer({ pgsizes: 0x210000 }), { pgsizes: 0x10000 }],
@@ -79,25 +85,25 @@ describe('VERSION', () => {
   });
 
   it.each([
-    ['an empty body', new Uint8Array(0)],
+    ['N1: an empty body', new Uint8Array(0)],
     ['three bytes', new Uint8Array(3)],
     ['major version 1', version(1, 0)],
-    ['major version 999', version(999, 0)],
-    ['a text without NUL', version(0, 0, '{}')],
+    ['N4: major version 999', version(999, 0)],
+    ['N5: a text without NUL', version(0, 0, '{}')],
     ['a text that ends with a space', version(0, 0, '{} ')],
     ['NUL alone', version(0, 0, '\0')],
-    ['half an object', version(0, 0, '{\0')],
-    ['half a string', version(0, 0, '"\0')],
+    ['N6: half an object', version(0, 0, '{\0')],
+    ['N7: half a string', version(0, 0, '"\0')],
     ['a NUL inside', version(0, 0, '{}\0{}\0')],
     ['bytes that are no UTF-8', joined(version(0, 0, '{"'), Uint8Array.of(0xff), new TextEncoder().encode('":1}\0'))],
     ['an array', version(0, 0, '[]\0')],
     ['a number', version(0, 0, '1\0')],
     ['null', version(0, 0, 'null\0')],
-    ['capabilities that are a string', offer('23')],
+    ['N8: capabilities that are a string', offer('23')],
     ['capabilities that are an array', offer([])],
-    ['max_msg_fds "foo"', offer({ max_msg_fds: 'foo' })],
-    ['max_msg_fds -1', offer({ max_msg_fds: -1 })],
-    ['max_msg_fds 1025', offer({ max_msg_fds: 1025 })],
+    ['N9: max_msg_fds "foo"', offer({ max_msg_fds: 'foo' })],
+    ['N10: max_msg_fds -1', offer({ max_msg_fds: -1 })],
+    ['N11: max_msg_fds 1025', offer({ max_msg_fds: 1025 })],
     ['max_msg_fds 1.5', offer({ max_msg_fds: 1.5 })],
     ['max_msg_fds null', offer({ max_msg_fds: null })],
     ['max_data_xfer_size "foo"', offer({ max_data_xfer_size: 'foo' })],
@@ -108,10 +114,11 @@ describe('VERSION', () => {
     ['pgsizes 4095', offer({ pgsizes: 4095 })],
     ['pgsizes 0', offer({ pgsizes: 0 })],
     ['write_multiple 1', offer({ write_multiple: 1 })],
-    ['migration "23"', offer({ migration: '23' })],
-    ['migration.pgsize "foo"', offer({ migration: { pgsize: 'foo' } })],
-    ['migration.pgsize 4095', offer({ migration: { pgsize: 4095 } })],
+    ['N12: migration "23"', offer({ migration: '23' })],
+    ['N13: migration.pgsize "foo"', offer({ migration: { pgsize: 'foo' } })],
+    ['N14: migration.pgsize 4095', offer({ migration: { pgsize: 4095 } })],
     ['twin_socket true', offer({ twin_socket: true })],
+    ['twin_socket.fd_index -1', offer({ twin_socket: { supported: true, fd_index: -1 } })],
     ['twin_socket.supported 1', offer({ twin_socket: { supported: 1 } })],
   ])('refuses %s, ends the connection, and serves the next client', async (_what, body) => {
     await using bench = new Bench();
@@ -178,7 +185,7 @@ describe('VERSION', () => {
   });
 
   it.each([
-    ['an unknown command', 999],
+    ['N3: an unknown command', 999],
     ['DEVICE_GET_INFO', Command.deviceGetInfo],
     ['REGION_READ', Command.regionRead],
     ['DEVICE_RESET', Command.deviceReset],
@@ -235,7 +242,7 @@ describe('VERSION', () => {
     event.close();
   });
 
-  it('is not waited for when it claims to be longer than it can be', async () => {
+  it('N2: is not waited for when it claims to be longer than it can be', async () => {
     await using bench = new Bench();
     const peer = bench.peer();
     peer.send(encodeMessage({ id: 7, command: Command.version, size: 1_048_608 + 17 }, qemu));

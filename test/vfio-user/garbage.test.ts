@@ -13,7 +13,7 @@ function makeAndClose(path: string): WeakRef<object>[] {
     message: () => (connection.peerGone() ? 1 : 2),
     refused: () => undefined,
     closed: () => {
-      connection.resume();
+      connection.refuse(1);
     },
     failed: () => undefined,
   });

@@ -77,6 +77,21 @@ FileDescriptor descriptorArgument(napi_env env, napi_value value, const char* na
   return duplicate;
 }
 
+std::vector<FileDescriptor> descriptorsArgument(napi_env env, napi_value value, const char* name, std::size_t most) {
+  const Napi::Value given(env, value);
+  if (!given.IsArray()) throw Napi::TypeError::New(env, std::string(name) + " is not an array");
+  const auto list = given.As<Napi::Array>();
+  if (list.Length() > most) {
+    throw Napi::RangeError::New(env, std::string(name) + " has " + std::to_string(list.Length()) +
+                                         " entries; expected at most " + std::to_string(most));
+  }
+  std::vector<FileDescriptor> fds;
+  for (uint32_t i = 0; i < list.Length(); ++i) {
+    fds.push_back(descriptorArgument(env, Napi::Value(list[i]), name));
+  }
+  return fds;
+}
+
 void throwSystemError(napi_env env, int error, const char* call) {
   const std::string code = uv_err_name(-error);
   auto exception = Napi::Error::New(env, code + ": " + uv_strerror(-error) + ", " + call);

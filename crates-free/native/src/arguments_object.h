@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "base/file_descriptor.h"
 
@@ -27,6 +28,8 @@ std::span<std::byte> bytesArgument(napi_env env, napi_value value, const char* n
 /// A duplicate of a file descriptor. -1 gives an empty one. A number that is no open descriptor throws an Error with
 /// `code` EBADF.
 FileDescriptor descriptorArgument(napi_env env, napi_value value, const char* name);
+/// Duplicates of at most `most` file descriptors, an array of numbers.
+std::vector<FileDescriptor> descriptorsArgument(napi_env env, napi_value value, const char* name, std::size_t most);
 ///@}
 
 /// Throws an Error with `code`, `errno` and `syscall`, as Node's own are.

@@ -5,20 +5,16 @@
 #include <cerrno>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "arguments_object.h"
 #include "base/fd_closer.h"
-#include "environment_object.h"
-#include "handler_object.h"
 #include "napi_objects.h"
 #include "socket_error_object.h"
+#include "stream_object.h"
 #include "transport/socket_io.h"
-#include "transport_object.h"
 #include "vfio_user/channel.h"
 
 namespace mdev {
@@ -29,14 +25,14 @@ using vfio_user::Channel;
 using vfio_user::ChannelHandler;
 
 /// `{ message(bytes, fds), closed(reason) }` of JavaScript, which owns the fds it gets.
-class JavaScriptChannelHandler final : public ChannelHandler {
+class JavaScriptChannelHandler final : public JavaScriptStreamHandler<ChannelHandler> {
  public:
   JavaScriptChannelHandler(napi_env env, napi_value object, std::function<void()> released)
-      : env_(env), handler_(std::make_shared<JavaScriptHandler>(env, object, kNames)), released_(std::move(released)) {}
+      : JavaScriptStreamHandler(env, object, {"message", "closed"}, std::move(released)) {}
 
   void message(std::span<const std::byte> message, std::vector<ForeignFd> fds) override {
-    const auto handler = handler_;
-    const JavaScriptHandler::Visit visit(*handler);
+    const auto held = handler();
+    const JavaScriptHandler::Visit visit(*held);
     if (!visit) return;
     std::vector<int> numbers;
     for (const ForeignFd& fd : fds) numbers.push_back(fd.get());
@@ -48,27 +44,11 @@ class JavaScriptChannelHandler final : public ChannelHandler {
   }
 
   void closed(const std::string& reason) override {
-    // JavaScript's functions hold the JavaScript object, which holds this: the circle ends here.
-    const auto handler = std::exchange(handler_, nullptr);
-    {
-      const JavaScriptHandler::Visit visit(*handler);
-      if (visit) visit.call(kClosed, {visit.string(reason)});
-    }
-    std::exchange(released_, nullptr)();
+    end([&](const JavaScriptHandler::Visit& visit) { visit.call(kClosed, {visit.string(reason)}); });
   }
-
-  void roundBegan() override { batch_.emplace(env_); }
-  void roundEnded() override { batch_.reset(); }
 
  private:
   enum Function { kMessage, kClosed };
-  static constexpr std::initializer_list<const char*> kNames = {"message", "closed"};
-
-  const napi_env env_;
-  /// Null once closed.
-  std::shared_ptr<JavaScriptHandler> handler_;
-  std::function<void()> released_;
-  std::optional<CallbackBatch> batch_;
 };
 
 class ChannelObject : public Napi::ObjectWrap<ChannelObject> {
@@ -81,20 +61,9 @@ class ChannelObject : public Napi::ObjectWrap<ChannelObject> {
     requireConnectedSocket(env, info[0]);
     closer_ = std::make_shared<FdCloser>();
     ForeignFd socket(given.release(), closer_);
-    const auto opened = std::make_shared<std::weak_ptr<Channel>>();
-    auto transport = createTransport(env, std::move(socket), [opened] {
-      if (const auto channel = opened->lock()) channel->close("the process ends");
+    channel_ = openStream<Channel>(env, *this, std::move(socket), [&](std::unique_ptr<Transport> transport) {
+      return std::make_shared<Channel>(std::move(transport), std::move(handler), closer_);
     });
-    channel_ = std::make_shared<Channel>(std::move(transport), std::move(handler), closer_);
-    *opened = channel_;
-    // While it is open, the event loop holds it.
-    Ref();
-    try {
-      channel_->start();
-    } catch (const std::system_error& error) {
-      Unref();
-      throwSystemError(env, error.code().value(), "uv_poll");
-    }
   }
 
   static Napi::Function define(Napi::Env env) {
@@ -115,22 +84,12 @@ class ChannelObject : public Napi::ObjectWrap<ChannelObject> {
   void send(const Info& info) {
     const Napi::Env env = info.Env();
     const std::span<std::byte> bytes = bytesArgument(env, info[0], "bytes");
-    if (!info[1].IsArray()) throw Napi::TypeError::New(env, "fds is not an array");
-    const auto list = info[1].As<Napi::Array>();
-    if (list.Length() > kMaxFdsPerRead || (list.Length() > 0 && bytes.empty())) {
-      throw Napi::RangeError::New(env, std::to_string(list.Length()) + " fds with " + std::to_string(bytes.size()) +
-                                           " bytes; expected at most " + std::to_string(kMaxFdsPerRead) +
-                                           ", and at least one byte");
-    }
-    std::vector<FileDescriptor> fds;
-    for (uint32_t i = 0; i < list.Length(); ++i) {
-      fds.push_back(descriptorArgument(env, Napi::Value(list[i]), "an fd"));
-    }
+    std::vector<FileDescriptor> fds = descriptorsArgument(env, info[1], "fds", bytes.empty() ? 0 : kMaxFdsPerRead);
     channel_->send(bytes, std::move(fds));
   }
 
   Napi::Value pending(const Info& info) {
-    return Napi::Number::New(info.Env(), static_cast<double>(channel_->pending()));
+    return Napi::Number::New(info.Env(), static_cast<double>(channel_->unsent()));
   }
   void setPaused(const Info& info) { channel_->setPaused(boolArgument(info.Env(), info[0], "paused")); }
   // Of a closed channel too: what it brought is still to be closed.

@@ -1,53 +1,55 @@
 // `Connection` in JavaScript: one client of one device.
 #include <napi.h>
+#include <uv.h>
 
 #include <cerrno>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "arguments_object.h"
-#include "environment_object.h"
-#include "handler_object.h"
+#include "core/io_event_fd.h"
 #include "napi_objects.h"
-#include "transport_object.h"
+#include "poll_object.h"
+#include "stream_object.h"
+#include "transport/socket_io.h"
 #include "vfio_user/connection.h"
 
 namespace mdev {
 
 namespace {
 
+using vfio_user::Agreement;
 using vfio_user::Connection;
 using vfio_user::ConnectionHandler;
 
 /// `{ message(command, body), refused(command, errno), closed(reason), failed(error) }` of JavaScript. `message`
 /// returns the body of the reply as Uint8Array, an errno, or undefined: later. What one of the first three throws goes
 /// to `failed` and no further: it ends this connection, and nothing else.
-class JavaScriptConnectionHandler final : public ConnectionHandler {
+class JavaScriptConnectionHandler final : public JavaScriptStreamHandler<ConnectionHandler> {
  public:
   JavaScriptConnectionHandler(napi_env env, napi_value object, std::function<void()> released)
-      : env_(env), handler_(std::make_shared<JavaScriptHandler>(env, object, kNames)), released_(std::move(released)) {}
+      : JavaScriptStreamHandler(env, object, {"message", "refused", "closed", "failed"}, std::move(released)) {}
 
   int message(uint16_t command, std::span<const std::byte> body, std::vector<std::byte>& reply) override {
-    const auto handler = handler_;
-    const JavaScriptHandler::Visit visit(*handler);
+    const auto held = handler();
+    const JavaScriptHandler::Visit visit(*held);
     if (!visit) return kFailed;
     const napi_value result = visit.callGuarded(kMessage, {visit.number(command), visit.bytes(body)}, kReport);
     napi_valuetype type = napi_null;
-    if (result == nullptr || napi_typeof(env_, result, &type) != napi_ok) return kFailed;
+    if (result == nullptr || napi_typeof(env(), result, &type) != napi_ok) return kFailed;
     if (type == napi_undefined) return kLater;
     int32_t error = 0;
-    if (napi_get_value_int32(env_, result, &error) == napi_ok) return error > 0 ? error : EIO;
+    if (napi_get_value_int32(env(), result, &error) == napi_ok) return error > 0 ? error : EIO;
     napi_typedarray_type arrayType = napi_int8_array;
     std::size_t length = 0;
     void* data = nullptr;
     bool isTypedArray = false;
-    if (napi_is_typedarray(env_, result, &isTypedArray) != napi_ok || !isTypedArray ||
-        napi_get_typedarray_info(env_, result, &arrayType, &length, &data, nullptr, nullptr) != napi_ok ||
+    if (napi_is_typedarray(env(), result, &isTypedArray) != napi_ok || !isTypedArray ||
+        napi_get_typedarray_info(env(), result, &arrayType, &length, &data, nullptr, nullptr) != napi_ok ||
         arrayType != napi_uint8_array) {
       return EIO;
     }
@@ -57,34 +59,18 @@ class JavaScriptConnectionHandler final : public ConnectionHandler {
   }
 
   int refused(uint16_t command, int error) override {
-    const auto handler = handler_;
-    const JavaScriptHandler::Visit visit(*handler);
+    const auto held = handler();
+    const JavaScriptHandler::Visit visit(*held);
     if (!visit) return kFailed;
     return visit.callGuarded(kRefused, {visit.number(command), visit.number(error)}, kReport) == nullptr ? kFailed : 0;
   }
 
   void closed(const std::string& reason) override {
-    // JavaScript's functions hold the JavaScript object, which holds this: the circle ends here.
-    const auto handler = std::exchange(handler_, nullptr);
-    {
-      const JavaScriptHandler::Visit visit(*handler);
-      if (visit) visit.callGuarded(kClosed, {visit.string(reason)}, kReport);
-    }
-    std::exchange(released_, nullptr)();
+    end([&](const JavaScriptHandler::Visit& visit) { visit.callGuarded(kClosed, {visit.string(reason)}, kReport); });
   }
-
-  void roundBegan() override { batch_.emplace(env_); }
-  void roundEnded() override { batch_.reset(); }
 
  private:
   enum Function { kMessage, kRefused, kClosed, kReport };
-  static constexpr std::initializer_list<const char*> kNames = {"message", "refused", "closed", "failed"};
-
-  const napi_env env_;
-  /// Null once closed.
-  std::shared_ptr<JavaScriptHandler> handler_;
-  std::function<void()> released_;
-  std::optional<CallbackBatch> batch_;
 };
 
 class ConnectionObject : public Napi::ObjectWrap<ConnectionObject> {
@@ -95,23 +81,15 @@ class ConnectionObject : public Napi::ObjectWrap<ConnectionObject> {
     ForeignFd given = givenDescriptorArgument(env, info[1]);
     std::shared_ptr<DeviceCore> core = unwrapDevice(env, info[0]);
     if (core == nullptr) throw Napi::Error::New(env);
-    auto handler = std::make_shared<JavaScriptConnectionHandler>(env, info[2], [this] { Unref(); });
+    auto handler = std::make_shared<JavaScriptConnectionHandler>(env, info[2], [this] {
+      dropIoEventFds();
+      Unref();
+    });
     requireConnectedSocket(env, info[1]);
     ForeignFd socket(given.release(), core->closer());
-    const auto opened = std::make_shared<std::weak_ptr<Connection>>();
-    auto transport = createTransport(env, std::move(socket), [opened] {
-      if (const auto connection = opened->lock()) connection->close("the process ends");
+    connection_ = openStream<Connection>(env, *this, std::move(socket), [&](std::unique_ptr<Transport> transport) {
+      return std::make_shared<Connection>(std::move(core), std::move(transport), std::move(handler));
     });
-    connection_ = std::make_shared<Connection>(std::move(core), std::move(transport), std::move(handler));
-    *opened = connection_;
-    // While it is open, the event loop holds it.
-    Ref();
-    try {
-      connection_->start();
-    } catch (const std::system_error& error) {
-      Unref();
-      throwSystemError(env, error.code().value(), "uv_poll");
-    }
   }
 
   static Napi::Function define(Napi::Env env) {
@@ -119,7 +97,9 @@ class ConnectionObject : public Napi::ObjectWrap<ConnectionObject> {
     return DefineClass(env, "Connection",
                        {
                            InstanceMethod<&This::negotiated>("negotiated"),
-                           InstanceMethod<&This::resume>("resume"),
+                           InstanceMethod<&This::answer>("answer"),
+                           InstanceMethod<&This::refuse>("refuse"),
+                           InstanceMethod<&This::ioEventFd>("ioEventFd"),
                            InstanceMethod<&This::finish>("finish"),
                            InstanceMethod<&This::close>("close"),
                            InstanceMethod<&This::peerGone>("peerGone"),
@@ -129,13 +109,83 @@ class ConnectionObject : public Napi::ObjectWrap<ConnectionObject> {
  private:
   using Info = Napi::CallbackInfo;
 
-  void negotiated(const Info& info) { connection_->negotiated(uint32Argument(info.Env(), info[0], "maxTransfer")); }
-  void resume(const Info&) { connection_->resume(); }
+  /// negotiated({ maxTransfer, writeMultiple }, twinFd)
+  void negotiated(const Info& info) {
+    const Napi::Env env = info.Env();
+    if (!info[0].IsObject()) throw Napi::TypeError::New(env, "agreement is not an object");
+    const auto object = info[0].As<Napi::Object>();
+    Agreement agreement;
+    agreement.maxTransfer = uint32Argument(env, object.Get("maxTransfer"), "maxTransfer");
+    agreement.writeMultiple = boolArgument(env, object.Get("writeMultiple"), "writeMultiple");
+    if (!info[1].IsUndefined()) {
+      FileDescriptor twin = descriptorArgument(env, info[1], "twinFd");
+      requireConnectedSocket(env, Napi::Number::New(env, twin.get()));
+      const auto opened = std::make_shared<std::weak_ptr<Connection>>(connection_);
+      agreement.twin =
+          createStreamTransport<Connection>(env, ForeignFd(twin.release(), connection_->core()->closer()), opened);
+    }
+    try {
+      connection_->negotiated(std::move(agreement));
+    } catch (const std::system_error& error) {
+      throwSystemError(env, error.code().value(), "uv_poll");
+    }
+  }
+
+  void answer(const Info& info) {
+    const std::span<std::byte> body = bytesArgument(info.Env(), info[0], "body");
+    connection_->answer(body, descriptorsArgument(info.Env(), info[1], "fds", kMaxFdsPerRead));
+  }
+  void refuse(const Info& info) {
+    const uint32_t error = uint32Argument(info.Env(), info[0], "errno", INT32_MAX);
+    connection_->refuse(error == 0 ? EIO : static_cast<int>(error));
+  }
+  /// ioEventFd(region, offset, value): number. The descriptor is the connection's.
+  Napi::Value ioEventFd(const Info& info) {
+    const Napi::Env env = info.Env();
+    if (!connection_->isOpen()) throw Napi::Error::New(env, "the connection is closed");
+    if (ioEventFds_.size() == kMaxIoEventFds) {
+      throw Napi::RangeError::New(env, "more than " + std::to_string(kMaxIoEventFds) + " ioeventfds of one client");
+    }
+    const uint32_t region = uint32Argument(env, info[0], "region");
+    const uint64_t offset = offsetArgument(env, info[1], "offset");
+    const std::span<std::byte> value = bytesArgument(env, info[2], "value");
+    if (value.empty() || value.size() > IoEventFd::kMaxValue) {
+      throw Napi::RangeError::New(env, "value has " + std::to_string(value.size()) + " bytes; expected 1 to " +
+                                           std::to_string(IoEventFd::kMaxValue));
+    }
+    try {
+      auto signal = std::make_shared<IoEventFd>(connection_->core(), region, offset, value);
+      // The callback keeps it while it runs: a write may end the connection.
+      auto poll = std::make_unique<Poll>(env, signal->fd(), [signal](int, int) { signal->serve(); });
+      poll->setReferenced(false);
+      if (const int error = poll->watch(UV_READABLE); error != 0) throwSystemError(env, -error, "uv_poll");
+      const int fd = signal->fd();
+      ioEventFds_.push_back({std::move(signal), std::move(poll)});
+      return Napi::Number::New(env, fd);
+    } catch (const std::system_error& error) {
+      throwSystemError(env, error.code().value(), "eventfd");
+    }
+  }
+
   void finish(const Info& info) { connection_->finish(info[0].ToString()); }
   void close(const Info& info) { connection_->close(info[0].ToString()); }
   Napi::Value peerGone(const Info& info) { return Napi::Boolean::New(info.Env(), connection_->peerGone()); }
 
+  void dropIoEventFds() {
+    for (WatchedIoEventFd& watched : ioEventFds_) watched.signal->close();
+    ioEventFds_.clear();
+  }
+
+  /// The poll goes first: it watches the descriptor.
+  struct WatchedIoEventFd {
+    std::shared_ptr<IoEventFd> signal;
+    std::unique_ptr<Poll> poll;
+  };
+  static constexpr std::size_t kMaxIoEventFds = 512;
+
   std::shared_ptr<Connection> connection_;
+  /// The client's; they end with its connection, whoever still holds a duplicate.
+  std::vector<WatchedIoEventFd> ioEventFds_;
 };
 
 }  // namespace

@@ -18,12 +18,15 @@ export class Bench implements AsyncDisposable {
   /** "client: message", as the server told. */
   readonly refusals: string[] = [];
   readonly disconnections: string[] = [];
+  /** What threw while a client was served. */
+  readonly failures: unknown[] = [];
   readonly #clients: Client[] = [];
   readonly #peers: RawPeer[] = [];
 
   constructor(options: ServeOptions = {}) {
     this.server = serve(this.device, { socketPath: this.socketPath }, options);
     this.server.on('refused', (_client, message) => this.refusals.push(message));
+    this.server.on('failed', (_client, error) => this.failures.push(error));
     this.server.on('disconnected', (_client, reason) => this.disconnections.push(reason));
   }
 
@@ -43,7 +46,11 @@ export class Bench implements AsyncDisposable {
 
   /** A stream without any manners. */
   peer(): RawPeer {
-    const peer = new RawPeer(connectSocket(this.socketPath));
+    return this.own(new RawPeer(connectSocket(this.socketPath)));
+  }
+
+  /** Closes `peer` in the end. */
+  own(peer: RawPeer): RawPeer {
     this.#peers.push(peer);
     return peer;
   }

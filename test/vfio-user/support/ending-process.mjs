@@ -14,7 +14,7 @@ const [near, far] = addon.socketPair();
 const listener = new addon.Listener(process.argv[3], { connection() {}, failed() {} });
 const connection = new addon.Connection(device, near, {
   message(_command, body) {
-    connection.negotiated(4096);
+    connection.negotiated({ maxTransfer: 4096, writeMultiple: false });
     if (process.argv[2] === 'exit in a message') process.exit(0);
     if (process.argv[2] === 'throw in a message') throw new Error('on purpose');
     return body;

@@ -8,6 +8,8 @@ import { writeVersion } from '../../../src/vfio-user/version.ts';
 export interface Received {
   readonly header: Header;
   readonly body: Uint8Array;
+  /** What came with it, if anything; closed with the peer. */
+  readonly fds?: readonly number[];
 }
 
 /** One end of a stream that sends whatever it is told and keeps what arrives. */
@@ -18,6 +20,7 @@ export class RawPeer {
   reason: string | undefined;
   readonly channel: NativeChannel;
   readonly closed: Promise<string>;
+  readonly #fds: number[] = [];
   #waiting: ((message: Received | undefined) => void) | undefined;
 
   constructor(fd: number) {
@@ -27,10 +30,10 @@ export class RawPeer {
     });
     this.channel = createChannel(fd, {
       message: (bytes, fds) => {
-        for (const each of fds) closeFd(each);
+        this.#fds.push(...fds);
         const header = decodeHeader(bytes);
         if (header === undefined) throw new Error('a message without a header');
-        const message = { header, body: bytes.subarray(16) };
+        const message = { header, body: bytes.subarray(16), ...(fds.length > 0 && { fds }) };
         const waiting = this.#waiting;
         this.#waiting = undefined;
         if (waiting === undefined) this.received.push(message);
@@ -72,6 +75,11 @@ export class RawPeer {
     return await this.next();
   }
 
+  /** What came so far; whoever takes it closes it. */
+  takeFds(): number[] {
+    return this.#fds.splice(0);
+  }
+
   /** Agrees on version 0.0 as QEMU does. */
   async negotiate(): Promise<void> {
     const body = writeVersion({ major: 0, minor: 0, capabilities: { max_msg_fds: 16, max_data_xfer_size: 1 << 20 } });
@@ -81,6 +89,7 @@ export class RawPeer {
 
   close(): void {
     this.channel.close('closed by the test');
+    for (const fd of this.#fds.splice(0)) closeFd(fd);
   }
 }
 

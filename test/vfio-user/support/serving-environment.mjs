@@ -16,7 +16,7 @@ device.setEnforceMemoryDecode(false);
 const connection = new Connection(device, workerData.fd, {
   message(command, body) {
     if (command !== VERSION) return EINVAL;
-    connection.negotiated(65_536);
+    connection.negotiated({ maxTransfer: 65_536, writeMultiple: false });
     return body;
   },
   refused() {},

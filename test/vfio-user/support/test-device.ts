@@ -1,6 +1,7 @@
 import { array, compile, reg32, reg64, registerBlock, RegisterRegion, ro, rw } from '../../../src/emulation/index.ts';
 import { createDeviceCore, createRegisterTable, type DeviceCore } from '../../../src/native/binding.ts';
 import { type DeviceHandle, deviceHandle } from '../../../src/native/device-handle.ts';
+import type { IoEventFd, Migration } from '../../../src/mdev/index.ts';
 import type { DeviceHold, DeviceHolder, ServedDevice } from '../../../src/vfio-user/index.ts';
 
 /** Registers of region 0. SCRATCH, STATUS and CONTROL are served by C++; the others have hooks. */
@@ -62,6 +63,8 @@ export class TestDevice implements ServedDevice, Disposable {
   readonly registers: RegisterRegion<typeof testBlock>['registers'];
   /** Why it cannot be held, as an errno's name. */
   refusal: string | undefined;
+  migration: Migration | undefined;
+  ioEventFds: (IoEventFd & { readonly region: number })[] = [];
   holder: DeviceHolder | undefined;
   /** Holds so far. */
   holds = 0;

@@ -8,13 +8,11 @@ namespace mdev::vfio_user {
 
 Channel::Channel(std::unique_ptr<Transport> transport, std::shared_ptr<ChannelHandler> handler,
                  std::shared_ptr<const FdCloser> closer)
-    : transport_(std::move(transport)),
+    // What the other side's messages may carry is for the handler to know.
+    : MessageStream(
+          std::move(transport), [](const Header&) { return true; }, kMaxMessage, kMaxFdsPerRead),
       handler_(std::move(handler)),
-      closer_(std::move(closer)),
-      // What the other side's messages may carry is for the handler to know.
-      framer_([](const Header&) { return true; }, kMaxMessage, kMaxFdsPerRead) {}
-
-void Channel::start() { transport_->start(shared_from_this()); }
+      closer_(std::move(closer)) {}
 
 void Channel::send(std::span<const std::byte> bytes, std::vector<FileDescriptor> fds) {
   if (closed_) return;
@@ -25,16 +23,6 @@ void Channel::send(std::span<const std::byte> bytes, std::vector<FileDescriptor>
 void Channel::setPaused(bool paused) {
   paused_ = paused;
   if (!closed_) transport_->wake();
-}
-
-void Channel::close(const std::string& reason) {
-  if (closed_) return;
-  const auto self = shared_from_this();
-  closed_ = true;
-  transport_->close();
-  output_.clear();
-  framer_.dropFds();
-  handler_->closed(reason);
 }
 
 void Channel::roundBegan() {
@@ -69,15 +57,5 @@ Turn Channel::turn() {
   }
   return closed_ || paused_ ? Turn::idle : Turn::more;
 }
-
-Outgoing Channel::toSend() { return output_.next(); }
-
-void Channel::sent(std::size_t size) { output_.sent(size); }
-
-void Channel::ended(const std::string& reason) {
-  close(framer_.atBoundary() ? reason : reason + " in the middle of a message");
-}
-
-void Channel::roundEnded() { handler_->roundEnded(); }
 
 }  // namespace mdev::vfio_user

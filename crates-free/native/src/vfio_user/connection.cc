@@ -18,26 +18,47 @@ bool carriesFds(const Header& header) {
 
 Connection::Connection(std::shared_ptr<DeviceCore> core, std::unique_ptr<Transport> transport,
                        std::shared_ptr<ConnectionHandler> handler)
-    : core_(std::move(core)),
-      transport_(std::move(transport)),
+    : MessageStream(std::move(transport), carriesFds, kMaxMessage, kMaxMessageFds),
+      core_(std::move(core)),
       handler_(std::move(handler)),
       // The messenger outlives the connection in the hands of engines, but forgets the transport when it is closed.
-      dma_(std::make_shared<DmaMessenger>([wire = transport_.get()] { wire->wake(); })),
-      framer_(carriesFds, kMaxMessage, kMaxMessageFds) {}
+      dma_(std::make_shared<DmaMessenger>([wire = transport_.get()] { wire->wake(); })) {}
 
 Connection::~Connection() { dma_->close(); }
 
-void Connection::start() { transport_->start(shared_from_this()); }
-
-void Connection::negotiated(uint32_t maxTransfer) {
+void Connection::negotiated(Agreement agreement) {
   if (closed_ || negotiated_) return;
+  agreement_ = std::move(agreement);
+  if (agreement_.twin != nullptr) {
+    const auto self = std::static_pointer_cast<Connection>(shared_from_this());
+    const auto twin = std::make_shared<TwinStream>(std::move(agreement_.twin), dma_, self);
+    twin->start();
+    twin_ = twin;
+    dma_->setWake([wire = twin.get()] { wire->wake(); });
+  }
   negotiated_ = true;
-  dma_->setMaxTransfer(std::max(maxTransfer, 1u));
+  dma_->setMaxTransfer(std::max(agreement_.maxTransfer, 1u));
   core_->dma()->setMessageDma(dma_);
 }
 
-void Connection::resume() {
-  if (!closed_) transport_->wake();
+void Connection::answer(std::span<const std::byte> body, std::vector<FileDescriptor> fds) {
+  if (closed_ || !asked_) return;
+  reply(body, std::move(fds));
+  answered();
+}
+
+void Connection::refuse(int error) {
+  if (closed_ || !asked_) return;
+  reject(error);
+  answered();
+}
+
+void Connection::answered() {
+  asked_ = false;
+  if (!waiting_ || closed_) return;
+  waiting_ = false;
+  dropMessage();
+  transport_->wake();
 }
 
 void Connection::finish(const std::string& reason) {
@@ -47,36 +68,36 @@ void Connection::finish(const std::string& reason) {
   transport_->wake();
 }
 
-void Connection::close(const std::string& reason) {
-  if (closed_) return;
-  const auto self = shared_from_this();
-  closed_ = true;
+void Connection::onClosed(const std::string& reason) {
   core_->flush();
-  transport_->close();
-  output_.clear();
-  // Whoever still refers to the connection does not keep the client's files.
-  framer_.dropFds();
-  if (negotiated_) {
-    core_->dma()->setMessageDma(nullptr);
-    dma_->close();
-    core_->clientGone();
-  } else {
-    dma_->close();
-  }
+  if (negotiated_) core_->dma()->setMessageDma(nullptr);
+  dma_->close();
+  if (twin_ != nullptr) twin_->close(reason);
+  if (negotiated_) core_->clientGone();
   handler_->closed(reason);
 }
 
+void Connection::twinFailed(const std::string& reason) {
+  if (closed_ || finishing_) return;
+  blame(reason.c_str());
+}
+
+void Connection::blame(const char* reason) {
+  DeviceStatistics::count(core_->statistics().refused);
+  finish(reason);
+}
+
 std::span<std::byte> Connection::receiveRoom() {
-  if (!serving() || current_) return {};
-  return framer_.room();
+  if (!serving()) return {};
+  if (!current_) return framer_.room();
+  return waiting_ && negotiated_ ? framer_.roomBehind(kMaxHeld) : std::span<std::byte>();
 }
 
 void Connection::received(std::size_t size, std::vector<ForeignFd> fds) {
   const bool brought = !fds.empty();
   framer_.received(size, std::move(fds), negotiated_);
   if (brought && core_->closer()->behind()) {
-    DeviceStatistics::count(core_->statistics().refused);
-    finish("more file descriptors than can be closed; one of them keeps the others waiting");
+    blame("more file descriptors than can be closed; one of them keeps the others waiting");
   }
 }
 
@@ -94,18 +115,35 @@ Turn Connection::turn() {
 }
 
 Turn Connection::serveMessages() {
-  while (serving() && inBudget() && takeMessage()) {
-    const bool whole = serve();
-    if (closed_) return Turn::idle;
-    if (!whole) break;
-    if (!finishing_) framer_.consume();
-    current_.reset();
-    ++messages_;
+  serveInOrder();
+  while (waiting_ && !closed_) {
+    serveRepliesBehind();
+    if (waiting_) break;
+    // What came behind it completed what the message waited for.
+    serveInOrder();
   }
-  if (finishing_) return Turn::idle;
+  if (closed_ || finishing_) return Turn::idle;
   const bool full = output_.size() > kMaxOutput;
   if (negotiated_ && !full) sendRequests();
   return full || (!inBudget() && framer_.held() > 0) ? Turn::more : Turn::idle;
+}
+
+void Connection::serveInOrder() {
+  while (serving() && !waiting_ && inBudget() && takeMessage()) {
+    const bool whole = serve();
+    if (closed_ || !whole) return;
+    dropMessage();
+    ++messages_;
+  }
+}
+
+void Connection::serveRepliesBehind() {
+  while (serving() && waiting_ && inBudget()) {
+    const std::optional<Message> message = framer_.takeBehind(isDmaReply);
+    if (!message) return;
+    ++messages_;
+    serveReply(*message);
+  }
 }
 
 bool Connection::takeMessage() {
@@ -123,23 +161,21 @@ bool Connection::takeMessage() {
   return current_.has_value();
 }
 
+void Connection::dropMessage() {
+  if (!finishing_) framer_.consume();
+  current_.reset();
+}
+
 void Connection::sendRequests() {
+  if (twin_ != nullptr) return;
   const char* const reason = dma_->fill(output_);
-  if (reason == nullptr || finishing_) return;
-  DeviceStatistics::count(core_->statistics().refused);
-  finish(reason);
+  if (reason != nullptr && !finishing_) blame(reason);
 }
 
 Outgoing Connection::toSend() {
   // Nothing else would begin another turn when the output is sent.
   if (output_.size() == 0 && dma_->starved() && !closed_) sendRequests();
   return output_.next();
-}
-
-void Connection::sent(std::size_t size) { output_.sent(size); }
-
-void Connection::ended(const std::string& reason) {
-  close(framer_.atBoundary() ? reason : reason + " in the middle of a message");
 }
 
 void Connection::roundEnded() {

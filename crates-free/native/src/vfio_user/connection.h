@@ -9,124 +9,144 @@
 #include <vector>
 
 #include "core/device_core.h"
-#include "transport/output_queue.h"
-#include "transport/transport.h"
 #include "vfio_user/dma_messenger.h"
-#include "vfio_user/framer.h"
+#include "vfio_user/message_stream.h"
+#include "vfio_user/twin_stream.h"
 
 namespace mdev::vfio_user {
 
-/// Answers what C++ does not. Owner thread; any call may close the connection.
-class ConnectionHandler {
+/// Answers what C++ does not. Any call may close the connection.
+class ConnectionHandler : public StreamHandler {
  public:
-  /// Not an errno: the message stays first in line, and comes again after `Connection::resume` at the latest.
+  /// Not an errno: the message stays first in line until `Connection::answer` or `Connection::refuse`.
   static constexpr int kLater = -1;
   /// Not an errno: the handler itself failed. The client is told EIO, and the connection ends.
   static constexpr int kFailed = -2;
 
-  virtual ~ConnectionHandler() = default;
   /// A command that C++ does not serve. Returns 0 with the body of the reply in `reply`, an errno, kLater or kFailed.
+  /// May answer itself before it returns; then the result does not matter.
   virtual int message(uint16_t command, std::span<const std::byte> body, std::vector<std::byte>& reply) = 0;
   /// A message was refused; called for the first one of each command only. 0 or kFailed.
   virtual int refused(uint16_t command, int error) = 0;
-  /// Once, at the end; the device is free again.
-  virtual void closed(const std::string& reason) = 0;
-  /// Around everything that a transport lets the connection do; `roundEnded` comes when the replies are on their way,
-  /// and also after `closed`.
-  virtual void roundBegan() = 0;
-  virtual void roundEnded() = 0;
 };
 
-/// Serves vfio-user on one stream: REGION_READ, REGION_WRITE, DMA_MAP, DMA_UNMAP, SET_IRQS and the replies to DMA_READ
-/// and DMA_WRITE itself, everything else through the handler. Before `negotiated`, only VERSION is legal, and nothing
-/// may carry fds. Replies keep the order of the requests. A client that brings fds while too many of this device's wait
-/// to be closed is cut off.
+/// What VERSION agreed on, as far as C++ has to keep it.
+struct Agreement {
+  /// The client's max_data_xfer_size, bytes, 1 or more.
+  uint32_t maxTransfer = kMaxTransfer;
+  /// REGION_WRITE_MULTI is legal.
+  bool writeMultiple = false;
+  /// Our end of the twin socket, or null.
+  std::unique_ptr<Transport> twin;
+};
+
+/// Serves vfio-user on one stream: REGION_READ, REGION_WRITE, REGION_WRITE_MULTI, DMA_MAP, DMA_UNMAP, SET_IRQS and the
+/// replies to DMA_READ and DMA_WRITE itself, everything else through the handler. Before `negotiated`, only VERSION is
+/// legal, and nothing may carry fds. Replies keep the order of the requests. A client that brings fds while too many of
+/// this device's wait to be closed is cut off.
 ///
-/// Owned by shared_ptr; owner thread only.
-class Connection final : public TransportUser, public std::enable_shared_from_this<Connection> {
+/// While the handler has not answered a message, the client's replies behind it are served all the same: the handler
+/// may be waiting for what they complete. Commands behind it wait.
+class Connection final : public MessageStream, public TwinStream::Owner {
  public:
-  /// A round ends after this many messages, or bytes copied.
-  static constexpr uint32_t kRoundMessages = 256;
+  /// A round ends after this many bytes copied.
   static constexpr uint64_t kRoundBytes = 64 * 1024;
   /// With more than this waiting to be sent, nothing is read or served: the client does not take its replies. More than
   /// DMA requests can be (DmaMessenger::kMaxBytesOnWire), so that a client that is itself waiting to send is still
   /// read.
   static constexpr std::size_t kMaxOutput = 512 * 1024;
+  /// Bytes that are read at most while the handler owes an answer: replies behind more than that are not found.
+  static constexpr std::size_t kMaxHeld = kMaxMessage + DmaMessenger::kMaxBytesOnWire;
 
   Connection(std::shared_ptr<DeviceCore> core, std::unique_ptr<Transport> transport,
              std::shared_ptr<ConnectionHandler> handler);
   ~Connection() override;
 
-  /// Throws std::system_error when the socket cannot be watched.
-  void start();
-  /// The version is agreed: the client holds the device from now on. `maxTransfer` is its max_data_xfer_size, 1 or
-  /// more.
-  void negotiated(uint32_t maxTransfer);
-  /// The message that was answered with kLater is due again.
-  void resume();
+  /// The version is agreed: the client holds the device from now on. Throws std::system_error when the twin socket
+  /// cannot be watched.
+  void negotiated(Agreement agreement);
+  /// Answers the message that the handler was asked about; `fds` go with the reply. Without such a message nothing
+  /// happens.
+  void answer(std::span<const std::byte> body, std::vector<FileDescriptor> fds);
+  /// The same with a positive errno.
+  void refuse(int error);
   /// Serves nothing more, and closes when what is answered was offered to the socket.
   void finish(const std::string& reason);
-  /// Closes at once. The client's maps and eventfds go.
-  void close(const std::string& reason);
-  bool peerGone() const { return transport_->peerGone(); }
-  bool isOpen() const { return !closed_; }
+  const std::shared_ptr<DeviceCore>& core() const { return core_; }
 
   void roundBegan() override;
   std::span<std::byte> receiveRoom() override;
   void received(std::size_t size, std::vector<ForeignFd> fds) override;
   Turn turn() override;
   Outgoing toSend() override;
-  void sent(std::size_t size) override;
-  void ended(const std::string& reason) override;
   void roundEnded() override;
+
+  void twinFailed(const std::string& reason) override;
+  void twinRoundBegan() override { handler_->roundBegan(); }
+  void twinRoundEnded() override { handler_->roundEnded(); }
 
  private:
   Turn serveMessages();
   bool inBudget() const { return messages_ < kRoundMessages && copied_ < kRoundBytes; }
+  /// Serves messages in order, until there is none, one has to wait, or the budget is used up.
+  void serveInOrder();
   /// The message to be served: the one that was begun, or the next whole one. False when there is none.
   bool takeMessage();
+  /// The message that was served leaves the line.
+  void dropMessage();
   /// False: the message is not finished, this turn is over.
   bool serve();
   bool serveFirst();
   bool serveRegion();
+  bool serveRegionWriteMulti();
   bool serveHandler();
-  void serveReply();
+  void serveReply(const Message& message);
+  /// Replies behind a message that waits for the handler.
+  void serveRepliesBehind();
   /// DMA requests of engines and of the device, as far as they may go out now.
   void sendRequests();
   void dmaMap();
   void dmaUnmap();
+  void dmaUnmapReporting(const DmaUnmapBody& body);
   void setIrqs();
 
+  /// Whether [offset, offset + count) of a region may be accessed in that direction.
+  bool isLegal(uint32_t region, uint64_t offset, uint32_t count, uint32_t right) const;
   /// The length of the next piece of a region access that began at `offset`, with `progress_` of `count` bytes done.
   uint32_t pieceOf(uint64_t offset, uint32_t count) const;
-  void answer(std::span<const std::byte> body);
+  void reply(std::span<const std::byte> body, std::vector<FileDescriptor> fds = {});
   /// Counts, and passes on.
-  void refuse(int error);
+  void reject(int error);
   /// The error of a part of the device that counted it already.
   void passOn(int error);
+  /// The handler's answer is out.
+  void answered();
+  /// The client broke a rule that no reply can tell.
+  void blame(const char* reason);
   bool serving() const { return !closed_ && !finishing_ && output_.size() <= kMaxOutput; }
+  void onClosed(const std::string& reason) override;
 
   const std::shared_ptr<DeviceCore> core_;
-  const std::unique_ptr<Transport> transport_;
   const std::shared_ptr<ConnectionHandler> handler_;
   const std::shared_ptr<DmaMessenger> dma_;
+  std::shared_ptr<TwinStream> twin_;
+  Agreement agreement_;
 
-  Framer framer_;
-  OutputQueue output_;
-  /// The message being served, with `progress_` bytes of its region access done.
+  /// The message being served, with `progress_` bytes of its region access done, or as many of its writes.
   std::optional<Message> current_;
   uint32_t progress_ = 0;
   /// A reply in the making: nothing that a hook does can move it.
   std::vector<std::byte> reply_;
-  /// Of this round.
-  uint32_t messages_ = 0;
   uint64_t copied_ = 0;
   /// One bit a command: refused before.
   uint64_t refusedCommands_ = 0;
 
   bool negotiated_ = false;
+  /// The handler owes an answer to the message being served.
+  bool asked_ = false;
+  /// It has returned without one.
+  bool waiting_ = false;
   bool finishing_ = false;
-  bool closed_ = false;
   std::string finishReason_;
 };
 

@@ -11,9 +11,6 @@ namespace mdev::vfio_user {
 
 namespace {
 
-constexpr uint64_t kPage = 4096;
-/// Bytes of a region reply in front of the data.
-constexpr std::size_t kRegionReplyFront = sizeof(Header) + sizeof(RegionBody);
 constexpr const char* kHandlerFailed = "the server failed to handle a message";
 
 }  // namespace
@@ -22,26 +19,28 @@ bool Connection::serve() {
   const Header& header = current_->header;
   if (!negotiated_) return serveFirst();
   if (current_->badSize) {
-    refuse(EINVAL);
+    reject(EINVAL);
     if (header.size > kMaxMessage) {
       finish("a message of " + std::to_string(header.size) + " bytes, at most " + std::to_string(kMaxMessage) +
              " are legal");
     }
     return true;
   }
-  const uint32_t type = header.flags & kTypeMask;
-  if (type == kTypeReply && (header.command == kCommandDmaRead || header.command == kCommandDmaWrite)) {
-    serveReply();
+  if (isDmaReply(header)) {
+    serveReply(*current_);
     return true;
   }
+  const uint32_t type = header.flags & kTypeMask;
   if (type != kTypeCommand || current_->strayFds) {
-    refuse(EINVAL);
+    reject(EINVAL);
     return true;
   }
   switch (header.command) {
     case kCommandRegionRead:
     case kCommandRegionWrite:
       return serveRegion();
+    case kCommandRegionWriteMulti:
+      return serveRegionWriteMulti();
     case kCommandDmaMap:
       dmaMap();
       return true;
@@ -54,7 +53,7 @@ bool Connection::serve() {
     case kCommandVersion:
     case kCommandDmaRead:
     case kCommandDmaWrite:
-      refuse(EINVAL);
+      reject(EINVAL);
       return true;
     default:
       return serveHandler();
@@ -65,7 +64,7 @@ bool Connection::serveFirst() {
   const Header& header = current_->header;
   const bool isVersion = (header.flags & kTypeMask) == kTypeCommand && header.command == kCommandVersion;
   if (current_->badSize || current_->strayFds || !isVersion) {
-    refuse(EINVAL);
+    reject(EINVAL);
     finish(isVersion ? "a VERSION message of a bad form" : "the first message is not VERSION");
     return true;
   }
@@ -73,140 +72,118 @@ bool Connection::serveFirst() {
 }
 
 bool Connection::serveHandler() {
-  std::vector<std::byte> reply;
+  std::vector<std::byte> body;
+  asked_ = true;
   // JavaScript may take long.
   core_->flush();
-  const int error = handler_->message(current_->header.command, current_->body, reply);
-  if (closed_) return true;
-  if (error == ConnectionHandler::kLater) return false;
+  const int error = handler_->message(current_->header.command, current_->body, body);
+  if (closed_ || !asked_) return true;
+  if (error == ConnectionHandler::kLater) {
+    waiting_ = true;
+    return false;
+  }
+  asked_ = false;
   if (error == ConnectionHandler::kFailed) {
-    refuse(EIO);
+    reject(EIO);
     finish(kHandlerFailed);
   } else if (error != 0) {
-    refuse(error);
+    reject(error);
   } else {
-    answer(reply);
+    reply(body);
   }
   return true;
 }
 
-void Connection::serveReply() {
+void Connection::serveReply(const Message& message) {
   // What is late and was cancelled is dropped by the messenger; what nobody asked for ends the connection: the two
   // sides disagree about what was said.
-  const char* reason = current_->strayFds ? "the client answered a DMA request with file descriptors"
-                                          : dma_->reply(current_->header, current_->body);
-  if (reason == nullptr || closed_) return;
-  DeviceStatistics::count(core_->statistics().refused);
-  finish(reason);
-}
-
-uint32_t Connection::pieceOf(uint64_t offset, uint32_t count) const {
-  const uint32_t left = count - progress_;
-  if (left <= kRoundBytes) return left;
-  // Ends at a page, so that no register is cut that the client accessed whole.
-  const uint64_t begin = offset + progress_;
-  return static_cast<uint32_t>((begin + kRoundBytes) / kPage * kPage - begin);
-}
-
-bool Connection::serveRegion() {
-  const Header header = current_->header;
-  const bool write = header.command == kCommandRegionWrite;
-  const std::span<const std::byte> bytes = framer_.body();
-  if (bytes.size() < sizeof(RegionBody)) {
-    refuse(EINVAL);
-    return true;
+  const char* reason = nullptr;
+  if (message.strayFds) {
+    reason = "the client answered a DMA request with file descriptors";
+  } else if (twin_ != nullptr) {
+    reason = "the client answered a DMA request beside the twin socket";
+  } else {
+    reason = dma_->reply(message.header, message.body);
   }
-  const auto body = decode<RegionBody>(bytes);
-  if (progress_ == 0) {
-    // The whole range first: nothing half done.
-    const uint64_t size = core_->regionSize(body.region);
-    const uint32_t right = write ? kRegionWrite : kRegionRead;
-    const bool legal = (core_->regionFlags(body.region) & right) != 0 && body.count <= kMaxTransfer &&
-                       body.offset <= size && body.count <= size - body.offset &&
-                       (!write || bytes.size() - sizeof body == body.count);
-    if (!legal) {
-      refuse(EINVAL);
-      return true;
-    }
-    reply_.resize(kRegionReplyFront + (write ? 0 : body.count));
-  }
-  do {
-    const uint32_t size = pieceOf(body.offset, body.count);
-    const uint64_t offset = body.offset + progress_;
-    const int error =
-        write ? core_->post(body.region, offset, bytes.subspan(sizeof body + progress_, size))
-              : core_->read(body.region, offset, std::span(reply_).subspan(kRegionReplyFront + progress_, size));
-    // A hook may have closed the connection; then nobody is left to answer.
-    if (closed_) return true;
-    if (error != 0) {
-      passOn(error);
-      return true;
-    }
-    progress_ += size;
-    copied_ += size;
-  } while (progress_ < body.count && copied_ < kRoundBytes);
-  if (progress_ < body.count) return false;
-
-  if ((header.flags & kNoReply) != 0) return true;
-  const Header front{header.id, header.command, static_cast<uint32_t>(reply_.size()), kTypeReply, 0};
-  std::memcpy(reply_.data(), &front, sizeof front);
-  std::memcpy(reply_.data() + sizeof front, &body, sizeof body);
-  output_.append(reply_);
-  return true;
+  if (reason != nullptr && !closed_) blame(reason);
 }
 
 void Connection::dmaMap() {
-  if (current_->body.size() < sizeof(DmaMapBody)) return refuse(EINVAL);
+  if (current_->body.size() < sizeof(DmaMapBody)) return reject(EINVAL);
   const auto body = decode<DmaMapBody>(current_->body);
   constexpr uint32_t rights = kDmaMapRead | kDmaMapWrite;
   if (body.argsz < sizeof body || (body.flags & ~rights) != 0 || (body.flags & rights) == 0 ||
       current_->fds.size() > 1) {
-    return refuse(EINVAL);
+    return reject(EINVAL);
   }
   ForeignFd fd;
   if (!current_->fds.empty()) fd = std::move(current_->fds.front());
   const int error = core_->dma()->map(body.address, body.size, body.flags & rights, std::move(fd), body.offset);
-  if (error != 0) return refuse(error);
-  answer({});
+  if (error != 0) return reject(error);
+  reply({});
 }
 
 void Connection::dmaUnmap() {
-  if (current_->body.size() < sizeof(DmaUnmapBody)) return refuse(EINVAL);
+  if (current_->body.size() < sizeof(DmaUnmapBody)) return reject(EINVAL);
   const auto body = decode<DmaUnmapBody>(current_->body);
-  if (body.argsz < sizeof body || body.argsz > kMaxTransfer + sizeof(Header) / 2) return refuse(EINVAL);
+  if (body.argsz < sizeof body || body.argsz > kMaxTransfer + sizeof(Header) / 2) return reject(EINVAL);
+  if (body.flags == kDmaUnmapDirty) return dmaUnmapReporting(body);
   int error = 0;
   if (body.flags == kDmaUnmapAll) {
-    if (body.address != 0 || body.size != 0) return refuse(EINVAL);
+    if (body.address != 0 || body.size != 0) return reject(EINVAL);
     core_->dma()->unmapAll();
   } else {
-    if (body.flags != 0) return refuse(EINVAL);
+    if (body.flags != 0) return reject(EINVAL);
     error = core_->dma()->unmap(body.address, body.size);
   }
   // Requests by message that ended with it may have called a hook.
   if (closed_) return;
-  if (error != 0) return refuse(error);
-  answer(encoded(body));
+  if (error != 0) return reject(error);
+  reply(encoded(body));
+}
+
+void Connection::dmaUnmapReporting(const DmaUnmapBody& body) {
+  constexpr std::size_t front = sizeof(DmaUnmapBody) + sizeof(DirtyBitmapBody);
+  if (current_->body.size() < front || body.argsz < front) return reject(EINVAL);
+  const auto bitmap = decode<DirtyBitmapBody>(current_->body.subspan(sizeof body));
+  if (body.size == 0 || bitmap.pageSize == 0 || bitmap.size > body.argsz - front ||
+      bitmap.size != dirtyBitmapBytes(body.size, bitmap.pageSize)) {
+    return reject(EINVAL);
+  }
+  std::vector<std::byte> answer(front + bitmap.size);
+  std::memcpy(answer.data(), current_->body.data(), front);
+  const DirtyQuery query{bitmap.pageSize, std::span(answer).subspan(front)};
+  const int error = core_->dma()->unmapReporting(body.address, body.size, query);
+  if (closed_) return;
+  if (error != 0) return reject(error);
+  reply(answer);
 }
 
 void Connection::setIrqs() {
-  if (current_->body.size() < sizeof(SetIrqsBody)) return refuse(EINVAL);
+  if (current_->body.size() < sizeof(SetIrqsBody)) return reject(EINVAL);
   const auto body = decode<SetIrqsBody>(current_->body);
-  if (body.argsz < sizeof body) return refuse(EINVAL);
+  if (body.argsz < sizeof body) return reject(EINVAL);
   const SetIrqs request{body.flags, body.index, body.start, body.count, current_->body.subspan(sizeof body)};
   const int error = core_->setIrqs(request, std::move(current_->fds));
   if (error != 0) return passOn(error);
-  answer({});
+  reply({});
 }
 
-void Connection::answer(std::span<const std::byte> body) {
+void Connection::reply(std::span<const std::byte> body, std::vector<FileDescriptor> fds) {
   const Header& header = current_->header;
   if ((header.flags & kNoReply) != 0) return;
-  output_.append(
-      encoded(Header{header.id, header.command, static_cast<uint32_t>(sizeof(Header) + body.size()), kTypeReply, 0}));
-  output_.append(body);
+  const Header front{header.id, header.command, static_cast<uint32_t>(sizeof(Header) + body.size()), kTypeReply, 0};
+  if (fds.empty()) {
+    output_.append(encoded(front));
+    output_.append(body);
+    return;
+  }
+  std::vector<std::byte> whole(encoded(front).begin(), encoded(front).end());
+  whole.insert(whole.end(), body.begin(), body.end());
+  output_.appendWithFds(whole, std::move(fds));
 }
 
-void Connection::refuse(int error) {
+void Connection::reject(int error) {
   DeviceStatistics::count(core_->statistics().refused);
   passOn(error);
 }

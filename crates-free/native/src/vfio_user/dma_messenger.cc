@@ -19,6 +19,11 @@ constexpr const char* kOtherCommand = "the client answered a request with anothe
 
 DmaMessenger::DmaMessenger(std::function<void()> wake) : wake_(std::move(wake)) { onWire_.reserve(kMaxOnWire); }
 
+void DmaMessenger::setWake(std::function<void()> wake) {
+  const std::lock_guard lock(mutex_);
+  wake_ = std::move(wake);
+}
+
 void DmaMessenger::submit(std::shared_ptr<MessageRequest> request) {
   request->issued = request->answered = 0;
   {

@@ -38,6 +38,8 @@ class DmaMessenger final : public MessageDma {
   void cancelOwner(const MessageOwner& owner) override;
   void cancelAll() override;
 
+  /// Replaces the `wake` of the constructor, before anything is submitted.
+  void setWake(std::function<void()> wake);
   /// Largest `count` of one message, bytes, at least 1.
   void setMaxTransfer(uint32_t bytes) { maxTransfer_ = bytes; }
   /// Appends the messages that may go on the wire now. Returns null, or why the connection cannot go on.

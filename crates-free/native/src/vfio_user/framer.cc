@@ -72,7 +72,49 @@ void Framer::give(uint64_t message, FdSet set, bool stray) {
   }
 }
 
+void Framer::takeFds(uint64_t position, Message& message) {
+  const auto place =
+      std::find_if(owned_.begin(), owned_.end(), [position](const Owned& entry) { return entry.message == position; });
+  if (place == owned_.end()) return;
+  message.fds = std::move(place->fds);
+  message.strayFds = place->stray;
+  owned_.erase(place);
+}
+
+void Framer::dropTaken() {
+  while (!taken_.empty() && taken_.front() == buffer_.begin()) {
+    Message message;
+    // Those that turned out to be its own after it was taken.
+    takeFds(taken_.front(), message);
+    buffer_.consume(headerAt(taken_.front())->size);
+    taken_.pop_front();
+  }
+}
+
+std::span<std::byte> Framer::roomBehind(std::size_t most) {
+  if (buffer_.size() >= most) return {};
+  return buffer_.room(std::min(most, std::max(InputBuffer::kInitialSize, 2 * buffer_.size())));
+}
+
+std::optional<Message> Framer::takeBehind(bool (*wanted)(const Header&)) {
+  searched_ = std::max(searched_, buffer_.begin() + current_);
+  for (;;) {
+    const uint64_t position = searched_;
+    const std::optional<Header> header = headerAt(position);
+    if (!header || badSize(*header) || buffer_.end() - position < header->size) return std::nullopt;
+    searched_ += header->size;
+    if (!wanted(*header)) continue;
+    Message message;
+    message.header = *header;
+    message.body = buffer_.from(position).first(header->size).subspan(sizeof(Header));
+    takeFds(position, message);
+    taken_.push_back(position);
+    return message;
+  }
+}
+
 std::optional<Message> Framer::next() {
+  dropTaken();
   const uint64_t begin = buffer_.begin();
   const std::optional<Header> header = headerAt(begin);
   if (!header) return std::nullopt;
@@ -88,11 +130,7 @@ std::optional<Message> Framer::next() {
   message.badSize = bad;
   current_ = static_cast<std::size_t>(length);
   message.body = body();
-  if (!owned_.empty() && owned_.front().message == begin) {
-    message.fds = std::move(owned_.front().fds);
-    message.strayFds = owned_.front().stray;
-    owned_.pop_front();
-  }
+  takeFds(begin, message);
   return message;
 }
 

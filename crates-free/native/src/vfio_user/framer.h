@@ -59,6 +59,12 @@ class Framer {
   /// Drops the message that `next` gave last.
   void consume();
 
+  /// Where to read to while the message that `next` gave last waits; empty when `most` bytes are held.
+  std::span<std::byte> roomBehind(std::size_t most);
+  /// The first whole message behind that one of which `wanted` is true and that was not given yet. It is out of the
+  /// line then. Its body is valid until `roomBehind`.
+  std::optional<Message> takeBehind(bool (*wanted)(const Header&));
+
   /// Closes the fds that no message has been given yet: nobody will take them.
   void dropFds();
 
@@ -87,6 +93,10 @@ class Framer {
   /// Finds the owner of the oldest undecided fds; false when that has to wait.
   bool decide();
   void give(uint64_t message, FdSet set, bool stray);
+  /// Moves the fds of a message into it.
+  void takeFds(uint64_t position, Message& message);
+  /// Drops what was taken out of the line and stands first now.
+  void dropTaken();
 
   InputBuffer buffer_;
   const CarriesFds carriesFds_;
@@ -95,6 +105,9 @@ class Framer {
   /// At most 15: each ends inside the same 16-byte header.
   std::deque<FdSet> undecided_;
   std::deque<Owned> owned_;
+  /// Messages that were taken out of the line, and how far the line was searched for them.
+  std::deque<uint64_t> taken_;
+  uint64_t searched_ = 0;
   /// Length of the message that `next` gave last; 0 when there is none.
   std::size_t current_ = 0;
 };

@@ -17,6 +17,7 @@ inline constexpr uint16_t kCommandRegionRead = 9;
 inline constexpr uint16_t kCommandRegionWrite = 10;
 inline constexpr uint16_t kCommandDmaRead = 11;
 inline constexpr uint16_t kCommandDmaWrite = 12;
+inline constexpr uint16_t kCommandRegionWriteMulti = 15;
 
 /// Header flags.
 inline constexpr uint32_t kTypeMask = 0xf;
@@ -34,6 +35,12 @@ struct Header {
   uint32_t error;
 };
 static_assert(sizeof(Header) == 16);
+
+/// What the client answers to what the server asks.
+inline bool isDmaReply(const Header& header) {
+  return (header.flags & kTypeMask) == kTypeReply &&
+         (header.command == kCommandDmaRead || header.command == kCommandDmaWrite);
+}
 
 /// Body of DMA_MAP.
 struct DmaMapBody {
@@ -55,7 +62,15 @@ struct DmaUnmapBody {
   uint64_t size;
 };
 static_assert(sizeof(DmaUnmapBody) == 24);
+inline constexpr uint32_t kDmaUnmapDirty = 1;
 inline constexpr uint32_t kDmaUnmapAll = 2;
+
+/// Behind the body of a DMA_UNMAP that asks for dirty pages, and of its reply, which ends with the bitmap.
+struct DirtyBitmapBody {
+  uint64_t pageSize;
+  uint64_t size;
+};
+static_assert(sizeof(DirtyBitmapBody) == 16);
 
 /// Front of the body of SET_IRQS.
 struct SetIrqsBody {
@@ -74,6 +89,15 @@ struct RegionBody {
   uint32_t count;
 };
 static_assert(sizeof(RegionBody) == 16);
+
+/// One write of REGION_WRITE_MULTI, behind their number (64 bits).
+struct RegionWriteEntry {
+  uint64_t offset;
+  uint32_t region;
+  uint32_t count;
+  uint8_t data[8];
+};
+static_assert(sizeof(RegionWriteEntry) == 24);
 
 /// Front of the body of DMA_READ, DMA_WRITE and their replies.
 struct DmaBody {

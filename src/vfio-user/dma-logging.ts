@@ -1,0 +1,66 @@
+/** Which pages the device has written: three features of DEVICE_FEATURE. */
+import { constants } from 'node:os';
+
+import type { DeviceCore } from '../native/binding.ts';
+import type { Feature } from './device-features.ts';
+import { DeviceFeature, MAX_TRANSFER } from './protocol.ts';
+import {
+  decodeDmaLoggingReport,
+  decodeDmaLoggingStart,
+  DMA_LOGGING_REPORT_SIZE,
+  joined,
+  longs,
+} from './structures/index.ts';
+
+const { EINVAL } = constants.errno;
+/** Ranges of one DMA_LOGGING_START: one more is enough to be refused. */
+const RANGES_MAX = 256;
+
+/** Bytes of a bitmap: whole 64-bit words. */
+function bitmapSize(length: bigint, pageSize: bigint): bigint {
+  return ((length - 1n) / pageSize / 64n + 1n) * 8n;
+}
+
+/** The features, by number. Every device has them, whether it can be migrated or not. */
+export function dmaLoggingFeatures(core: DeviceCore): readonly (readonly [number, Feature])[] {
+  return [
+    [
+      DeviceFeature.dmaLoggingStart,
+      {
+        set: (data) => {
+          const request = decodeDmaLoggingStart(data);
+          if (request === undefined) return EINVAL;
+          const errno = core.startDirtyLog(
+            request.pageSize,
+            new BigUint64Array(request.ranges.slice(0, RANGES_MAX + 1).flatMap(({ iova, size }) => [iova, size])),
+          );
+          // The page size that was chosen.
+          return errno === 0 ? joined(longs(core.dirtyPageSize()), data.subarray(8)) : errno;
+        },
+      },
+    ],
+    [
+      DeviceFeature.dmaLoggingStop,
+      {
+        set: (data) => {
+          core.stopDirtyLog();
+          return data;
+        },
+      },
+    ],
+    [
+      DeviceFeature.dmaLoggingReport,
+      {
+        get: (data, room) => {
+          const request = decodeDmaLoggingReport(data);
+          if (request === undefined || request.size === 0n || request.pageSize === 0n) return EINVAL;
+          const size = bitmapSize(request.size, request.pageSize);
+          if (size > BigInt(Math.min(room, MAX_TRANSFER) - DMA_LOGGING_REPORT_SIZE)) return EINVAL;
+          const bitmap = new Uint8Array(Number(size));
+          const errno = core.reportDirty(request.iova, request.size, request.pageSize, bitmap);
+          return errno === 0 ? joined(data.subarray(0, DMA_LOGGING_REPORT_SIZE), bitmap) : errno;
+        },
+      },
+    ],
+  ];
+}

@@ -1,0 +1,61 @@
+import { constants } from 'node:os';
+
+import type { Answer } from './device-features.ts';
+import type { NativeConnection } from './native.ts';
+import { MAX_TRANSFER } from './protocol.ts';
+import type { ServedDevice } from './served-device.ts';
+import { decodeRegionIoFds, encodeRegionIoFds, REGION_IO_FD_SIZE, REGION_IO_FDS_SIZE } from './structures/index.ts';
+
+const { EINVAL } = constants.errno;
+
+/** Answers GET_REGION_IO_FDS. The eventfds are made when a client asks for them first, and are that client's. */
+export class RegionIoFdsMessages {
+  readonly #device: ServedDevice;
+  readonly #native: NativeConnection;
+  /** By region, the eventfds of its entries. */
+  readonly #fds = new Map<number, readonly number[]>();
+
+  constructor(device: ServedDevice, native: NativeConnection) {
+    this.#device = device;
+    this.#native = native;
+  }
+
+  /**
+   * EINVAL: no such region, or a malformed request.
+   *
+   * @param maxFds file descriptors that the client takes in one message: no more entries are shown.
+   * @returns undefined when it has answered itself, with file descriptors.
+   */
+  answer(body: Uint8Array, maxFds: number): Answer | undefined {
+    const request = decodeRegionIoFds(body);
+    if (request?.flags !== 0 || request.count !== 0) return EINVAL;
+    const { argsz, index } = request;
+    if (argsz < REGION_IO_FDS_SIZE || argsz > MAX_TRANSFER) return EINVAL;
+    if ((this.#device.regions[index]?.size ?? 0) === 0) return EINVAL;
+    const bells = (this.#device.ioEventFds ?? []).filter(({ region }) => region === index).slice(0, maxFds);
+    const needed = REGION_IO_FDS_SIZE + bells.length * REGION_IO_FD_SIZE;
+    const front = { argsz: needed, flags: 0, index, count: bells.length };
+    if (bells.length === 0 || argsz < needed) return encodeRegionIoFds(front);
+    const fds = this.#fds.get(index) ?? bells.map((bell) => this.#create(bell));
+    this.#fds.set(index, fds);
+    this.#native.answer(
+      encodeRegionIoFds(
+        front,
+        bells.map((bell, n) => ({ ...bell, fdIndex: n })),
+      ),
+      fds,
+    );
+    return undefined;
+  }
+
+  #create(bell: {
+    readonly region: number;
+    readonly offset: number;
+    readonly size: number;
+    readonly datamatch?: bigint;
+  }): number {
+    const value = new Uint8Array(8);
+    new DataView(value.buffer).setBigUint64(0, bell.datamatch ?? 0n, true);
+    return this.#native.ioEventFd(bell.region, bell.offset, value.subarray(0, bell.size));
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * The assertions about the protocol in the C implementation's own tests, by the letter of their group and number: what any server with a suitable device can be
+ * tested for. Groups: N negotiation, R request errors, I device info, Q irq info, G region info, F region io fds, S set irqs, M map, U unmap, P dirty pages, X
+ * migration, C PCI capabilities, L regions, H DMA by message.
+ */
+export const checklist: Readonly<Record<string, readonly number[]>> = {
+  N: upTo(17),
+  R: upTo(6),
+  I: upTo(3),
+  Q: upTo(5),
+  G: upTo(11),
+  F: upTo(12),
+  S: upTo(27),
+  M: upTo(2),
+  U: upTo(11),
+  P: upTo(11),
+  X: upTo(24).slice(1),
+  C: [5, 6, 7, 8, 9, 10, 11, 12, 13],
+  E: [5, 6, 7, 8, 9],
+  L: [7, 8, 9, 10, 11, 12],
+  H: [2, 3, 4, 6],
+};
+
+/** Defects of the C implementation that a server can have. D15 is about its samples, which are no servers of ours. */
+export const defects: readonly number[] = upTo(14);
+
+/** What nothing of ours can be asked for yet, each with what is missing. */
+export const notYet: Readonly<Record<string, string>> = {
+  G5: 'regions that can be mapped',
+  G6: 'regions that can be mapped',
+  G7: 'regions that can be mapped',
+  C11: 'MSI',
+  E5: 'extended capabilities',
+  E6: 'extended capabilities',
+  E7: 'extended capabilities',
+  E8: 'extended capabilities',
+  E9: 'extended capabilities',
+  H6: 'an engine that polls shadow memory: its ioeventfds carry the value in a shared page, which the specification does not have',
+};
+
+function upTo(last: number): number[] {
+  return Array.from({ length: last }, (_, index) => index + 1);
+}

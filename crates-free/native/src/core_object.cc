@@ -440,9 +440,13 @@ void DeviceCoreObject::setClientDmaLimits(const Info& info) {
   open(info).dma()->setClientLimits(maxMappings, bigintArgument(info.Env(), info[1], "pageSizes"));
 }
 
-Napi::Value DeviceCoreObject::dmaInfo(const Info& info) { return dmaInfoObject(info.Env(), *open(info).dma()); }
+Napi::Value DeviceCoreObject::dmaInfo(const Info& info) {
+  return {info.Env(), dmaInfoObject(info.Env(), *open(info).dma())};
+}
 
-Napi::Value DeviceCoreObject::dmaMaps(const Info& info) { return dmaMapsArray(info.Env(), *open(info).dma()); }
+Napi::Value DeviceCoreObject::dmaMaps(const Info& info) {
+  return {info.Env(), dmaMapsArray(info.Env(), *open(info).dma())};
+}
 
 void DeviceCoreObject::clientGone(const Info& info) { open(info).clientGone(); }
 

@@ -1,12 +1,15 @@
 #include "dma_space_object.h"
 
+#include <napi.h>
+
 #include <string>
 
 #include "arguments_object.h"
 
 namespace mdev {
 
-std::vector<uint64_t> evenWordsArgument(Napi::Env env, Napi::Value value, const char* name) {
+std::vector<uint64_t> evenWordsArgument(napi_env env, napi_value argument, const char* name) {
+  const Napi::Value value(env, argument);
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_biguint64_array) {
     throw Napi::TypeError::New(env, std::string(name) + " is not a BigUint64Array");
   }
@@ -18,12 +21,12 @@ std::vector<uint64_t> evenWordsArgument(Napi::Env env, Napi::Value value, const 
   return {words.Data(), words.Data() + words.ElementLength()};
 }
 
-DirtyQuery dirtyQueryArgument(Napi::Env env, Napi::Value pageSize, Napi::Value bitmap) {
+DirtyQuery dirtyQueryArgument(napi_env env, napi_value pageSize, napi_value bitmap) {
   const uint64_t size = bigintArgument(env, pageSize, "pageSize");
   return {.pageSize = size, .bitmap = bytesArgument(env, bitmap, "bitmap")};
 }
 
-Napi::Value dmaInfoObject(Napi::Env env, const DmaSpace& space) {
+napi_value dmaInfoObject(napi_env env, const DmaSpace& space) {
   const DmaInfo info = space.info();
   auto windows = Napi::Array::New(env);
   for (const IovaRange& range : info.windows) {
@@ -40,7 +43,7 @@ Napi::Value dmaInfoObject(Napi::Env env, const DmaSpace& space) {
   return result;
 }
 
-Napi::Value dmaMapsArray(Napi::Env env, const DmaSpace& space) {
+napi_value dmaMapsArray(napi_env env, const DmaSpace& space) {
   auto maps = Napi::Array::New(env);
   space.forEachMap([&](const DmaMap& map) {
     auto entry = Napi::Object::New(env);

@@ -1,5 +1,5 @@
 import { checkFeature, checkInteger } from '../mdev/vfio-requests.ts';
-import { type FeatureRequest, type RegionInfo, VfioError } from '../mdev/index.ts';
+import { type FeatureRequest, type RegionInfo, VfioError, VfioRegionFlag } from '../mdev/index.ts';
 import { Command, DeviceFeatureFlag, MAX_TRANSFER } from './protocol.ts';
 import type { Question, Reply } from './request-channel.ts';
 import {
@@ -34,9 +34,6 @@ export interface RegionReply {
   readonly fds: readonly number[];
 }
 
-/** VFIO_REGION_INFO_FLAG_CAPS. */
-const FLAG_CAPABILITIES = 8;
-
 /** GET_REGION_INFO with room for `argsz` bytes. */
 export function regionInfoQuestion(index: number, argsz: number, replyFds: number): Question<RegionReply> {
   const body = encodeRegionInfo({ argsz, flags: 0, index, capabilityOffset: 0, size: 0, offset: 0 });
@@ -45,13 +42,13 @@ export function regionInfoQuestion(index: number, argsz: number, replyFds: numbe
     if (told?.index !== index || told.argsz < REGION_INFO_SIZE || told.argsz > MAX_TRANSFER) return undefined;
     const { capabilityOffset, flags, offset, size } = told;
     if (!Number.isSafeInteger(size) || !Number.isSafeInteger(offset)) return undefined;
-    const info = { index, size, flags: flags & ~FLAG_CAPABILITIES };
-    if ((flags & FLAG_CAPABILITIES) === 0 || capabilityOffset === 0) {
+    if ((flags & VfioRegionFlag.capabilities) === 0 || capabilityOffset === 0) {
+      const info = { index, size, flags: flags & ~VfioRegionFlag.capabilities };
       return { argsz: told.argsz, info, fileOffset: offset, fds };
     }
     if (capabilityOffset < REGION_INFO_SIZE) return undefined;
     const capabilities = decodeRegionCapabilities(reply, capabilityOffset);
-    return capabilities && { argsz: told.argsz, info: { ...info, capabilities }, fileOffset: offset, fds };
+    return capabilities && { argsz: told.argsz, info: { index, size, flags, capabilities }, fileOffset: offset, fds };
   };
   return { command: Command.deviceGetRegionInfo, body, replyFds, decode };
 }

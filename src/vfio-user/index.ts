@@ -25,5 +25,6 @@ export { connect, type ConnectAddress, type ConnectOptions } from './connect.ts'
 export { Command, DeviceFlag, DmaRight, HEADER_SIZE, IrqSetFlag, MessageFlag } from './protocol.ts';
 export type { Reply, RequestChannel } from './request-channel.ts';
 export type { DeviceHold, DeviceHolder, ServedDevice } from './served-device.ts';
+export type { ServedRegion } from './region-info-messages.ts';
 export { serve, type ServeAddress, type ServeOptions, type Server, type ServerEvents } from './server.ts';
 export type { Capabilities, Version } from './version.ts';

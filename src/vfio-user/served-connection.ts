@@ -8,18 +8,16 @@ import { type Answer, answerDeviceFeature, type Feature } from './device-feature
 import { migrationFeatures, readMigrationData, writeMigrationData } from './migration-messages.ts';
 import { type ConnectionHandler, createConnection, type NativeConnection, socketPair } from './native.ts';
 import { Command, commandName, DeviceFlag, MAX_TRANSFER, VERSION_MINOR } from './protocol.ts';
+import { answerRegionInfo, regionCount } from './region-info-messages.ts';
 import { RegionIoFdsMessages } from './region-io-fds.ts';
 import type { DeviceHold, ServedDevice } from './served-device.ts';
 import {
   decodeDeviceInfo,
   decodeIrqInfo,
-  decodeRegionInfo,
   DEVICE_INFO_SIZE,
   encodeDeviceInfo,
   encodeIrqInfo,
-  encodeRegionInfo,
   IRQ_INFO_SIZE,
-  REGION_INFO_SIZE,
 } from './structures/index.ts';
 import {
   answerVersion,
@@ -34,11 +32,8 @@ import {
 
 const { EBUSY, EINVAL, EIO } = constants.errno;
 
-/** VFIO_PCI_NUM_REGIONS and VFIO_PCI_NUM_IRQS. */
-const REGIONS = 9;
+/** VFIO_PCI_NUM_IRQS. */
 const IRQS = 5;
-/** VFIO region flags that are ever shown; mapping is never offered. */
-const REGION_FLAGS = 3;
 const ALL = 0xffff_ffff_ffff_ffffn;
 /** SCM_MAX_FD of Linux. */
 const FDS_PER_MESSAGE = 253;
@@ -287,24 +282,17 @@ export class ServedConnection implements ConnectionHandler {
     return encodeDeviceInfo({
       argsz: DEVICE_INFO_SIZE,
       flags: DeviceFlag.reset | DeviceFlag.pci,
-      regions: REGIONS,
+      regions: regionCount(this.#device.regions),
       irqs: IRQS,
     });
   }
 
-  #regionInfo(body: Uint8Array): Uint8Array | number {
-    const request = decodeRegionInfo(body);
-    if (request === undefined || request.argsz < REGION_INFO_SIZE || request.index >= REGIONS) return EINVAL;
-    const region = this.#device.regions[request.index];
-    const size = region?.size ?? 0;
-    return encodeRegionInfo({
-      argsz: REGION_INFO_SIZE,
-      flags: size === 0 ? 0 : (region?.flags ?? 0) & REGION_FLAGS,
-      index: request.index,
-      capabilityOffset: 0,
-      size,
-      offset: 0,
-    });
+  #regionInfo(body: Uint8Array): Answer | undefined {
+    const answer = answerRegionInfo(this.#device.regions, body, Math.min(this.#maxFds, FDS_PER_MESSAGE));
+    if (typeof answer === 'number') return answer;
+    if (answer.fds.length === 0) return answer.body;
+    this.#native.answer(answer.body, answer.fds);
+    return undefined;
   }
 
   #irqInfo(body: Uint8Array): Uint8Array | number {

@@ -1,5 +1,6 @@
 import type { IoEventFd, Migration } from '../mdev/index.ts';
 import type { DeviceHandle } from '../native/device-handle.ts';
+import type { ServedRegion } from './region-info-messages.ts';
 
 /** Who holds a device, as the device's own messages name it. */
 export interface DeviceHolder {
@@ -21,8 +22,11 @@ export interface DeviceHold {
 export interface ServedDevice {
   /** The native half. DEVICE_RESET goes to its trap handler. */
   readonly handle: DeviceHandle;
-  /** GET_REGION_INFO by VFIO index 0 to 8: bytes, and VFIO's READ (1) and WRITE (2). An index that is missing has no region. */
-  readonly regions: readonly { readonly size: number; readonly flags: number }[];
+  /**
+   * GET_REGION_INFO by VFIO index, from 9 on the device's own regions. An index that is missing has no region. What can be mapped is shown to clients
+   * that take as many file descriptors in one message as the region's `map` has.
+   */
+  readonly regions: readonly ServedRegion[];
   /** GET_IRQ_INFO by VFIO index 0 to 4: vectors, and VFIO's flags. An index that is missing has no vectors. */
   readonly irqs: readonly { readonly count: number; readonly flags: number }[];
   /** GET_REGION_IO_FDS, with VFIO region indices; none when absent. Each is an aligned access inside its region. */

@@ -128,7 +128,7 @@ describe('what a client says', () => {
     const front = wire.encodeRegionInfo({ ...plain, flags: 15, capabilityOffset: 32 });
     const second = await answer(server, wire.joined(front, encoded), [file.fd]);
     expect(wire.decodeRegionInfo(second?.body ?? new Uint8Array(0))?.argsz).toBe(argsz);
-    expect(await info).toEqual({ index: 2, size: 0x8000, flags: 7, capabilities });
+    expect(await info).toEqual({ index: 2, size: 0x8000, flags: 15, capabilities });
     await until(() => openFiles() === before, 'closing the file');
     file.close();
     await end(both);

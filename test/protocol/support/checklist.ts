@@ -26,9 +26,6 @@ export const defects: readonly number[] = upTo(14);
 
 /** What nothing of ours can be asked for yet, each with what is missing. */
 export const notYet: Readonly<Record<string, string>> = {
-  G5: 'regions that can be mapped',
-  G6: 'regions that can be mapped',
-  G7: 'regions that can be mapped',
   C11: 'MSI',
   E5: 'extended capabilities',
   E6: 'extended capabilities',

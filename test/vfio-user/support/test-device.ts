@@ -2,7 +2,7 @@ import { array, compile, reg32, reg64, registerBlock, RegisterRegion, ro, rw } f
 import { createDeviceCore, createRegisterTable, type DeviceCore } from '../../../src/native/binding.ts';
 import { type DeviceHandle, deviceHandle } from '../../../src/native/device-handle.ts';
 import type { IoEventFd, Migration } from '../../../src/mdev/index.ts';
-import type { DeviceHold, DeviceHolder, ServedDevice } from '../../../src/vfio-user/index.ts';
+import type { DeviceHold, DeviceHolder, ServedDevice, ServedRegion } from '../../../src/vfio-user/index.ts';
 
 /** Registers of region 0. SCRATCH, STATUS and CONTROL are served by C++; the others have hooks. */
 export const testBlock = registerBlock(0x4000, {
@@ -37,7 +37,7 @@ export const MSIX_VECTORS = 2048;
 export class TestDevice implements ServedDevice, Disposable {
   readonly core: DeviceCore = createDeviceCore();
   readonly handle: DeviceHandle = deviceHandle(this.core);
-  readonly regions = [
+  readonly regions: ServedRegion[] = [
     { size: 0x4000, flags: 3 },
     { size: 4096, flags: 1 },
     { size: LARGE_SIZE, flags: 3 },

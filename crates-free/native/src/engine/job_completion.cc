@@ -58,7 +58,10 @@ Step Job::writeRecord(Unit& unit) {
   bool good = place.kind == Translation::Kind::mapped && place.length == sizeof record;
   if (good) {
     auto* const words = reinterpret_cast<uint64_t*>(place.pointer);
-    for (std::size_t word = 1; word < record.size(); ++word) words[word] = record[word];
+    // Atomic throughout: a guest may name the same record in two descriptors.
+    for (std::size_t word = 1; word < record.size(); ++word) {
+      std::atomic_ref<uint64_t>(words[word]).store(record[word], std::memory_order_relaxed);
+    }
     reveal(unit);
     std::atomic_ref<uint64_t>(words[0]).store(record[0], std::memory_order_release);
     good = run_->device->dma->finish(place, place.pointer, sizeof record, true);

@@ -332,7 +332,7 @@ void servesRegisters() {
 
   DeviceCore core;
   CHECK_THROWS(std::invalid_argument, core.setRegisterRegion(kConfig, 0xf, kReadWrite, table));
-  CHECK_THROWS(std::invalid_argument, core.setRegisterRegion(9, 0x10, kReadWrite, table));
+  CHECK_THROWS(std::invalid_argument, core.setRegisterRegion(mdev::kRegionsMax, 0x10, kReadWrite, table));
   const auto memory = core.setRegisterRegion(kConfig, 0x1000, kReadWrite, table);
   CHECK(core.registerMemory(kConfig) == memory);
   CHECK(core.registerMemory(0) == nullptr);

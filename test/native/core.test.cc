@@ -106,10 +106,10 @@ void checksRangeRightAndDecode() {
   core.setEnforceMemoryDecode(false);
   CHECK_EQUAL(core.read(5, 0, data), 0);
 
-  CHECK_THROWS(std::invalid_argument, core.setRegion(kRegionsMax, 1, kReadWrite, nullptr));
+  CHECK_THROWS(std::invalid_argument, core.setRegion(mdev::kRegionsMax, 1, kReadWrite, nullptr));
   CHECK_THROWS(std::invalid_argument, core.setRegion(0, 1, 4, nullptr));
-  CHECK_THROWS(std::invalid_argument, core.setRegionPort(kRegionsMax, nullptr));
-  CHECK_EQUAL(core.regionSize(kRegionsMax), 0u);
+  CHECK_THROWS(std::invalid_argument, core.setRegionPort(mdev::kRegionsMax, nullptr));
+  CHECK_EQUAL(core.regionSize(mdev::kRegionsMax), 0u);
   CHECK_EQUAL(core.regionSize(6), 64u);
   CHECK_EQUAL(core.regionFlags(6), kRegionRead);
   CHECK_EQUAL(core.regionFlags(UINT32_MAX), 0u);

@@ -1,4 +1,5 @@
 import type { Attachment } from './attachment.ts';
+import type { MappedRegion } from './mapped-region.ts';
 import type { MdevFunction } from './mdev-function.ts';
 import { SynchronousSession } from './synchronous-session.ts';
 import type { DeviceInfo, IrqInfo, RegionInfo } from './vfio.ts';
@@ -40,6 +41,10 @@ export class DeviceSession extends VfioDevice implements Disposable {
     return promised(() => {
       this.sync.writeRegion(region, offset, data, options);
     });
+  }
+
+  override mapRegion(index: number): Promise<MappedRegion> {
+    return promised(() => this.sync.mapRegion(index));
   }
 
   override setIrqs(request: SetIrqsRequest): Promise<void> {

@@ -72,6 +72,7 @@ export type {
 } from './regions.ts';
 export type { ResourcePool } from './resource-pool.ts';
 export { generateUuid, parseUuid } from './uuid.ts';
+export type { MappedArea, MappedRegion } from './mapped-region.ts';
 export { SynchronousSession } from './synchronous-session.ts';
 export { type IrqLine, VfioDevice } from './vfio-device.ts';
 export { VfioError } from './vfio-error.ts';

@@ -5,6 +5,7 @@ import { errnoOfError } from '../native/errno.ts';
 import type { Attachment } from './attachment.ts';
 import { DmaLogging } from './dma-logging.ts';
 import type { MsixMessage } from './irqs.ts';
+import { mapRegion, type MappedRegion } from './mapped-region.ts';
 import type { MdevFunction } from './mdev-function.ts';
 import { type DeviceInfo, type IrqInfo, type RegionInfo, VFIO_IRQS, VfioDeviceFlag, VfioIrqSetFlag } from './vfio.ts';
 import { VfioError } from './vfio-error.ts';
@@ -77,6 +78,11 @@ export class SynchronousSession {
     checkAccess('regionWrite', region, offset, data.length);
     const errno = this.#core('regionWrite').write(region, offset, data);
     if (options?.posted !== true) check('regionWrite', errno);
+  }
+
+  mapRegion(index: number): MappedRegion {
+    const info = this.regionInfo(index);
+    return mapRegion(info, info.map?.fds ?? [], 0, info.map?.cache);
   }
 
   setIrqs(request: SetIrqsRequest): void {

@@ -1,4 +1,5 @@
 import { eventfd } from '../native/binding.ts';
+import type { MappedRegion } from './mapped-region.ts';
 import type { DmaMapRequest, DmaRange, FeatureRequest, SetIrqsRequest, WriteOptions } from './vfio-requests.ts';
 import type { DeviceInfo, IrqInfo, RegionInfo } from './vfio.ts';
 
@@ -44,6 +45,20 @@ export abstract class VfioDevice implements AsyncDisposable {
 
   /** Writes a region, as {@link readRegion} reads one. */
   abstract writeRegion(region: number, offset: number, data: Uint8Array, options?: WriteOptions): Promise<void>;
+
+  /**
+   * Maps into this process what of a region can be mapped (`mmap` of a VFIO region). The views share the device's memory without any request; they stay
+   * valid as long as they are used, whatever becomes of the device, and the mapping ends with the last of them.
+   *
+   * Only a file that cannot shrink is mapped (a memfd of ordinary pages, sealed with F_SEAL_SHRINK), as those of this package are: with any other one, a
+   * server could have this process killed.
+   *
+   * `EINVAL`: there is no such region, nothing of it can be mapped, or an area has more than 4 GiB; `EPERM`: the file may shrink; `EPROTO`: areas and files do not fit the region;
+   * `E2BIG`: more than 256 areas; `ENOMEM`.
+   *
+   * @param index VFIO region index.
+   */
+  abstract mapRegion(index: number): Promise<MappedRegion>;
 
   /** VFIO_DEVICE_SET_IRQS: `EINVAL`; `ENOTTY` for an action that the index does not have. */
   abstract setIrqs(request: SetIrqsRequest): Promise<void>;

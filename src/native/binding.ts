@@ -284,6 +284,7 @@ interface Addon {
   readonly DeviceCore: new () => DeviceCore;
   readonly EventFd: new () => EventFd;
   readonly MemoryFile: new (size: number, seal: boolean) => MemoryFile;
+  readonly mapSealedFile: (fd: number, offset: number, size: number, writable: boolean) => ArrayBuffer;
   readonly duplicateFd: (fd: number) => number;
   readonly closeFd: (fd: number) => void;
   readonly signalFd: (fd: number) => void;
@@ -306,7 +307,8 @@ function load(): Addon {
 /** Everything the addon exports; a layer narrows it to the objects that it declares. */
 export const addon: unknown = load();
 
-const { RegisterTable, DeviceCore, EventFd, MemoryFile, duplicateFd, closeFd, signalFd } = addon as Addon;
+const { RegisterTable, DeviceCore, EventFd, MemoryFile, mapSealedFile, duplicateFd, closeFd, signalFd } =
+  addon as Addon;
 
 /**
  * Checks a compiled table.
@@ -338,6 +340,14 @@ export function memoryFile(size: number, options: { readonly seal?: boolean } = 
 }
 
 export {
+  /**
+   * Maps `size` bytes of a memfd, from `offset` on (whole pages). Stores reach the file, or stay in this buffer when not `writable`. The mapping ends
+   * when the last view is collected, whatever happens to the descriptor.
+   *
+   * Throws an Error with a `code`: EPERM, a file that may shrink under the mapping, or of huge pages, or that is sealed against writing; EACCES; EINVAL;
+   * ENOMEM.
+   */
+  mapSealedFile,
   /** A duplicate of a file descriptor, closed on exec. Throws an Error with a `code`. */
   duplicateFd,
   /** Closes a file descriptor. Throws an Error with a `code`. */

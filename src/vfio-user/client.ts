@@ -4,12 +4,14 @@ import {
   type DmaRange,
   type FeatureRequest,
   type IrqInfo,
+  type MappedRegion,
   type RegionInfo,
   type SetIrqsRequest,
   VfioDevice,
   VfioError,
   type WriteOptions,
 } from '../mdev/index.ts';
+import { mapRegion } from '../mdev/mapped-region.ts';
 import { checkAccess, checkInteger, completeSetIrqs } from '../mdev/vfio-requests.ts';
 import { ClientMemory } from './client-memory.ts';
 import { versionQuestion } from './client-version.ts';
@@ -127,6 +129,15 @@ export class Client extends VfioDevice {
     const { fds, info } = await this.#region(index);
     for (const fd of fds) this.#channel.closeFd(fd);
     return info;
+  }
+
+  override async mapRegion(index: number): Promise<MappedRegion> {
+    const { fds, fileOffset, info } = await this.#region(index);
+    try {
+      return mapRegion(info, fds, fileOffset, undefined);
+    } finally {
+      for (const fd of fds) this.#channel.closeFd(fd);
+    }
   }
 
   /**

@@ -11,6 +11,8 @@ export {
   type FeatureRequest,
   type IrqInfo,
   type IrqLine,
+  type MappedArea,
+  type MappedRegion,
   type MmapArea,
   type RegionCapabilities,
   type RegionInfo,

@@ -2,7 +2,7 @@ import { fstatSync, ftruncateSync, readlinkSync, readSync, writeSync } from 'nod
 
 import { describe, expect, it } from 'vitest';
 
-import { closeFd, duplicateFd, eventfd, memoryFile, signalFd } from '../../src/native/binding.ts';
+import { closeFd, duplicateFd, eventfd, mapSealedFile, memoryFile, signalFd } from '../../src/native/binding.ts';
 
 const EBADF = expect.objectContaining({ code: 'EBADF', syscall: 'close', errno: -9 }) as Error;
 
@@ -50,6 +50,41 @@ describe('memory file', () => {
     const file = memoryFile(2 ** 32);
     expect(file.buffer.byteLength).toBe(2 ** 32);
     file.close();
+  });
+});
+
+describe('a mapping of a sealed file', () => {
+  it('shares what is stored, or keeps it', () => {
+    const file = memoryFile(0x3000);
+    const bytes = new Uint8Array(file.buffer);
+    const shared = new Uint8Array(mapSealedFile(file.fd, 0x1000, 0x2000, true));
+    const kept = new Uint8Array(mapSealedFile(file.fd, 0x1000, 0x2000, false));
+    file.close();
+    shared[0x1fff] = 7;
+    expect([bytes[0x2fff], kept[0x1fff]]).toEqual([7, 7]);
+    kept[0] = 8;
+    expect([bytes[0x1000], shared[0], kept[0]]).toEqual([0, 0, 8]);
+  });
+
+  it('is not made of a file that may shrink, nor beyond its end', () => {
+    const loose = memoryFile(0x1000, { seal: false });
+    const event = eventfd();
+    const file = memoryFile(0x1800);
+    for (const fd of [loose.fd, event.fd]) {
+      expect(() => mapSealedFile(fd, 0, 0x1000, true)).toThrow(/^EPERM: operation not permitted, a file that may shrink$/);
+    }
+    for (const [offset, size] of [
+      [0, 0],
+      [0, 0x1801],
+      [0x1800, 1],
+      [2 ** 52, 0x1000],
+      [0x800, 0x800],
+    ] as const) {
+      expect(() => mapSealedFile(file.fd, offset, size, true)).toThrow(/^EINVAL/);
+    }
+    expect(() => mapSealedFile(file.fd, 0, 2 ** 32 + 1, true)).toThrow(RangeError);
+    expect(mapSealedFile(file.fd, 0x1000, 0x800, true).byteLength).toBe(0x800);
+    for (const one of [loose, event, file]) one.close();
   });
 });
 

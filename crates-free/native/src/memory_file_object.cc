@@ -1,15 +1,17 @@
 // `MemoryFile` in JavaScript: memory in a file descriptor, as a VMM gives guest memory to a device.
 #include <fcntl.h>
 #include <napi.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "arguments_object.h"
 #include "base/file_descriptor.h"
+#include "base/mapping.h"
+#include "memory/sealed_mapping.h"
 #include "napi_objects.h"
 
 namespace mdev {
@@ -18,19 +20,6 @@ namespace {
 
 /// The largest ArrayBuffer that every supported Node.js can make.
 constexpr uint64_t kSizeMax = uint64_t{4} << 30;
-
-/// A shared mapping of a whole file.
-class Mapping {
- public:
-  Mapping(void* address, std::size_t size) : address_(address), size_(size) {}
-  ~Mapping() { ::munmap(address_, size_); }
-  Mapping(const Mapping&) = delete;
-  Mapping& operator=(const Mapping&) = delete;
-
- private:
-  void* address_;
-  std::size_t size_;
-};
 
 class MemoryFileObject : public Napi::ObjectWrap<MemoryFileObject> {
  public:
@@ -79,9 +68,30 @@ class MemoryFileObject : public Napi::ObjectWrap<MemoryFileObject> {
   FileDescriptor fd_;
 };
 
+/// mapSealedFile(fd, offset, size, writable): ArrayBuffer. The mapping ends when the last view is collected.
+Napi::Value mapSealedFile(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const FileDescriptor fd = descriptorArgument(env, info[0], "fd");
+  const uint64_t offset = offsetArgument(env, info[1], "offset");
+  const uint64_t size = offsetArgument(env, info[2], "size");
+  const bool writable = boolArgument(env, info[3], "writable");
+  if (size > kSizeMax) {
+    throw Napi::RangeError::New(
+        env, "size is " + std::to_string(size) + "; expected at most " + std::to_string(kSizeMax) + " bytes");
+  }
+  try {
+    std::shared_ptr<Mapping> mapping = mapSealed(fd.get(), offset, size, writable);
+    std::byte* const data = mapping->data();
+    return Napi::Value(env, externalArrayBuffer(env, data, size, std::move(mapping)));
+  } catch (const MappingRefused& refused) {
+    throwSystemError(env, refused.error, refused.reason);
+  }
+}
+
 }  // namespace
 
 void registerMemoryFile(Napi::Env env, Napi::Object exports) {
+  exports.Set("mapSealedFile", Napi::Function::New<&mapSealedFile>(env, "mapSealedFile"));
   exports.Set("MemoryFile", MemoryFileObject::defineClass(env));
 }
 

@@ -148,8 +148,7 @@ async function compile(flags: readonly string[], output: string): Promise<void> 
   const listed = lists ? ['-MF', `${partial}.d`] : [];
   const started = new Date();
   try {
-    // Tests that run meanwhile come first.
-    const command = ['nice', ...cache, compiler, ...flags, ...listed, '-o', partial];
+    const command = [...cache, compiler, ...flags, ...listed, '-o', partial];
     const { code, output: said } = await execute(command);
     if (code !== 0) throw new Error(`${compiler} failed:\n${said}`);
     // What was changed while it was being compiled is newer than this.

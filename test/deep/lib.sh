@@ -11,7 +11,7 @@ failed=0
 count_vitest() {
   local p f
   echo '{}' > "$report"
-  npx vitest run --reporter=default --reporter=json --outputFile.json="$report" "$@" || true
+  node node_modules/vitest/vitest.mjs run --reporter=default --reporter=json --outputFile.json="$report" "$@" || true
   read -r p f < <(node -e '
     const { numPassedTests = 0, numFailedTests = 0, success = false } =
       JSON.parse(require("node:fs").readFileSync(process.argv[1], "utf8"));

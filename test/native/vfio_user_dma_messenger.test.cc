@@ -1,7 +1,5 @@
-// clang-format off
 // sources: vfio_user/dma_messenger.cc memory/dirty_log.cc memory/dirty_tracker.cc memory/epoch.cc transport/output_queue.cc base/fd_closer.cc
 // sanitize: thread
-// clang-format on
 #include <array>
 #include <atomic>
 #include <cerrno>

@@ -46,8 +46,13 @@ function canFixAddresses(): boolean {
   return fixable;
 }
 
+/** What a comment says. Throws when it says it within a line, as a formatter may have left it: nobody would see it there. */
 function comment(text: string, key: string): string | undefined {
-  return new RegExp(`^// ${key}: *(.+?) *$`, 'm').exec(text)?.[1];
+  const [head = ''] = text.split('#include', 1);
+  const found = new RegExp(`^// ${key}: *(.+?) *$`, 'm').exec(head)?.[1];
+  if (found === undefined && head.includes(`${key}:`))
+    throw new Error(`"${key}:" is not at the start of its line:\n${head}`);
+  return found;
 }
 
 /** A file below the sources, or all `*.cc` of a directory in which JavaScript is not met. Without abi_floor.cc, which is for the addon alone. */

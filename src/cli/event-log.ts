@@ -44,6 +44,11 @@ export function logDevice(device: MdevDevice): void {
   device.on('failed', (failure) => {
     tell(`instance ${device.uuid} has failed: ${cause(failure)}; it is of no use any more`);
   });
+  device.on('deviceError', ({ cause, error, isolated }) => {
+    if (isolated) return;
+    const name = 'correctable' in error ? `correctable error ${error.correctable}` : `error ${error.uncorrectable}`;
+    log.line(`instance ${device.uuid} goes on after ${name}${cause === undefined ? '' : `: ${textOf(cause)}`}`);
+  });
   device.on('frozen', (failure) => {
     tell(`instance ${device.uuid} is frozen until its client resets it: ${cause(failure)}`);
   });
@@ -53,7 +58,11 @@ export function logDevice(device: MdevDevice): void {
 }
 
 function cause({ error, path }: MdevFailure): string {
-  const text = error instanceof Error ? error.message : String(error);
+  const text = textOf(error);
   // A hook's failure names its register itself.
   return error instanceof HookFailure ? text : `${path}: ${text}`;
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

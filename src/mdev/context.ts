@@ -1,6 +1,7 @@
-import type { Capability, RegisterBlock, RegisterRegion } from '../emulation/index.ts';
+import type { Capability, PciError, RegisterBlock, RegisterRegion } from '../emulation/index.ts';
 import type { DeviceHandle } from '../native/device-handle.ts';
 import type { DeviceConfigSpace } from './device-config-space.ts';
+import type { ErrorReport } from './device-errors.ts';
 import type { DeviceDma } from './device-dma.ts';
 import type { DeviceInterrupts } from './device-interrupts.ts';
 import type { PlatformCapabilities } from './platform-capabilities.ts';
@@ -64,6 +65,14 @@ export interface MdevServices<A, T> {
   fail(error: unknown): void;
   /** Isolates this instance after an error that a reset can mend (`frozen`). */
   freeze(error: unknown): void;
+  /**
+   * The device has had an error: records it in config space, and isolates this instance if it is uncorrectable. See
+   * `MdevDevice.error`; `config.recordError` only records.
+   * @param cause What happened, for the operator.
+   * @returns what became of it; undefined when the instance has failed or is closed.
+   * @throws `MdevError` `EINVAL` while the instance is being made; RangeError if AER was declared without this error.
+   */
+  error(error: PciError, cause?: unknown): ErrorReport | undefined;
 }
 
 /** What `create` of a type gets. */

@@ -1,5 +1,7 @@
+import type { PciError } from '../emulation/index.ts';
 import type { AttributeValues } from './attributes.ts';
 import type { MdevContext } from './context.ts';
+import type { ErrorReport } from './device-errors.ts';
 import { DeviceDma } from './device-dma.ts';
 import type { MdevFunction } from './mdev-function.ts';
 import type { Regions } from './regions.ts';
@@ -14,11 +16,12 @@ export interface ContextParts {
   readonly tasks: Tasks;
   readonly fail: (error: unknown) => void;
   readonly freeze: (error: unknown) => void;
+  readonly error: (error: PciError, cause: unknown) => ErrorReport | undefined;
 }
 
 /** Makes what the vendor's `create` gets. Its type is that of the vendor's declaration, which nobody knows here. */
 export function createContext(parts: ContextParts): object {
-  const { uuid, attributes, resources, function: mdevFunction, tasks, fail, freeze } = parts;
+  const { uuid, attributes, resources, function: mdevFunction, tasks, fail, freeze, error } = parts;
   const services: Omit<MdevContext<AttributeValues, Regions, Disposable | undefined>, keyof Regions> = {
     uuid,
     attributes,
@@ -38,6 +41,7 @@ export function createContext(parts: ContextParts): object {
     },
     fail,
     freeze,
+    error,
   };
   return Object.defineProperties(mdevFunction.deviceRegions(), Object.getOwnPropertyDescriptors(services));
 }

@@ -14,6 +14,8 @@ export interface LifeSubject {
 export interface LifeOwner {
   /** Tells listeners, which may throw. */
   emit<E extends keyof MdevDeviceEvents>(event: E, details: MdevDeviceEvents[E]): void;
+  /** Whether it is cut off at present; a reset ends that before the instance is `frozen` no more. */
+  readonly isolated: boolean;
   /** The instance has just become `failed` or `frozen`: cut it off. Must not throw. */
   cutOff(state: 'failed' | 'frozen'): void;
 }
@@ -52,7 +54,7 @@ export class DeviceLife {
     const from = this.#state;
     const to = nextState(from, transition, this.who);
     this.#state = to;
-    if (transition === 'recover' || transition === 'recoverIdle') this.#failure = undefined;
+    if (from === 'frozen' && to !== 'frozen') this.#failure = undefined;
     this.tell('state', { from, to, transition });
   }
 
@@ -73,10 +75,13 @@ export class DeviceLife {
     return failure;
   }
 
-  /** To `frozen`, unless that or worse has happened already. */
-  freeze(path: string, error: unknown): void {
-    if (this.#state === 'failed' || this.#state === 'closed' || this.#state === 'frozen') return;
-    this.#end('freeze', this.#failureOf(path, error));
+  /**
+   * To `frozen`, unless that or worse has happened already.
+   * @param report Called when the instance is cut off and nobody was told yet: who is told may reset it at once.
+   */
+  freeze(path: string, error: unknown, report?: () => void): void {
+    if (this.#state === 'failed' || this.#state === 'closed' || this.#owner.isolated) return;
+    this.#end('freeze', this.#failureOf(path, error), report);
   }
 
   /** Tells listeners. Their error is not the device's. */
@@ -86,12 +91,15 @@ export class DeviceLife {
     });
   }
 
-  #end(transition: 'fail' | 'freeze', failure: MdevFailure): void {
-    const state = transition === 'fail' ? 'failed' : 'frozen';
+  #end(transition: 'fail' | 'freeze', failure: MdevFailure, report?: () => void): void {
+    const from = this.#state;
+    const to = transition === 'fail' ? 'failed' : 'frozen';
+    this.#state = nextState(from, transition, this.who);
     this.#failure = failure;
-    this.transit(transition);
-    this.#owner.cutOff(state);
-    this.tell(state, failure);
+    this.#owner.cutOff(to);
+    report?.();
+    this.tell('state', { from, to, transition });
+    this.tell(to, failure);
   }
 
   #failureOf(path: string, error: unknown): MdevFailure {

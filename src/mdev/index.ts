@@ -19,6 +19,7 @@ export {
 export type { MdevBehaviour, RegionHooks } from './behaviour.ts';
 export type { DeviceMemories, DeviceRegion, DeviceRegions, MdevContext, MdevServices } from './context.ts';
 export type { ConfigHooks, DeviceConfigSpace } from './device-config-space.ts';
+export type { ErrorReport } from './device-errors.ts';
 export type { DeviceDma, TransferOptions } from './device-dma.ts';
 export type { DeviceInterrupts, EventInterrupt, IntxInterrupt, MessageInterrupts } from './device-interrupts.ts';
 export type { DmaInfo } from '../native/binding.ts';

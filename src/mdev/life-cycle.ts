@@ -21,8 +21,10 @@ export type MdevTransition =
   | 'quiesce'
   | 'resume'
   | 'freeze'
-  /** Out of `frozen` while a client holds it. */
+  /** Out of `frozen` while a client uses it. */
   | 'recover'
+  /** Out of `frozen` while a client holds it that has not begun to use it. */
+  | 'recoverAttached'
   /** Out of `frozen` while no client holds it. */
   | 'recoverIdle'
   | 'fail'
@@ -34,7 +36,16 @@ export const LIFE_CYCLE: Readonly<Record<MdevState, Readonly<Partial<Record<Mdev
   attached: { start: 'running', detach: 'created', freeze: 'frozen', fail: 'failed', close: 'closed' },
   running: { quiesce: 'quiesced', detach: 'created', freeze: 'frozen', fail: 'failed', close: 'closed' },
   quiesced: { resume: 'running', detach: 'created', freeze: 'frozen', fail: 'failed', close: 'closed' },
-  frozen: { recover: 'running', recoverIdle: 'created', detach: 'frozen', fail: 'failed', close: 'closed' },
+  frozen: {
+    recover: 'running',
+    recoverAttached: 'attached',
+    recoverIdle: 'created',
+    /** Again, during the reset that should mend it. */
+    freeze: 'frozen',
+    detach: 'frozen',
+    fail: 'failed',
+    close: 'closed',
+  },
   failed: { detach: 'failed', close: 'closed' },
   closed: {},
 };

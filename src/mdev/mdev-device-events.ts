@@ -1,5 +1,6 @@
 import type { ResetKind } from '../emulation/index.ts';
 import type { Holder } from './attachment.ts';
+import type { ErrorReport } from './device-errors.ts';
 import type { GuestError } from './guest-errors.ts';
 import type { MdevState, MdevTransition } from './life-cycle.ts';
 import type { ResetCause } from './mdev-function.ts';
@@ -33,6 +34,8 @@ export interface MdevDeviceEvents {
    * that follows of the kind is only counted (`guestErrors`).
    */
   guestError: [error: GuestError];
+  /** The device had an error (`MdevDevice.error`); it is recorded, and if `isolated` says so, `frozen` was told. */
+  deviceError: [report: ErrorReport];
   frozen: [failure: MdevFailure];
   failed: [failure: MdevFailure];
   /**

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'eventemitter3';
 
-import type { ConfigSpace } from '../emulation/index.ts';
+import type { ConfigSpace, PciError } from '../emulation/index.ts';
 import type { DeviceStatistics } from '../native/binding.ts';
 import type { DeviceHandle } from '../native/device-handle.ts';
 import { type Attachment, createAttachment, type Holder } from './attachment.ts';
@@ -10,6 +10,7 @@ import { createContext } from './create-context.ts';
 import { createBehaviour } from './create-behaviour.ts';
 import { deferred, type Deferred } from './deferred.ts';
 import { describeDevice, type DeviceDescription } from './device-description.ts';
+import { DeviceErrors, type ErrorReport } from './device-errors.ts';
 import { DeviceSession } from './device-session.ts';
 import { endsWithin } from './ends-within.ts';
 import { DeviceLife, guarded } from './device-life.ts';
@@ -63,10 +64,15 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
   readonly #tasks: Tasks;
   readonly #guestErrors: GuestErrorWatch;
   readonly #life: DeviceLife;
+  readonly #errors: DeviceErrors;
   #behaviour: MdevBehaviour = {};
   #attachment: Attachment | undefined;
   #released: Deferred | undefined;
   #quiescing = false;
+  /** The client has begun to use the instance. */
+  #started = false;
+  /** The behaviour is paused, whatever has happened since. */
+  #paused = false;
   readonly #ended: Promise<unknown>;
   #end: (failure: unknown) => void = () => undefined;
   #closing: Promise<void> | undefined;
@@ -89,6 +95,8 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
         freeze: (error) => {
           device.#life.freeze('behaviour', error);
         },
+        error: (error, cause) =>
+          device.state === 'failed' || device.state === 'closed' ? undefined : device.error(error, cause),
       });
       device.#behaviour = await createBehaviour(() => options.type.create(context), options.cancelled);
       // What `create` started may have failed already.
@@ -113,7 +121,11 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
       this.#end = resolve;
     });
     const names = { uuid: options.uuid, parent: options.parent.name, type: options.type.id };
+    const isIsolated = (): boolean => this.#function.isolated;
     this.#life = new DeviceLife(names, {
+      get isolated() {
+        return isIsolated();
+      },
       emit: (event, details) => (this.emit as (name: string, ...parameters: unknown[]) => boolean)(event, ...details),
       cutOff: (state) => {
         this.#isolate();
@@ -134,6 +146,7 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
       },
       resetByClient: () => this.#resetByClient(),
     });
+    this.#errors = new DeviceErrors(this.#function, this.#life);
     this.#guestErrors = new GuestErrorWatch(() => this.#function.guestErrors(), {
       found: (error) => {
         this.#life.tell('guestError', error);
@@ -237,6 +250,7 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
       isActive: (candidate) => candidate === this.#attachment,
       start: () => {
         this.#life.transit('start');
+        this.#started = true;
       },
       detach: () => {
         this.#detach();
@@ -262,12 +276,26 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
 
   /**
    * Resets the function as VFIO_DEVICE_RESET does: config space and registers have their reset values, eventfds and
-   * memory maps stay. Mends a frozen instance.
+   * memory maps stay. A frozen instance goes on afterwards.
    * @param kind `cold` is switching power off and on: registers that survive a function-level reset are reset too.
    * @throws {@link MdevError} `EIO` when it has failed, also when it does during the reset; `ENODEV` when it is closed.
    */
   reset(kind: 'cold' | 'function' = 'function'): void {
     this.#reset('owner', kind);
+  }
+
+  /**
+   * The device has had an error: it is recorded in STATUS, the PCI Express capability and AER, as far as there are any,
+   * and told (`deviceError`). An uncorrectable one freezes the instance: every read gives all ones, writes are dropped,
+   * guest memory is out of reach, and the behaviour has stopped, until {@link reset} lets it go on; its client keeps its
+   * hold, its eventfds and its maps. ERR is signalled then where the platform says so (`reportErrors`). Correctable errors
+   * are only recorded, and so are advisory ones unless their severity is fatal, and what follows while it is frozen.
+   * @param cause What happened, for who reads {@link failure}; the error's name when absent.
+   * @throws {@link MdevError} `ENODEV` when it is closed, `EIO` when it has failed; `RangeError` for an error that AER was
+   * declared without. Nothing has happened then.
+   */
+  error(error: PciError, cause?: unknown): ErrorReport {
+    return this.#errors.add(error, cause);
   }
 
   /**
@@ -288,8 +316,9 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
     } finally {
       this.#quiescing = false;
     }
+    this.#paused = true;
     // Meanwhile the client may have left: then there is nobody to say when to go on.
-    if (this.state !== 'running') this.#life.attempt('resume', () => this.#behaviour.resume?.());
+    if (this.state !== 'running') this.#resumeBehaviour();
     this.#life.transit('quiesce');
   }
 
@@ -299,7 +328,7 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
    */
   resume(): void {
     this.#life.check('resume');
-    const failure = this.#life.attempt('resume', () => this.#behaviour.resume?.());
+    const failure = this.#resumeBehaviour();
     if (failure !== undefined) throw new MdevError('EIO', `${this.#who} failed to resume`, { cause: failure.error });
     this.#life.transit('resume');
   }
@@ -339,10 +368,11 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
     // Before its memory goes: what the device does not find any more then is no fault of its guest.
     this.#guestErrors.stop();
     this.#function.core.clientGone();
+    this.#started = false;
     if (this.state !== 'closed') {
       const wasQuiesced = this.state === 'quiesced';
       this.#life.transit('detach');
-      if (wasQuiesced) this.#life.attempt('resume', () => this.#behaviour.resume?.());
+      if (wasQuiesced) this.#resumeBehaviour();
     }
     this.#life.tell('detached', held.holder);
     this.#released?.resolve();
@@ -369,9 +399,18 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
     });
     if (failure !== undefined)
       throw new MdevError('EIO', `${this.#who} failed during a reset`, { cause: failure.error });
-    // What the reset told may have closed or frozen the instance.
-    if (!frozen || this.#life.state !== 'frozen') return;
-    this.#life.transit(this.#attachment === undefined ? 'recoverIdle' : 'recover');
+    if (!frozen) return;
+    // It was paused when it froze, and goes on now.
+    if (this.#paused && !this.#function.isolated) this.#resumeBehaviour();
+    // What the reset told may have closed, failed or mended the instance, or frozen it again.
+    if (this.#life.state !== 'frozen') return;
+    if (this.#function.isolated) throw new MdevError('EIO', `${this.#who} froze again during its reset`);
+    this.#life.transit(this.#attachment === undefined ? 'recoverIdle' : this.#started ? 'recover' : 'recoverAttached');
+  }
+
+  #resumeBehaviour(): MdevFailure | undefined {
+    this.#paused = false;
+    return this.#life.attempt('resume', () => this.#behaviour.resume?.());
   }
 
   #isolate(): void {

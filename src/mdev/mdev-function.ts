@@ -2,8 +2,10 @@ import {
   type Capability,
   type ConfigSpace,
   DeclarationError,
+  type ErrorMessage,
   hideCapabilities,
   type MsixControl,
+  type PciError,
   PciFunction,
   type PciHost,
   type PowerState,
@@ -119,11 +121,14 @@ export class MdevFunction {
       registers: this.registers.get(VfioRegion.config).registers as DeviceConfigSpace<
         readonly Capability[]
       >['registers'],
-      recordError: (error) => {
-        if (this.#pci === undefined) throw new MdevError('EINVAL', 'recordError: the instance is still being made');
-        return this.#pci.recordError(error);
-      },
+      recordError: (error) => this.recordError(error),
     };
+  }
+
+  /** See {@link DeviceConfigSpace.recordError}. */
+  recordError(error: PciError): ErrorMessage | undefined {
+    if (this.#pci === undefined) throw new MdevError('EINVAL', 'recordError: the instance is still being made');
+    return this.#pci.recordError(error);
   }
 
   /**
@@ -210,6 +215,11 @@ export class MdevFunction {
     }
   }
 
+  /** Between `isolate` and `rejoin`. */
+  get isolated(): boolean {
+    return this.#isolated;
+  }
+
   /** Ends `isolate`; a reset should follow at once. */
   rejoin(): void {
     this.#isolated = false;
@@ -288,6 +298,8 @@ export class MdevFunction {
         this.#tellPowerState();
         this.#tellBusMaster();
       }
+      // A hook may have frozen the instance.
+      if (this.#isolated && !write) data.fill(0xff);
       return 0;
     } catch (error) {
       this.#host.failed(error instanceof HookFailure ? error.path : `VFIO region ${region}`, error);

@@ -31,6 +31,11 @@ export interface PlatformCapabilities {
   readonly snooping: boolean;
   /** The device reaches guest memory only while COMMAND.busMaster is 1. Off for clients that never program COMMAND. */
   readonly enforceBusMaster: boolean;
+  /**
+   * An error that freezes an instance (`MdevDevice.error`) signals the irq index ERR. Off by default: QEMU stops its whole guest
+   * on ERR. Without it the guest finds all ones, and its operator the event `deviceError`.
+   */
+  readonly reportErrors: boolean;
   /** What clients may map. */
   readonly dma: DmaLimits;
   /**
@@ -50,6 +55,7 @@ export const defaultPlatformCapabilities: PlatformCapabilities = Object.freeze({
   rom: 'shadow',
   snooping: true,
   enforceBusMaster: true,
+  reportErrors: false,
   dma: defaultDmaLimits,
   hiddenCapabilities: [],
   hiddenFields: [],

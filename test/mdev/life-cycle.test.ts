@@ -12,6 +12,7 @@ const transitions: readonly MdevTransition[] = [
   'resume',
   'freeze',
   'recover',
+  'recoverAttached',
   'recoverIdle',
   'fail',
   'close',

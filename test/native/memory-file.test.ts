@@ -71,7 +71,9 @@ describe('a mapping of a sealed file', () => {
     const event = eventfd();
     const file = memoryFile(0x1800);
     for (const fd of [loose.fd, event.fd]) {
-      expect(() => mapSealedFile(fd, 0, 0x1000, true)).toThrow(/^EPERM: operation not permitted, a file that may shrink$/);
+      expect(() => mapSealedFile(fd, 0, 0x1000, true)).toThrow(
+        /^EPERM: operation not permitted, a file that may shrink$/,
+      );
     }
     for (const [offset, size] of [
       [0, 0],

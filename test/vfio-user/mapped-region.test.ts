@@ -93,14 +93,10 @@ describe.each(FACES)('a region mapped %s', (face) => {
 });
 
 /** A process that has mapped a region of a served device. */
-async function mappingClient(
+function mappingClient(
   socketPath: string,
   index: number,
-): Promise<
-  AsyncDisposable & {
-    readonly ask: (line: string) => Promise<string>;
-  }
-> {
+): AsyncDisposable & { readonly ask: (line: string) => Promise<string> } {
   const script = fileURLToPath(new URL('./support/mapping_client.py', import.meta.url));
   const child = spawn('python3', [script, socketPath, String(index)], { stdio: ['pipe', 'pipe', 'inherit'] });
   const ended = once(child, 'close');
@@ -108,9 +104,9 @@ async function mappingClient(
   return {
     ask: async (line) => {
       child.stdin.write(`${line}\n`);
-      const { done, value } = await lines.next();
-      if (done === true) throw new Error('the client has ended');
-      return value;
+      const next = await lines.next();
+      if (next.done === true) throw new Error('the client has ended');
+      return next.value;
     },
     [Symbol.asyncDispose]: async () => {
       child.stdin.end();
@@ -126,11 +122,11 @@ describe('another process', () => {
     const socketPath = join(directory, 'card.sock');
     await using _server = serve(device, { socketPath });
     {
-      await using control = await mappingClient(socketPath, At.control);
+      await using control = mappingClient(socketPath, At.control);
       expect(await control.ask('info')).toBe('80 15 8192+4096,32768+32768 1');
     }
     {
-      await using frame = await mappingClient(socketPath, At.frame);
+      await using frame = mappingClient(socketPath, At.frame);
       expect(await frame.ask('info')).toBe('32 7 0+16384 1');
       expect(await frame.ask('load 1')).toBe('2');
       expect(await frame.ask('store 4097 200')).toBe('stored');
@@ -140,7 +136,7 @@ describe('another process', () => {
       expect(await frame.ask('shrink')).toBe('EPERM');
     }
     {
-      await using log = await mappingClient(socketPath, At.log);
+      await using log = mappingClient(socketPath, At.log);
       expect(await log.ask('info')).toBe('96 13 4096+4096,8192+4096 2');
       context.memory.region9[8192] = 3;
       expect(await log.ask('load 8192')).toBe('3');

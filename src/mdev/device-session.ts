@@ -65,6 +65,10 @@ export class DeviceSession extends VfioDevice implements Disposable {
     });
   }
 
+  override dmaUnmapDirty(range: DmaRange, pageSize: bigint): Promise<Uint8Array> {
+    return promised(() => this.sync.dmaLogging.unmap(range, pageSize));
+  }
+
   override dmaUnmapAll(): Promise<void> {
     return promised(() => {
       this.sync.dmaUnmapAll();
@@ -72,7 +76,7 @@ export class DeviceSession extends VfioDevice implements Disposable {
   }
 
   override feature(request: FeatureRequest): Promise<Uint8Array> {
-    return promised(() => this.sync.feature(request));
+    return promised(() => this.sync.featureAnswer(request));
   }
 
   override readMigrationData(size: number): Promise<Uint8Array> {
@@ -103,7 +107,7 @@ export class DeviceSession extends VfioDevice implements Disposable {
 }
 
 /** Done at once, told by a promise. */
-function promised<T>(action: () => T): Promise<T> {
+function promised<T>(action: () => T | Promise<T>): Promise<T> {
   return new Promise((resolve) => {
     resolve(action());
   });

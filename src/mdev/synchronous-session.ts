@@ -3,7 +3,9 @@ import { constants } from 'node:os';
 import type { DeviceCore, DmaInfo } from '../native/binding.ts';
 import { errnoOfError } from '../native/errno.ts';
 import type { Attachment } from './attachment.ts';
+import { answerFeature, type Feature, type FeatureAnswer } from './device-features.ts';
 import { DmaLogging } from './dma-logging.ts';
+import { dmaLoggingFeatures } from './dma-logging-features.ts';
 import type { MsixMessage } from './irqs.ts';
 import { mapRegion, type MappedRegion } from './mapped-region.ts';
 import type { MdevFunction } from './mdev-function.ts';
@@ -23,7 +25,7 @@ import {
   type WriteOptions,
 } from './vfio-requests.ts';
 
-const { EINVAL, EIO, ENOTSUP, ENOTTY } = constants.errno;
+const { EINVAL, EIO, ENOTSUP } = constants.errno;
 
 /**
  * What a {@link DeviceSession} does, done before each call returns: the requests of {@link VfioDevice} for a VMM in this process that cannot wait, or
@@ -117,12 +119,24 @@ export class SynchronousSession {
     this.#core('dmaUnmap').dmaUnmapAll();
   }
 
-  /** No feature is there yet: `ENOTTY`, or `EINVAL` for a request that is wrong whatever the feature. */
+  /** VFIO_DEVICE_FEATURE: `EOPNOTSUPP` for one that does not answer at once; {@link DeviceSession.feature} waits for it. */
   feature(request: FeatureRequest): Uint8Array {
+    const answer = this.featureAnswer(request);
+    if (answer instanceof Uint8Array) return answer;
+    answer.catch(() => undefined);
+    throw new VfioError(ENOTSUP, `deviceFeature: feature ${request.index} does not answer at once`, 'deviceFeature');
+  }
+
+  /** @internal */
+  featureAnswer(request: FeatureRequest): Uint8Array | Promise<Uint8Array> {
     checkFeature(request);
-    this.#checkHeld('deviceFeature');
-    const { get = false, probe = false, set = false } = request;
-    return refuse('deviceFeature', probe || get !== set ? ENOTTY : EINVAL);
+    const { data = new Uint8Array(0), get = false, index, probe = false, replySize = 0, set = false } = request;
+    const features = new Map<number, Feature>(dmaLoggingFeatures(this.#core('deviceFeature')));
+    const room = Math.max(data.length, replySize);
+    const answer = answerFeature(features, { index, get, set, probe, data, room });
+    const reply = (result: FeatureAnswer): Uint8Array =>
+      typeof result === 'number' ? refuse('deviceFeature', result) : result;
+    return answer instanceof Promise ? answer.then(reply) : reply(answer);
   }
 
   /** No instance can be migrated in this process yet: `EINVAL`, as outside of a saving state. */

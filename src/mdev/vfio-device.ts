@@ -72,6 +72,14 @@ export abstract class VfioDevice implements AsyncDisposable {
   /** Takes guest memory away; what the device still does with it ends first. `ENOENT`: nothing is mapped there; `EINVAL`: it would split a map. */
   abstract dmaUnmap(range: DmaRange): Promise<void>;
 
+  /**
+   * Takes guest memory away and tells which of its pages the device wrote: a bit for each `pageSize` bytes, in order, in words of 64 bits. `EINVAL` also:
+   * dirty pages of the range are not logged.
+   *
+   * @param pageSize bytes, a power of two.
+   */
+  abstract dmaUnmapDirty(range: DmaRange, pageSize: bigint): Promise<Uint8Array>;
+
   /** Takes all guest memory away. */
   abstract dmaUnmapAll(): Promise<void>;
 

@@ -222,13 +222,7 @@ export class Client extends VfioDevice {
     return this.#memory.unmap(range);
   }
 
-  /**
-   * Takes guest memory away and tells which of its pages the device wrote: a bit for each `pageSize` bytes, in order, in words of 64 bits. Dirty pages
-   * have to be logged meanwhile.
-   *
-   * @param pageSize bytes, a power of two.
-   */
-  dmaUnmapDirty(range: DmaRange, pageSize: bigint): Promise<Uint8Array> {
+  override dmaUnmapDirty(range: DmaRange, pageSize: bigint): Promise<Uint8Array> {
     return this.#memory.unmapDirty(range, pageSize);
   }
 

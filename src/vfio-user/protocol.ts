@@ -49,7 +49,7 @@ export const HEADER_SIZE = 16;
 export const MAX_TRANSFER = 1024 * 1024;
 /** File descriptors of one message that we accept. */
 export const MAX_MESSAGE_FDS = 16;
-/** DMA maps of one client that we accept. */
+/** DMA maps that our client makes at most: as many as a server has by default. */
 export const MAX_DMA_MAPS = 65_535;
 /** The page size of our DMA maps, bytes. */
 export const PAGE_SIZE = 4096;
@@ -75,11 +75,7 @@ export const DeviceFeatureFlag = { get: 0x1_0000, set: 0x2_0000, probe: 0x4_0000
 /** The bits of the feature's number. */
 export const DEVICE_FEATURE_MASK = 0xffff;
 
-/** The features of DEVICE_FEATURE that vfio-user knows. */
-export const DeviceFeature = {
-  migration: 1,
-  migrationDeviceState: 2,
-  dmaLoggingStart: 6,
-  dmaLoggingStop: 7,
-  dmaLoggingReport: 8,
-} as const;
+export {
+  /** The features of DEVICE_FEATURE that vfio-user knows. */
+  DeviceFeature,
+} from '../mdev/device-features.ts';

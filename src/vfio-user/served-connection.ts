@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 
 import { closeFd } from '../native/binding.ts';
 import { coreOf } from '../native/device-handle.ts';
-import { dmaLoggingFeatures } from './dma-logging.ts';
+import { dmaLoggingFeatures } from '../mdev/dma-logging-features.ts';
 import { errnoName, errnoOfError } from '../native/errno.ts';
 import { type Answer, answerDeviceFeature, type Feature } from './device-features.ts';
 import { migrationFeatures, readMigrationData, writeMigrationData } from './migration-messages.ts';
@@ -227,6 +227,11 @@ export class ServedConnection implements ConnectionHandler {
       return undefined;
     }
     if (!mayHold) return this.#refuse(EBUSY, 'another client holds the device');
+    // Before the client has anything: what is available is what the operator allows.
+    const { mappingsAvailable: maxDmaMaps, pageSizes } = coreOf(this.#device.handle).dmaInfo();
+    const migration = this.#device.migration !== undefined;
+    const answer = answerVersion(client, { ...this.#features, migration, maxDmaMaps, pageSizes });
+    if ('problem' in answer) return this.#refuse(EINVAL, answer.problem);
     try {
       this.#hold = this.#device.attach({
         name: this.name,
@@ -239,15 +244,11 @@ export class ServedConnection implements ConnectionHandler {
       this.#detach();
       return this.#refuse(errnoOfError(error, EIO), error instanceof Error ? error.message : String(error));
     }
-    this.#begin(client);
+    this.#begin(client, answer);
     return undefined;
   }
 
-  #begin(client: Version): void {
-    const answer = answerVersion(client, {
-      ...this.#features,
-      migration: this.#device.migration !== undefined,
-    });
+  #begin(client: Version, answer: Version): void {
     const { capabilities } = answer;
     this.#maxTransfer = Math.min(clientTransfer(client), MAX_TRANSFER);
     this.#maxFds = clientMessageFds(client);

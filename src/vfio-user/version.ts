@@ -1,6 +1,6 @@
 /** VERSION: what two sides tell each other first, read with all its ranges checked. */
 import { joined } from './structures/index.ts';
-import { MAX_DMA_MAPS, MAX_MESSAGE_FDS, MAX_TRANSFER, PAGE_SIZE, VERSION_MAJOR, VERSION_MINOR } from './protocol.ts';
+import { MAX_MESSAGE_FDS, MAX_TRANSFER, PAGE_SIZE, VERSION_MAJOR, VERSION_MINOR } from './protocol.ts';
 
 /** What a side can do, as the JSON text of VERSION says it. What is absent was not said. */
 export interface Capabilities {
@@ -131,12 +131,6 @@ export function writeVersion(version: Version): Uint8Array {
   );
 }
 
-/** The smallest page size of a set of them that we can map with. */
-function smallestPageSize(pageSizes: number): number {
-  const set = BigInt(pageSizes);
-  return Number(set & -set);
-}
-
 /** What a server is able and willing to do for a client. */
 export interface ServerCapabilities {
   /** REGION_WRITE_MULTI. */
@@ -145,14 +139,34 @@ export interface ServerCapabilities {
   readonly twinSocket: boolean;
   /** The device can be migrated. */
   readonly migration: boolean;
+  /** DMA maps at a time. */
+  readonly maxDmaMaps: bigint;
+  /** Page sizes of DMA maps, bytes, or'ed. */
+  readonly pageSizes: bigint;
+}
+
+/** The lowest bit of a set of page sizes: maps are multiples of it. */
+function smallest(pageSizes: bigint): bigint {
+  return pageSizes & -pageSizes;
+}
+
+/** The smallest page size of the client's that maps here can have: one that is a multiple of ours. */
+function commonPageSize(offered: number, pageSizes: bigint): bigint {
+  return smallest(BigInt(offered) & -smallest(pageSizes));
 }
 
 /**
  * The server's answer. Its capabilities are a subset of the client's, as the specification wants: what the client did not offer is not among
  * them, and for what it did not say the specification's defaults hold.
  */
-export function answerVersion(client: Version, server: ServerCapabilities): Version {
+export function answerVersion(client: Version, server: ServerCapabilities): Version | VersionProblem {
   const offered = client.capabilities;
+  const pageSize = offered.pgsizes === undefined ? undefined : commonPageSize(offered.pgsizes, server.pageSizes);
+  if (pageSize === 0n) {
+    return {
+      problem: `capabilities.pgsizes is ${offered.pgsizes}; maps have pages of ${smallest(server.pageSizes)} bytes`,
+    };
+  }
   const twin = server.twinSocket && offered.twin_socket?.supported === true && clientMessageFds(client) > 0;
   return {
     major: VERSION_MAJOR,
@@ -160,8 +174,10 @@ export function answerVersion(client: Version, server: ServerCapabilities): Vers
     capabilities: {
       ...(offered.max_msg_fds !== undefined && { max_msg_fds: MAX_MESSAGE_FDS }),
       ...(offered.max_data_xfer_size !== undefined && { max_data_xfer_size: MAX_TRANSFER }),
-      ...(offered.max_dma_maps !== undefined && { max_dma_maps: Math.min(offered.max_dma_maps, MAX_DMA_MAPS) }),
-      ...(offered.pgsizes !== undefined && { pgsizes: smallestPageSize(offered.pgsizes) }),
+      ...(offered.max_dma_maps !== undefined && {
+        max_dma_maps: Math.min(offered.max_dma_maps, Number(server.maxDmaMaps)),
+      }),
+      ...(pageSize !== undefined && { pgsizes: Number(pageSize) }),
       ...(server.migration && offered.migration !== undefined && { migration: { pgsize: PAGE_SIZE } }),
       ...(server.writeMultiple && offered.write_multiple === true && { write_multiple: true }),
       ...(twin && { twin_socket: { supported: true, fd_index: 0 } }),

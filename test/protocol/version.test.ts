@@ -84,6 +84,33 @@ describe('VERSION', () => {
     expect((await accepted(body)).version.capabilities).toEqual(expected);
   });
 
+  it("tells the operator's limits of guest memory", async () => {
+    await using bench = new Bench();
+    const { core } = bench.device;
+    const windows = BigUint64Array.of(0n, 0xffff_ffffn);
+    expect(core.setDmaLimits(5n, 0x210000n, windows, 4096n)).toBe(0);
+    for (const [offered, told] of [
+      [{ max_dma_maps: 100 }, { max_dma_maps: 5 }],
+      [{ max_dma_maps: 4 }, { max_dma_maps: 4 }],
+      [{ pgsizes: 0x10000 }, { pgsizes: 0x10000 }],
+      [{ pgsizes: 0x41000 }, { pgsizes: 0x40000 }],
+      [{}, {}],
+    ] as const) {
+      const peer = bench.peer();
+      const reply = await peer.ask({ command: Command.version }, offer(offered));
+      expect(readVersion(reply?.body ?? new Uint8Array(0))).toMatchObject({ capabilities: told });
+      peer.close();
+      await until(() => bench.device.holder === undefined, 'letting go');
+    }
+    const peer = bench.peer();
+    const small = await peer.ask({ command: Command.version }, offer({ pgsizes: 4096 }));
+    expect(small).toEqual(errorReply(Command.version, EINVAL));
+    expect(bench.refusals).toEqual([
+      'version refused with EINVAL: capabilities.pgsizes is 4096; maps have pages of 65536 bytes',
+    ]);
+    expect(bench.device.holds).toBe(5);
+  });
+
   it.each([
     ['N1: an empty body', new Uint8Array(0)],
     ['three bytes', new Uint8Array(3)],

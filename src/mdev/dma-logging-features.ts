@@ -2,15 +2,9 @@
 import { constants } from 'node:os';
 
 import type { DeviceCore } from '../native/binding.ts';
-import type { Feature } from './device-features.ts';
-import { DeviceFeature, MAX_TRANSFER } from './protocol.ts';
-import {
-  decodeDmaLoggingReport,
-  decodeDmaLoggingStart,
-  DMA_LOGGING_REPORT_SIZE,
-  joined,
-  longs,
-} from './structures/index.ts';
+import { joined, longs } from './bytes.ts';
+import { DeviceFeature, type Feature, FEATURE_DATA_MAX } from './device-features.ts';
+import { decodeDmaLoggingReport, decodeDmaLoggingStart, DMA_LOGGING_REPORT_SIZE } from './dma-logging-data.ts';
 
 const { EINVAL } = constants.errno;
 /** Ranges of one DMA_LOGGING_START: one more is enough to be refused. */
@@ -55,7 +49,7 @@ export function dmaLoggingFeatures(core: DeviceCore): readonly (readonly [number
           const request = decodeDmaLoggingReport(data);
           if (request === undefined || request.size === 0n || request.pageSize === 0n) return EINVAL;
           const size = bitmapSize(request.size, request.pageSize);
-          if (size > BigInt(Math.min(room, MAX_TRANSFER) - DMA_LOGGING_REPORT_SIZE)) return EINVAL;
+          if (size > BigInt(Math.min(room, FEATURE_DATA_MAX) - DMA_LOGGING_REPORT_SIZE)) return EINVAL;
           const bitmap = new Uint8Array(Number(size));
           const errno = core.reportDirty(request.iova, request.size, request.pageSize, bitmap);
           return errno === 0 ? joined(data.subarray(0, DMA_LOGGING_REPORT_SIZE), bitmap) : errno;

@@ -1,4 +1,4 @@
-// sources: memory/iova_tree.cc memory/epoch.cc
+// sources: memory/iova_tree.cc memory/iova_tree_change.cc memory/epoch.cc
 // sanitize: address,undefined
 //
 // The IOVA tree against std::map: same answers, balanced, and cheap with as many entries as clients ask for.
@@ -14,12 +14,14 @@
 
 #include "check.h"
 #include "memory/epoch.h"
+#include "memory/iova_cache.h"
 #include "memory/iova_tree.h"
 
 namespace {
 
 using mdev::EpochDomain;
 using mdev::EpochGuard;
+using mdev::IovaCache;
 using mdev::IovaEntry;
 using mdev::IovaTree;
 
@@ -29,7 +31,8 @@ constexpr uint64_t kTop = ~uint64_t{0};
 using Model = std::map<uint64_t, IovaEntry>;
 
 bool same(const IovaEntry& a, const IovaEntry& b) {
-  return a.first == b.first && a.last == b.last && a.offset == b.offset && a.file == b.file && a.rights == b.rights;
+  return a.first == b.first && a.last == b.last && a.offset() == b.offset() && a.file == b.file &&
+         a.rights() == b.rights();
 }
 
 const IovaEntry* modelFirstFrom(const Model& model, uint64_t address) {
@@ -37,6 +40,9 @@ const IovaEntry* modelFirstFrom(const Model& model, uint64_t address) {
   if (next != model.begin() && std::prev(next)->second.last >= address) --next;
   return next == model.end() ? nullptr : &next->second;
 }
+
+// One for all trees: none may answer for another, even in the same place.
+IovaCache cache;
 
 void checkAt(const IovaTree& tree, const Model& model, uint64_t address) {
   const IovaEntry* expected = modelFirstFrom(model, address);
@@ -47,11 +53,18 @@ void checkAt(const IovaTree& tree, const Model& model, uint64_t address) {
   const bool inside = expected != nullptr && expected->first <= address;
   CHECK((found != nullptr) == inside);
   CHECK(found == nullptr || same(*found, *expected));
+  // The second time it answers from what it kept.
+  for (int time = 0; time < 2; ++time) {
+    const IovaEntry* kept = cache.find(tree, address);
+    CHECK((kept != nullptr) == inside);
+    CHECK(kept == nullptr || same(*kept, *expected));
+  }
 }
 
 void checkAll(const IovaTree& tree, const Model& model) {
   CHECK(tree.size() == model.size());
-  CHECK(tree.height() <= 1.4405 * std::log2(static_cast<double>(model.size()) + 2));
+  CHECK(tree.consistent());
+  CHECK(tree.height() <= 2 + std::log(static_cast<double>(model.size()) / 4 + 1) / std::log(8));
   uint64_t address = 0;
   for (const auto& [first, entry] : model) {
     const IovaEntry* next = tree.firstFrom(address);
@@ -174,6 +187,20 @@ void testEmptiedUnderGuard() {
   }
 }
 
+// Trees that take each other's place in memory, with the same entries and other contents.
+void testCacheBetweenTrees() {
+  for (uint64_t round = 0; round < 100; ++round) {
+    IovaTree tree;
+    Model model;
+    for (uint64_t index = 0; index < 1 + round % 5; ++index) {
+      insert(tree, model, {index << 12, (index << 12) + 4095, round << 12, nullptr, 1 + static_cast<uint32_t>(round)});
+      for (uint64_t address = 0; address <= index; ++address) checkAt(tree, model, address << 12);
+    }
+    erase(tree, model, 0, 4095);
+    checkAt(tree, model, 0);
+  }
+}
+
 enum class Order { ascending, descending, inwards, shuffled };
 
 void testMany(Order order) {
@@ -221,6 +248,7 @@ int main() {
   testRandom(4, 60, uint64_t{1} << 58, 0, 10000);
   testOldVersionsStay();
   testEmptiedUnderGuard();
+  testCacheBetweenTrees();
   testMany(Order::ascending);
   testMany(Order::descending);
   testMany(Order::inwards);

@@ -51,14 +51,16 @@ inline void testReaders(uint64_t copies) {
     for (size_t index = 0; index < kReaders; ++index) {
       readers.emplace_back([&, index] {
         mdev::EpochDomain::Reader reader;
+        mdev::IovaCache found;
         std::mt19937_64 random(index + 1);
         while (go.load(std::memory_order_relaxed)) {
           const uint64_t page = random() % kReaderPages;
           const uint64_t iova = kIova + page * kPage;
           const mdev::EpochGuard guard(reader);
           const bool backward = random() % 2 == 0;
-          const mdev::Translation piece = backward ? space.translateBackward(iova + kPage, kPage, mdev::kDmaRead)
-                                                   : space.translate(iova, kPage, mdev::kDmaRead);
+          mdev::IovaCache* const cache = random() % 4 == 0 ? nullptr : &found;
+          const mdev::Translation piece = backward ? space.translateBackward(iova + kPage, kPage, mdev::kDmaRead, cache)
+                                                   : space.translate(iova, kPage, mdev::kDmaRead, cache);
           if (piece.kind != mdev::Translation::Kind::mapped) {
             CHECK(piece.length == 0 || piece.kind == mdev::Translation::Kind::message);
             faults[index].fetch_add(1, std::memory_order_relaxed);

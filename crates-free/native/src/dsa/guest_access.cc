@@ -61,9 +61,9 @@ void GuestAccess::forget() {
   for (Slot& slot : slots_) slot.content = Content::none;
 }
 
-Translation GuestAccess::translate(Walk walk, uint64_t address, uint64_t length, uint32_t rights) const {
-  return walk == Walk::forward ? dma_->translate(address, length, rights)
-                               : dma_->translateBackward(address, length, rights);
+Translation GuestAccess::translate(Walk walk, uint64_t address, uint64_t length, uint32_t rights) {
+  return walk == Walk::forward ? dma_->translate(address, length, rights, &found_)
+                               : dma_->translateBackward(address, length, rights, &found_);
 }
 
 AccessResult GuestAccess::read(unsigned slot, Walk walk, uint64_t address, uint64_t length, Piece& piece) {
@@ -142,17 +142,17 @@ AccessResult GuestAccess::sent(unsigned slot) const {
   return own.buffer->error() == 0 ? AccessResult::ready : AccessResult::fault;
 }
 
-void GuestAccess::prefetchOperand(uint64_t address) const {
+void GuestAccess::prefetchOperand(uint64_t address) {
   // What the processor's own prefetching needs to take over.
   constexpr uint64_t kLine = 64;
   constexpr uint64_t kLines = 8;
-  const Translation piece = dma_->translate(address, kLines * kLine, 0);
+  const Translation piece = dma_->translate(address, kLines * kLine, 0, &found_);
   if (piece.kind != Translation::Kind::mapped) return;
   for (uint64_t at = 0; at < piece.length; at += kLine) __builtin_prefetch(piece.pointer + at);
 }
 
-void GuestAccess::prefetchRecord(uint64_t address) const {
-  const Translation piece = dma_->translate(address, 1, kDmaWrite);
+void GuestAccess::prefetchRecord(uint64_t address) {
+  const Translation piece = dma_->translate(address, 1, kDmaWrite, &found_);
   if (piece.kind == Translation::Kind::mapped) __builtin_prefetch(piece.pointer, 1);
 }
 

@@ -80,6 +80,8 @@ class GuestAccess {
   /// What was fetched before is void: another descriptor begins.
   void forget();
 
+  /// As DmaSpace::translate or translateBackward; the maps found last are found faster.
+  Translation translate(Walk walk, uint64_t address, uint64_t length, uint32_t rights);
   /// The piece that begins at `address` (forward) or ends before it (backward), of at most `length` > 0 bytes.
   AccessResult read(unsigned slot, Walk walk, uint64_t address, uint64_t length, Piece& piece);
   /// As `read`; the piece may be written. A message piece's bytes go into its buffer from the front, whatever the
@@ -104,8 +106,8 @@ class GuestAccess {
 
   /// Brings the beginning of what is mapped at `address`, or the cache line of a record to be written, nearer. A hint:
   /// has no effect but on time, and wrong addresses do no harm.
-  void prefetchOperand(uint64_t address) const;
-  void prefetchRecord(uint64_t address) const;
+  void prefetchOperand(uint64_t address);
+  void prefetchRecord(uint64_t address);
 
   /// Some reply is missing.
   bool outstanding() const;
@@ -118,9 +120,9 @@ class GuestAccess {
     std::shared_ptr<BounceBuffer> buffer;
     Content content = Content::none;
   };
-  Translation translate(Walk walk, uint64_t address, uint64_t length, uint32_t rights) const;
 
   std::array<Slot, kSlots> slots_;
+  IovaCache found_;
   const DmaSpace* dma_ = nullptr;
   /// Where the engine has it: only a message takes a share in it.
   const std::shared_ptr<Waker>* waker_ = nullptr;

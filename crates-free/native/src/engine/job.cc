@@ -154,7 +154,7 @@ Step Job::operate(Unit& unit, Budget& budget) {
 }
 
 /// The operands of what comes next arrive while this unit's record is written and the next one is begun.
-void Job::lookAhead(const Unit& unit) const {
+void Job::lookAhead(const Unit& unit) {
   Upcoming next = upcoming_;
   if (unit.member) {
     if (batch_.taken == batch_.fetched) return;

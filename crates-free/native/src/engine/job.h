@@ -102,7 +102,7 @@ class Job {
   };
 
   void start(Unit& unit, const dsa::Descriptor& descriptor);
-  void lookAhead(const Unit& unit) const;
+  void lookAhead(const Unit& unit);
   dsa::Step advance(Unit& unit, dsa::Budget& budget);
   void check(Unit& unit);
   dsa::Step operate(Unit& unit, dsa::Budget& budget);

@@ -46,7 +46,7 @@ Step Job::settle(Unit& unit) {
 Step Job::writeRecord(Unit& unit) {
   const uint64_t address = unit.execution.descriptor.completionAddress();
   const dsa::CompletionWords record = unit.execution.completion.encode(run_->device->capabilities.faultInfo);
-  const Translation place = run_->device->dma->translate(address, sizeof record, kDmaWrite);
+  const Translation place = memory_.translate(dsa::Walk::forward, address, sizeof record, kDmaWrite);
   if (place.kind == Translation::Kind::message) {
     memory_.forget();
     std::memcpy(memory_.buffer(kRecordSlot), reinterpret_cast<const std::byte*>(record.data()) + 1, sizeof record - 1);

@@ -24,30 +24,30 @@ Translation pieceOf(const IovaEntry& entry, uint64_t start, uint64_t length) {
   if (entry.file->broken()) return {};
   return {.kind = Translation::Kind::mapped,
           .iova = start,
-          .pointer = entry.file->at(entry.offset + (start - entry.first)),
+          .pointer = entry.file->at(entry.offset() + (start - entry.first)),
           .length = length,
           .file = entry.file};
 }
 
 }  // namespace
 
-const IovaEntry* DmaSpace::reach(uint64_t address, uint32_t rights) const {
+const IovaEntry* DmaSpace::reach(uint64_t address, uint32_t rights, IovaCache* cache) const {
   if (!state_->reachable.load(std::memory_order_acquire)) return nullptr;
-  const IovaEntry* entry = state_->tree.find(address);
-  return entry != nullptr && (rights & ~entry->rights) == 0 ? entry : nullptr;
+  const IovaEntry* entry = cache != nullptr ? cache->find(state_->tree, address) : state_->tree.find(address);
+  return entry != nullptr && (rights & ~entry->rights()) == 0 ? entry : nullptr;
 }
 
-Translation DmaSpace::translate(uint64_t iova, uint64_t length, uint32_t rights) const {
+Translation DmaSpace::translate(uint64_t iova, uint64_t length, uint32_t rights, IovaCache* cache) const {
   if (length == 0) return {};
-  const IovaEntry* entry = reach(iova, rights);
+  const IovaEntry* entry = reach(iova, rights, cache);
   if (entry == nullptr) return {};
   return pieceOf(*entry, iova, std::min(length - 1, entry->last - iova) + 1);
 }
 
-Translation DmaSpace::translateBackward(uint64_t end, uint64_t length, uint32_t rights) const {
+Translation DmaSpace::translateBackward(uint64_t end, uint64_t length, uint32_t rights, IovaCache* cache) const {
   if (length == 0) return {};
   const uint64_t lastByte = end - 1;
-  const IovaEntry* entry = reach(lastByte, rights);
+  const IovaEntry* entry = reach(lastByte, rights, cache);
   if (entry == nullptr) return {};
   const uint64_t usable = std::min(length - 1, lastByte - entry->first) + 1;
   return pieceOf(*entry, lastByte - (usable - 1), usable);

@@ -81,8 +81,8 @@ int DmaSpace::map(uint64_t iova, uint64_t size, uint32_t rights, ForeignFd fd, u
 
   if (const IovaEntry* there = state_->tree.firstFrom(iova); there != nullptr && there->first <= last) {
     const bool sameMemory =
-        fd ? known != nullptr && there->file == known && there->offset == offset : there->file == nullptr;
-    const bool identical = there->first == iova && there->last == last && there->rights == rights && sameMemory;
+        fd ? known != nullptr && there->file == known && there->offset() == offset : there->file == nullptr;
+    const bool identical = there->first == iova && there->last == last && there->rights() == rights && sameMemory;
     return identical ? 0 : EEXIST;
   }
   if (size > kMaxMapBytes || state_->tree.size() >= maxMappings()) return ENOSPC;
@@ -95,7 +95,7 @@ int DmaSpace::map(uint64_t iova, uint64_t size, uint32_t rights, ForeignFd fd, u
     const int error = state_->files.acquire(fd.known(), facts, {offset, offset + size}, file);
     if (error != 0) return error;
   }
-  state_->tree.insert({.first = iova, .last = last, .offset = offset, .file = file, .rights = rights});
+  state_->tree.insert({iova, last, offset, file, rights});
   return 0;
 } catch (const std::bad_alloc&) {
   return ENOMEM;
@@ -148,9 +148,9 @@ void DmaSpace::forEachMap(const std::function<bool(const DmaMap&)>& visit) const
   state_->tree.forEach([&](const IovaEntry& entry) {
     return visit({.first = entry.first,
                   .last = entry.last,
-                  .rights = entry.rights,
+                  .rights = entry.rights(),
                   .fd = entry.file == nullptr ? -1 : entry.file->fd(),
-                  .offset = entry.offset});
+                  .offset = entry.offset()});
   });
 }
 

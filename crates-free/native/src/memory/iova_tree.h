@@ -1,4 +1,4 @@
-// The DMA maps of one space as a persistent balanced tree: changed by one thread, read by any without a lock.
+// The DMA maps of one space as a persistent B+ tree: changed by one thread, read by any without a lock.
 #pragma once
 
 #include <atomic>
@@ -6,36 +6,33 @@
 #include <cstdint>
 #include <functional>
 
+#include "memory/iova_entry.h"
+#include "memory/iova_node.h"
 #include "memory/node_pool.h"
 
 namespace mdev {
 
-class MemoryFile;
-
-/// One DMA map: the IOVA interval [first, last], both ends included, so that it can end at 2^64 - 1.
-struct IovaEntry {
-  uint64_t first;
-  uint64_t last;
-  /// Offset of `first` in the file; 0 without a file.
-  uint64_t offset;
-  /// Null when the memory is reached by message. Not owned.
-  MemoryFile* file;
-  uint32_t rights;
-};
-
-/// Disjoint intervals in an AVL tree. A change copies the nodes on its path and publishes the new root at once; the
-/// replaced nodes go back to the pool when the epoch domain says that no reader can see them.
+/// Disjoint intervals. A change copies the nodes on its path and publishes the new root at once; the replaced nodes go
+/// back to their pool when the epoch domain says that no reader can see them.
+///
+/// Between two changes the root is a node of its own, and its version is a number that no other tree of the process
+/// ever had.
 class IovaTree {
  public:
-  IovaTree();
+  IovaTree() = default;
   /// No reader may be left.
-  ~IovaTree();
+  ~IovaTree() = default;
   IovaTree(const IovaTree&) = delete;
   IovaTree& operator=(const IovaTree&) = delete;
 
-  /// Any thread that holds an EpochGuard (and the owner): the entry that contains `address`, or null. Valid as long as
-  /// the guard; for the owner, until its next change.
-  const IovaEntry* find(uint64_t address) const;
+  // --- Any thread that holds an EpochGuard, and the owner. What is returned is valid as long as the guard; for the
+  // owner, until its next change. ---
+
+  /// The tree as it is now; null: empty.
+  const IovaNode* root() const { return root_.load(std::memory_order_acquire); }
+  /// The entry under `root` that contains `address`, or null.
+  static const IovaEntry* find(const IovaNode* root, uint64_t address);
+  const IovaEntry* find(uint64_t address) const { return find(root(), address); }
 
   // --- Owner thread ---
 
@@ -53,38 +50,72 @@ class IovaTree {
   void erase(uint64_t first, uint64_t last, const std::function<void(const IovaEntry&)>& removed);
   /// Takes back the nodes that no reader can see any more. insert and erase do it too.
   void reclaim();
-  /// Levels from the root to the deepest leaf: at most 1.45 log2(size + 2).
-  unsigned height() const;
+  /// Levels from the root to the leaves.
+  unsigned height() const { return heightOf(root_.load(std::memory_order_relaxed)); }
+  /// For tests: true when keys, heights and numbers of parts are as they should be.
+  bool consistent() const;
 
  private:
-  struct Node;
-  struct Removal;
+  /// One or two neighbours of the same height.
+  struct Pair {
+    IovaNode* left;
+    IovaNode* right;
+  };
+  struct Removal {
+    uint64_t first;
+    uint64_t last;
+    const std::function<void(const IovaEntry&)>& removed;
+  };
+  /// The nodes of one kind.
+  template <typename Node>
+  struct Store {
+    NodePool<Node> pool;
+    Node* discarded = nullptr;  ///< unpublished, no ticket yet
+    Node* waiting = nullptr;    ///< unpublished before `ticket_`
+    void giveBackWaiting();
+  };
 
-  static bool visitAll(const Node* node, const std::function<bool(const IovaEntry&)>& visit);
-  bool fresh(const Node* node) const;
+  static unsigned heightOf(const IovaNode* node) { return node == nullptr ? 0 : static_cast<unsigned>(node->height); }
+  bool fresh(const IovaNode* node) const { return node->version == version_; }
+  template <typename Node>
+  Store<Node>& storeOf();
+  template <typename Node>
+  Node* make(unsigned height);
+  template <typename Node>
   void discard(Node* node);
-  void discardAll(Node* node, const Removal& removal);
-  void giveBack(Node*& list);
-  Node* renew(Node* node);
-  Node* link(Node* pivot, Node* left, Node* right);
-  Node* rotate(Node* node, unsigned side);
-  Node* joinUnder(Node* tall, Node* pivot, Node* low, unsigned side);
-  Node* join(Node* left, Node* pivot, Node* right);
-  Node* takeLast(Node* node, Node*& last);
-  Node* joinTwo(Node* left, Node* right);
-  Node* insertInto(Node* node, Node* added);
-  Node* keepBelow(Node* node, const Removal& removal);
-  Node* keepAbove(Node* node, const Removal& removal);
-  Node* eraseFrom(Node* node, const Removal& removal);
-  void publish(Node* root);
+  template <typename Node>
+  Node* blank(Node* node);
+  template <typename Node>
+  Pair spread(const IovaParts<Node>& parts, unsigned left, Node* first, Node* second);
+  template <typename Node>
+  Pair spliced(Node* node, unsigned from, unsigned to, const typename Node::Part* added, unsigned number);
+  template <typename Node>
+  Pair fuse(Node* low, Node* high);
+  template <typename Node>
+  Node* section(Node* node, unsigned from, unsigned to);
+  IovaNode* children(IovaInner* node, unsigned from, unsigned to);
+  Pair spliceNodes(IovaInner* node, unsigned from, unsigned to, Pair added);
 
-  NodePool<Node> pool_;
-  std::atomic<Node*> root_{nullptr};
+  Pair joinPair(IovaNode* low, IovaNode* high);
+  IovaNode* rooted(Pair pair);
+  IovaNode* join(IovaNode* low, IovaNode* high);
+
+  Pair insertInto(IovaNode* node, const IovaEntry& entry);
+  void drop(const IovaEntry& entry, const Removal& removal);
+  void discardAll(IovaNode* node, const Removal& removal);
+  IovaNode* eraseFromLeaf(IovaLeaf* node, const Removal& removal);
+  IovaNode* keepBelow(IovaNode* node, const Removal& removal);
+  IovaNode* keepAbove(IovaNode* node, const Removal& removal);
+  IovaNode* eraseFrom(IovaNode* node, const Removal& removal);
+  void begin();
+  void publish(IovaNode* root);
+
+  Store<IovaLeaf> leaves_;
+  Store<IovaInner> inners_;
+  std::atomic<IovaNode*> root_{nullptr};
   size_t size_ = 0;
   /// Number of the change in progress: nodes born in it are not yet published and may be changed in place.
   uint64_t version_ = 0;
-  Node* discarded_ = nullptr;  ///< unpublished, no ticket yet
-  Node* waiting_ = nullptr;    ///< unpublished before `ticket_`
   uint64_t ticket_ = 0;
 };
 

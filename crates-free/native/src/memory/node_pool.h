@@ -45,7 +45,7 @@ class NodePool {
   }
 
  private:
-  static constexpr size_t kSlabNodes = 1024;
+  static constexpr size_t kSlabNodes = 64 * 1024 / sizeof(Node);
 
   std::vector<std::unique_ptr<Node[]>> slabs_;
   Node* free_ = nullptr;

@@ -73,14 +73,14 @@ async function main(options, { rows, measures }) {
   const servers = [];
   try {
     for (const name of new Set(measures.map((measure) => measure.server))) {
+      if (name === null) continue;
       servers.push(await startServer(name, [...prefix, ...(commands[name] ?? [])]));
     }
     const rounds = await runRounds(measures, options.rounds, (measure) => [
       ...prefix,
-      programs.client,
-      ...measure.client,
-      '--socket',
-      socketPath(measure.server),
+      ...(measure.server === null
+        ? [programs.maps, ...measure.client]
+        : [programs.client, ...measure.client, '--socket', socketPath(measure.server)]),
     ]);
     const results = summarise(rows, rounds);
     const noisy = spreadWarnings(results);

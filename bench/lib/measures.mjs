@@ -6,7 +6,8 @@ const BAR0 = 0;
 /**
  * @typedef {object} Measure One run of the client in every round.
  * @property {string} name
- * @property {'echo' | 'reader' | 'registers' | 'idxd'} server What the client connects to.
+ * @property {'echo' | 'reader' | 'registers' | 'idxd' | null} server What the client connects to; null: the measure needs neither, it
+ *   runs the program `maps`.
  * @property {readonly string[]} client Arguments of the client, without the socket.
  *
  * @typedef {object} Row One line of the table.
@@ -59,6 +60,20 @@ const ENGINE_RUNS = [
   { name: '4k-batch', title: '4 KiB in batches', bytes: 4096, depth: 1024, group: 512, descriptors: 4096, batch: true },
 ];
 
+/** Numbers of DMA maps. What they cost should not depend on them: the rows of the larger ones are compared with those of the first. */
+const MAP_COUNTS = [16, 256, 4096, 65_535];
+const MAP_TARGET = 1.2;
+
+/** What is timed with so many maps: a row each for every number. A scattered look-up has no target (docs/decisions). */
+const MAP_RUNS = [
+  { name: 'lookup-streams', title: 'look-up in three streams', measure: 'lookup', series: 'streams', target: true },
+  { name: 'lookup-random', title: 'look-up anywhere', measure: 'lookup', series: 'random', target: false },
+  { name: 'map', title: 'map with an fd, in the process', measure: 'change', series: 'map', target: true },
+  { name: 'unmap', title: 'unmap, in the process', measure: 'change', series: 'unmap', target: false },
+  { name: 'socket-map', title: 'DMA_MAP with an fd', measure: 'socket', series: 'map', target: true },
+  { name: 'socket-unmap', title: 'DMA_UNMAP of it', measure: 'socket', series: 'unmap', target: true },
+];
+
 /** @type {readonly Measure[]} */
 export const MEASURES = [
   { name: 'echo', server: 'echo', client: ['read', '--floor', ...READ_SAMPLES] },
@@ -70,6 +85,15 @@ export const MEASURES = [
   { name: 'posted-burst', server: 'registers', client: ['posted', ...tableRegister, ...POSTED_BURST] },
   { name: 'dma-fd', server: 'registers', client: ['dma', '--samples', '1024'] },
   { name: 'dma-message', server: 'registers', client: ['dma', '--without-fd', '--samples', '1024'] },
+  ...MAP_COUNTS.flatMap((maps) => [
+    { name: `maps-lookup-${maps}`, server: null, client: ['lookup', '--maps', String(maps)] },
+    { name: `maps-change-${maps}`, server: null, client: ['change', '--maps', String(maps)] },
+    {
+      name: `maps-socket-${maps}`,
+      server: /** @type {const} */ ('registers'),
+      client: ['dma', '--samples', '2048', '--maps', String(maps)],
+    },
+  ]),
   ...ENGINE_RUNS.map(({ name, bytes, depth, group, descriptors, batch }) => ({
     name: `engine-${name}`,
     server: /** @type {const} */ ('idxd'),
@@ -128,6 +152,17 @@ export const ROWS = [
   { name: 'dma-unmap-fd', title: 'DMA_UNMAP of it', measure: 'dma-fd', series: 'unmap', floor: 'floor-F' },
   { name: 'dma-map', title: 'DMA_MAP without an fd', measure: 'dma-message', series: 'map', floor: 'floor-F' },
   { name: 'dma-unmap', title: 'DMA_UNMAP of it', measure: 'dma-message', series: 'unmap', floor: 'floor-F' },
+  ...MAP_RUNS.flatMap(({ name, title, measure, series, target }) =>
+    MAP_COUNTS.map((maps, index) => ({
+      name: `maps-${name}-${maps}`,
+      title: `${title}: ${maps} maps`,
+      measure: `maps-${measure}-${maps}`,
+      series,
+      ...(index === 0
+        ? { symbol: `of ${maps} maps` }
+        : { floor: `maps-${name}-${MAP_COUNTS[0]}`, ...(target ? { target: MAP_TARGET } : {}) }),
+    })),
+  ),
   ...ENGINE_RUNS.flatMap(({ name, title, bytes, target }) => [
     {
       name: `floor-memcpy-${name}`,

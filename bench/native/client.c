@@ -25,6 +25,7 @@ enum option_id {
   kBatch,
   kDescriptors,
   kSlotWrites,
+  kMaps,
 };
 
 static const struct option kOptions[] = {
@@ -44,6 +45,7 @@ static const struct option kOptions[] = {
     {"batch", no_argument, NULL, kBatch},
     {"descriptors", required_argument, NULL, kDescriptors},
     {"slot-writes", no_argument, NULL, kSlotWrites},
+    {"maps", required_argument, NULL, kMaps},
     {0},
 };
 
@@ -105,6 +107,9 @@ static void apply(struct options* options, enum option_id id, const char* text) 
     case kSlotWrites:
       options->slot_writes = true;
       break;
+    case kMaps:
+      options->maps = number(text);
+      break;
   }
 }
 
@@ -121,6 +126,7 @@ int main(int argc, char** argv) {
                             .depth = 16,
                             .group = 8,
                             .slots = 16,
+                            .maps = 32,
                             .descriptors = 64};
   int id;
   while ((id = getopt_long(argc, argv, "", kOptions, NULL)) != -1) {

@@ -15,6 +15,7 @@ struct options {
   size_t sends;        ///< posted: sends per sample
   size_t writes;       ///< posted: writes per send
   bool without_fd;     ///< dma: guest memory without a descriptor
+  size_t maps;         ///< dma: how many there are, at most, while they are timed
   size_t size;         ///< engine: bytes per descriptor
   size_t depth;        ///< engine: descriptors in flight
   size_t group;        ///< engine: descriptors per send and per completion interrupt
@@ -30,7 +31,7 @@ void measure_read(const struct options* options);
 /// Posted 4-byte REGION_WRITEs, `writes` per send; a sample ends with one synchronous read. Series: write.
 void measure_posted(const struct options* options);
 
-/// DMA_MAP and DMA_UNMAP of 64 KiB ranges of one memory file. Series: map, unmap.
+/// DMA_MAP and DMA_UNMAP of 64 KiB ranges of one memory file, among `maps` of them. Series: map, unmap.
 void measure_dma(const struct options* options);
 
 /// Descriptors through a portal of a DSA device, beside memcpy of the same buffers. Series: memcpy, move, compare, crc,

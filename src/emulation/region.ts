@@ -10,7 +10,7 @@ import type { Layout } from './layout.ts';
 import { lockView } from './lock-view.ts';
 import { registerFile } from './register-file.ts';
 import type { ResetKind } from './reset-kind.ts';
-import { applySnapshot, takeSnapshot } from './snapshot.ts';
+import { applySnapshot, checkSnapshot, takeSnapshot } from './snapshot.ts';
 import { RegisterStorage } from './storage.ts';
 import { STAGE_SIZE } from './table-format.ts';
 
@@ -144,6 +144,15 @@ export class RegisterRegion<B extends RegisterBlock = RegisterBlock> {
   /** Registers, locks and staged bytes, for {@link restore}. Engines must not run meanwhile. */
   snapshot(): Uint8Array {
     return takeSnapshot(this.#layout, this.#bytes);
+  }
+
+  /**
+   * Looks whether a snapshot is one of a device like this: {@link restore} would take it, and what is constant and read-only has the same values.
+   *
+   * @throws Error that names what differs
+   */
+  checkSnapshot(bytes: Uint8Array): void {
+    checkSnapshot(this.#layout, this.#bytes, bytes);
   }
 
   /**

@@ -1,5 +1,6 @@
-import { hex } from './bits.ts';
+import { bitMask, hex } from './bits.ts';
 import type { Layout } from './layout.ts';
+import type { Register } from './register.ts';
 import { STAGE_SIZE } from './table-format.ts';
 import { bytesOf } from './validate.ts';
 
@@ -53,12 +54,8 @@ export function takeSnapshot(layout: Layout, memory: Uint8Array): Uint8Array {
   return bytes;
 }
 
-/**
- * Copies a snapshot back.
- *
- * @throws Error if it is damaged or was taken of another layout; the memory is unchanged then
- */
-export function applySnapshot(layout: Layout, memory: Uint8Array, bytes: Uint8Array): void {
+/** @throws Error if it is damaged or was taken of another layout */
+function checkLayout(layout: Layout, bytes: Uint8Array): void {
   const expected = sizeOf(layout);
   if (bytes.length !== expected)
     throw new Error(`snapshot: ${bytes.length} bytes, this register block has ${expected}`);
@@ -73,6 +70,47 @@ export function applySnapshot(layout: Layout, memory: Uint8Array, bytes: Uint8Ar
     const found = view.getUint32(at, true);
     if (found !== value) throw new Error(`snapshot: ${name} is ${hex(found)}, expected ${hex(value)}`);
   }
+}
+
+/**
+ * Looks whether a snapshot is one of a device like this: of the same layout, with the same values of what is constant and read-only.
+ *
+ * @throws Error that names what differs
+ */
+export function checkSnapshot(layout: Layout, memory: Uint8Array, bytes: Uint8Array): void {
+  checkLayout(layout, bytes);
+  let at = SNAPSHOT.headerSize;
+  for (const { offset, path, register } of layout.registers) {
+    const size = bytesOf(register);
+    const fixed = constantBits(register);
+    if (fixed !== 0n) {
+      const found = littleEndian(bytes.subarray(at, at + size)) & fixed;
+      const expected = littleEndian(memory.subarray(offset, offset + size)) & fixed;
+      if (found !== expected) throw new Error(`snapshot: ${path} is ${hex(found)}, expected ${hex(expected)}`);
+    }
+    at += size;
+  }
+}
+
+/** Bits that nothing changes once the device is made. */
+function constantBits({ fields, options }: Register): bigint {
+  if (options.constant !== true) return 0n;
+  return Object.values(fields).reduce((bits, { access, lsb, msb }) => {
+    return access === 'ro' ? bits | bitMask(msb, lsb) : bits;
+  }, 0n);
+}
+
+function littleEndian(bytes: Uint8Array): bigint {
+  return bytes.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
+}
+
+/**
+ * Copies a snapshot back.
+ *
+ * @throws Error if it is damaged or was taken of another layout; the memory is unchanged then
+ */
+export function applySnapshot(layout: Layout, memory: Uint8Array, bytes: Uint8Array): void {
+  checkLayout(layout, bytes);
   let at = SNAPSHOT.headerSize;
   for (const [offset, size] of pieces(layout)) {
     memory.set(bytes.subarray(at, at + size), offset);

@@ -1,6 +1,7 @@
 import type { Capability, Hooks, PowerState, ResetKind } from '../emulation/index.ts';
 import type { ConfigHooks } from './device-config-space.ts';
 import type { GuestError } from './guest-errors.ts';
+import type { MigrationBehaviour } from './migration/migration-behaviour.ts';
 import type { MmioRegion, Regions } from './regions.ts';
 
 /** Hooks of a type's registers: of its BARs, and of config space. */
@@ -47,6 +48,8 @@ export interface MdevBehaviour<R extends Regions = Regions, C extends readonly C
   readonly guestErrors?: () => readonly GuestError[];
   /** Go on after `quiesce`. */
   readonly resume?: () => void;
+  /** Makes instances migratable, together with `quiesce` and `resume`; without it their clients are told that there is no migration. */
+  readonly migration?: MigrationBehaviour;
   /**
    * The instance is going away; `stop` was called, tasks were told by their signal. Give back what was taken, within 2 s:
    * then the instance is closed all the same, and this is reported (`abandoned`).

@@ -15,6 +15,8 @@ export const DeviceFeature = {
   dmaLoggingStart: 6,
   dmaLoggingStop: 7,
   dmaLoggingReport: 8,
+  migrationDataSize: 9,
+  migrationPrecopyInfo: 12,
 } as const;
 
 /** One feature of VFIO_DEVICE_FEATURE. A method that is missing is not supported. */

@@ -1,7 +1,5 @@
-import type { Attachment } from './attachment.ts';
 import type { MappedRegion } from './mapped-region.ts';
-import type { MdevFunction } from './mdev-function.ts';
-import { SynchronousSession } from './synchronous-session.ts';
+import { type HeldInstance, SynchronousSession } from './synchronous-session.ts';
 import type { DeviceInfo, IrqInfo, RegionInfo } from './vfio.ts';
 import { VfioDevice } from './vfio-device.ts';
 import type { DmaMapRequest, DmaRange, FeatureRequest, SetIrqsRequest, WriteOptions } from './vfio-requests.ts';
@@ -16,9 +14,9 @@ export class DeviceSession extends VfioDevice implements Disposable {
   readonly sync: SynchronousSession;
 
   /** @internal */
-  constructor(attachment: Attachment, mdevFunction: MdevFunction, reset: () => void) {
+  constructor(instance: HeldInstance) {
     super();
-    this.sync = new SynchronousSession(attachment, mdevFunction, reset);
+    this.sync = new SynchronousSession(instance);
   }
 
   override info(): Promise<DeviceInfo> {

@@ -25,6 +25,7 @@ export type { DeviceInterrupts, EventInterrupt, IntxInterrupt, MessageInterrupts
 export type { DmaInfo } from '../native/binding.ts';
 export { defaultDmaLimits, type DmaLimits } from './dma-limits.ts';
 export { DmaLogging } from './dma-logging.ts';
+export { DeviceFeature } from './device-features.ts';
 export type { IoEventFd } from './io-event-fd.ts';
 export { LIFE_CYCLE, type MdevState, type MdevTransition } from './life-cycle.ts';
 export { MdevError, type MdevErrorCode } from './mdev-error.ts';
@@ -37,8 +38,9 @@ export {
 } from './mdev-registry.ts';
 export type { PciDeclaration } from './device-declaration.ts';
 export { defineMdevType, type MdevType, type MdevTypeDeclaration } from './mdev-type.ts';
-export { type Migration, MigrationFlag, MigrationState } from './migration.ts';
-export { migrationPath } from './migration-path.ts';
+export { type Migration, MigrationFlag, MigrationState } from './migration/migration.ts';
+export type { MigrationBehaviour } from './migration/migration-behaviour.ts';
+export { migrationPath } from './migration/migration-path.ts';
 export { ParentDevice, type ParentDeviceOptions } from './parent-device.ts';
 export { defaultPlatformCapabilities, type PlatformCapabilities } from './platform-capabilities.ts';
 export {

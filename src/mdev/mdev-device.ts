@@ -1,6 +1,6 @@
 import { EventEmitter } from 'eventemitter3';
 
-import type { ConfigSpace, PciError } from '../emulation/index.ts';
+import { type ConfigSpace, DeclarationError, type PciError } from '../emulation/index.ts';
 import type { DeviceStatistics } from '../native/binding.ts';
 import type { DeviceHandle } from '../native/device-handle.ts';
 import { type Attachment, createAttachment, type Holder } from './attachment.ts';
@@ -22,6 +22,9 @@ import { MdevError } from './mdev-error.ts';
 import type { MdevDeviceEvents, MdevFailure } from './mdev-device-events.ts';
 import { MdevFunction, type ResetCause } from './mdev-function.ts';
 import type { MdevType } from './mdev-type.ts';
+import { DeviceState } from './migration/device-state.ts';
+import type { Migration } from './migration/migration.ts';
+import { MigrationMachine } from './migration/migration-machine.ts';
 import type { ParentDevice } from './parent-device.ts';
 import { defaultPlatformCapabilities, type PlatformCapabilities } from './platform-capabilities.ts';
 import { regionsOf, type Regions } from './regions.ts';
@@ -68,6 +71,7 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
   #behaviour: MdevBehaviour = {};
   #attachment: Attachment | undefined;
   #released: Deferred | undefined;
+  #migration: MigrationMachine | undefined;
   #quiescing = false;
   /** The client has begun to use the instance. */
   #started = false;
@@ -102,6 +106,7 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
       // What `create` started may have failed already.
       if (device.failure !== undefined) throw device.failure.error;
       device.#function.bind(device.#behaviour);
+      device.#migration = device.#migrationOf(device.#behaviour);
       return device;
     } catch (error) {
       // Its own errors would hide the first one.
@@ -129,6 +134,7 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
       emit: (event, details) => (this.emit as (name: string, ...parameters: unknown[]) => boolean)(event, ...details),
       cutOff: (state) => {
         this.#isolate();
+        this.#migration?.fail();
         if (state === 'failed') this.#tasks.end();
         else this.#tasks.reset();
       },
@@ -142,6 +148,8 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
       },
       wasReset: (kind, cause) => {
         this.#tasks.reset();
+        // It runs after a reset, if it was its client that had stopped it.
+        if (this.#migration?.reset() === true && this.state === 'quiesced') this.#resume();
         this.#life.tell('reset', { kind, cause });
       },
       resetByClient: () => this.#resetByClient(),
@@ -207,6 +215,11 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
     return this.#function.bars;
   }
 
+  /** Its side of migration; undefined when its type cannot be migrated. It is the client's to use. */
+  get migration(): Migration | undefined {
+    return this.#migration;
+  }
+
   /** The native half, to be handed to a server. */
   get handle(): DeviceHandle {
     return this.#function.handle;
@@ -269,9 +282,10 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
   open(holder: Holder): DeviceSession {
     const attachment = this.attach(holder);
     attachment.start();
-    return new DeviceSession(attachment, this.#function, () => {
+    const reset = (): void => {
       this.reset();
-    });
+    };
+    return new DeviceSession({ attachment, function: this.#function, reset, migration: this.#migration });
   }
 
   /**
@@ -300,37 +314,50 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
 
   /**
    * Pauses a running instance.
-   * @throws {@link MdevError} `ENOTTY` when its behaviour cannot, else what the life cycle says.
+   * @param limit Milliseconds to wait at most; without it, as long as the behaviour takes.
+   * @throws {@link MdevError} `ENOTTY` when its behaviour cannot, `ETIMEDOUT` when it did not in time and goes on, else what the life cycle says.
    */
-  async quiesce(): Promise<void> {
+  async quiesce(limit?: number): Promise<void> {
     this.#life.check('quiesce');
     const { quiesce } = this.#behaviour;
     if (quiesce === undefined) throw new MdevError('ENOTTY', `${this.#who}: type ${this.type.id} cannot be quiesced`);
     if (this.#quiescing) throw new MdevError('EBUSY', `${this.#who} is being quiesced`);
     this.#quiescing = true;
-    try {
-      await quiesce.call(this.#behaviour);
-    } catch (error) {
-      this.#life.fail('quiesce', error);
-      throw error;
-    } finally {
-      this.#quiescing = false;
+    const wait = { expired: false };
+    const quiesced = (async () => {
+      try {
+        await quiesce.call(this.#behaviour);
+      } catch (error) {
+        this.#life.fail('quiesce', error);
+        throw error;
+      } finally {
+        this.#quiescing = false;
+      }
+      // Nobody waits for it any more.
+      if (wait.expired) this.#resumeBehaviour();
+    })();
+    if (limit === undefined) {
+      await quiesced;
+    } else if (!(await endsWithin(quiesced, limit))) {
+      wait.expired = true;
+      throw new MdevError('ETIMEDOUT', `${this.#who} was not quiesced within ${limit} ms; it goes on`);
     }
     this.#paused = true;
     // Meanwhile the client may have left: then there is nobody to say when to go on.
     if (this.state !== 'running') this.#resumeBehaviour();
     this.#life.transit('quiesce');
+    this.#function.setPaused(true);
   }
 
   /**
    * Lets a quiesced instance go on.
-   * @throws {@link MdevError} when it is not quiesced.
+   * @throws {@link MdevError} when it is not quiesced, and `EBUSY` when its client has stopped it for a migration.
    */
   resume(): void {
-    this.#life.check('resume');
-    const failure = this.#resumeBehaviour();
-    if (failure !== undefined) throw new MdevError('EIO', `${this.#who} failed to resume`, { cause: failure.error });
-    this.#life.transit('resume');
+    if (this.#migration?.stopped === true) {
+      throw new MdevError('EBUSY', `${this.#who} is stopped by its client, which migrates it`);
+    }
+    this.#resume();
   }
 
   /** Asks the client to let go (irq index REQ, `onRequest`) and resolves when no client holds the instance any more. */
@@ -369,6 +396,7 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
     this.#guestErrors.stop();
     this.#function.core.clientGone();
     this.#started = false;
+    this.#migration?.release();
     if (this.state !== 'closed') {
       const wasQuiesced = this.state === 'quiesced';
       this.#life.transit('detach');
@@ -404,13 +432,56 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
     if (this.#paused && !this.#function.isolated) this.#resumeBehaviour();
     // What the reset told may have closed, failed or mended the instance, or frozen it again.
     if (this.#life.state !== 'frozen') return;
-    if (this.#function.isolated) throw new MdevError('EIO', `${this.#who} froze again during its reset`);
+    if (this.#function.isolated) {
+      this.#migration?.fail();
+      throw new MdevError('EIO', `${this.#who} froze again during its reset`);
+    }
     this.#life.transit(this.#attachment === undefined ? 'recoverIdle' : this.#started ? 'recover' : 'recoverAttached');
   }
 
   #resumeBehaviour(): MdevFailure | undefined {
     this.#paused = false;
+    this.#function.setPaused(false);
     return this.#life.attempt('resume', () => this.#behaviour.resume?.());
+  }
+
+  #resume(): void {
+    this.#life.check('resume');
+    const failure = this.#resumeBehaviour();
+    if (failure !== undefined) throw new MdevError('EIO', `${this.#who} failed to resume`, { cause: failure.error });
+    this.#life.transit('resume');
+  }
+
+  #migrationOf(behaviour: MdevBehaviour): MigrationMachine | undefined {
+    const { migration, quiesce, resume } = behaviour;
+    if (migration === undefined) return undefined;
+    if (quiesce === undefined || resume === undefined) {
+      throw new DeclarationError(`type ${this.type.id}: a behaviour with migration needs quiesce and resume`);
+    }
+    const state = new DeviceState({
+      type: `${this.parent.driverName}-${this.type.id}`,
+      attributes: this.attributes,
+      function: this.#function,
+      behaviour: migration,
+    });
+    const { answersWithin } = this.platform;
+    return new MigrationMachine({
+      stop: () => this.quiesce(answersWithin),
+      resume: () => {
+        this.#resume();
+      },
+      begin: (early) => state.begin(early),
+      save: async () => {
+        const saved = state.save();
+        if (await endsWithin(saved, answersWithin)) return await saved;
+        throw new MdevError('ETIMEDOUT', `${this.#who} was not saved within ${answersWithin} ms`);
+      },
+      estimate: () => state.estimate(),
+      receive: () => state.receive(),
+      restore: (stream) => {
+        state.restore(stream);
+      },
+    });
   }
 
   #isolate(): void {

@@ -20,6 +20,8 @@ export type MdevErrorCode =
   | 'ENODEV'
   /** The instance has no such function. */
   | 'ENOTTY'
+  /** A vendor's device did not do in time what it was told. */
+  | 'ETIMEDOUT'
   /** No instance of the type is available (the kernel says this, not ENOSPC). */
   | 'EUSERS';
 

@@ -78,6 +78,7 @@ export class MdevFunction {
   /** `#busMaster` as the behaviour knows it. */
   #toldBusMaster = false;
   #isolated = false;
+  #paused = false;
   readonly #refused: RefusedWrites;
 
   constructor(declaration: DeviceDeclaration, platform: PlatformCapabilities, host: MdevFunctionHost) {
@@ -220,6 +221,26 @@ export class MdevFunction {
     return this.#isolated;
   }
 
+  /**
+   * While paused, guest memory is out of reach and interrupts are kept back, whatever the behaviour does. The guest is
+   * served.
+   */
+  setPaused(paused: boolean): void {
+    if (paused === this.#paused) return;
+    this.#paused = paused;
+    this.core.setInterruptsHeld(paused);
+    this.#applyBusMaster();
+  }
+
+  /** Follows config space that was restored. The behaviour is not told: it is about to be given its own state. */
+  followConfigSpace(): void {
+    this.#pci?.synchronize();
+    this.#tellMsixControl();
+    this.#toldBusMaster = this.#busMaster;
+    this.#toldPowerState = this.#powerState;
+    this.#applyBusMaster();
+  }
+
   /** Ends `isolate`; a reset should follow at once. */
   rejoin(): void {
     this.#isolated = false;
@@ -287,7 +308,7 @@ export class MdevFunction {
   }
 
   #applyBusMaster(): void {
-    this.core.setBusMaster(this.busMaster && !this.#isolated);
+    this.core.setBusMaster(this.busMaster && !this.#isolated && !this.#paused);
   }
 
   #access(region: number, offset: number, data: Uint8Array, write: boolean): number {

@@ -36,6 +36,11 @@ export interface PlatformCapabilities {
    * on ERR. Without it the guest finds all ones, and its operator the event `deviceError`.
    */
   readonly reportErrors: boolean;
+  /**
+   * Milliseconds that a client waits for an answer at least. A device that has not stopped when the client wants it to by
+   * then goes on, and the client is told ETIMEDOUT. QEMU waits 5 s.
+   */
+  readonly answersWithin: number;
   /** What clients may map. */
   readonly dma: DmaLimits;
   /**
@@ -56,6 +61,7 @@ export const defaultPlatformCapabilities: PlatformCapabilities = Object.freeze({
   snooping: true,
   enforceBusMaster: true,
   reportErrors: false,
+  answersWithin: 4000,
   dma: defaultDmaLimits,
   hiddenCapabilities: [],
   hiddenFields: [],

@@ -60,6 +60,11 @@ export class RegisterRegions {
     return region;
   }
 
+  /** All of them, by ascending index. */
+  all(): readonly (readonly [index: number, region: RegisterRegion])[] {
+    return this.#regions.flatMap((region, index) => (region === undefined ? [] : [[index, region] as const]));
+  }
+
   /** Runs a trapped access; what a hook throws passes through. */
   access(index: number, offset: number, data: Uint8Array, write: boolean): void {
     const region = this.get(index);

@@ -3,12 +3,14 @@ import { constants } from 'node:os';
 import type { DeviceCore, DmaInfo } from '../native/binding.ts';
 import { errnoOfError } from '../native/errno.ts';
 import type { Attachment } from './attachment.ts';
-import { answerFeature, type Feature, type FeatureAnswer } from './device-features.ts';
+import { answerFeature, DeviceFeature, type Feature, type FeatureAnswer } from './device-features.ts';
 import { DmaLogging } from './dma-logging.ts';
 import { dmaLoggingFeatures } from './dma-logging-features.ts';
 import type { MsixMessage } from './irqs.ts';
 import { mapRegion, type MappedRegion } from './mapped-region.ts';
 import type { MdevFunction } from './mdev-function.ts';
+import { migrationFeatures } from './migration/features.ts';
+import type { MigrationMachine } from './migration/migration-machine.ts';
 import { type DeviceInfo, type IrqInfo, type RegionInfo, VFIO_IRQS, VfioDeviceFlag, VfioIrqSetFlag } from './vfio.ts';
 import { VfioError } from './vfio-error.ts';
 import {
@@ -26,6 +28,16 @@ import {
 } from './vfio-requests.ts';
 
 const { EINVAL, EIO, ENOTSUP } = constants.errno;
+const FEATURE = 'deviceFeature';
+
+/** @internal What a session is made of. */
+export interface HeldInstance {
+  readonly attachment: Attachment;
+  readonly function: MdevFunction;
+  readonly reset: () => void;
+  /** Undefined when it cannot be migrated. */
+  readonly migration: MigrationMachine | undefined;
+}
 
 /**
  * What a {@link DeviceSession} does, done before each call returns: the requests of {@link VfioDevice} for a VMM in this process that cannot wait, or
@@ -38,11 +50,14 @@ export class SynchronousSession {
   readonly #function: MdevFunction;
   readonly #reset: () => void;
 
+  readonly #migration: MigrationMachine | undefined;
+
   /** @internal */
-  constructor(attachment: Attachment, mdevFunction: MdevFunction, reset: () => void) {
-    this.#attachment = attachment;
-    this.#function = mdevFunction;
-    this.#reset = reset;
+  constructor(instance: HeldInstance) {
+    this.#attachment = instance.attachment;
+    this.#function = instance.function;
+    this.#reset = instance.reset;
+    this.#migration = instance.migration;
   }
 
   info(): DeviceInfo {
@@ -119,37 +134,50 @@ export class SynchronousSession {
     this.#core('dmaUnmap').dmaUnmapAll();
   }
 
-  /** VFIO_DEVICE_FEATURE: `EOPNOTSUPP` for one that does not answer at once; {@link DeviceSession.feature} waits for it. */
+  /** VFIO_DEVICE_FEATURE: `EOPNOTSUPP` for what may have to wait, which is setting the state of a migration; {@link DeviceSession.feature} waits. */
   feature(request: FeatureRequest): Uint8Array {
+    const { index, probe = false, set = false } = request;
+    if (index === DeviceFeature.migrationDeviceState && set && !probe) {
+      throw new VfioError(ENOTSUP, 'deviceFeature: setting the state may have to wait; use DeviceSession', FEATURE);
+    }
     const answer = this.featureAnswer(request);
-    if (answer instanceof Uint8Array) return answer;
-    answer.catch(() => undefined);
-    throw new VfioError(ENOTSUP, `deviceFeature: feature ${request.index} does not answer at once`, 'deviceFeature');
+    return answer instanceof Uint8Array ? answer : refuse(FEATURE, ENOTSUP);
   }
 
-  /** @internal */
+  /** @internal {@link feature}, which may wait. */
   featureAnswer(request: FeatureRequest): Uint8Array | Promise<Uint8Array> {
     checkFeature(request);
     const { data = new Uint8Array(0), get = false, index, probe = false, replySize = 0, set = false } = request;
-    const features = new Map<number, Feature>(dmaLoggingFeatures(this.#core('deviceFeature')));
+    const core = this.#core(FEATURE);
+    const features = new Map<number, Feature>([
+      ...dmaLoggingFeatures(core),
+      ...(this.#migration === undefined ? [] : migrationFeatures(this.#migration)),
+    ]);
     const room = Math.max(data.length, replySize);
-    const answer = answerFeature(features, { index, get, set, probe, data, room });
     const reply = (result: FeatureAnswer): Uint8Array =>
-      typeof result === 'number' ? refuse('deviceFeature', result) : result;
-    return answer instanceof Promise ? answer.then(reply) : reply(answer);
+      typeof result === 'number' ? refuse(FEATURE, result) : result;
+    return failing(FEATURE, () => {
+      const answer = answerFeature(features, { index, get, set, probe, data, room });
+      if (!(answer instanceof Promise)) return reply(answer);
+      return answer.then(reply).catch((error: unknown) => {
+        throw VfioError.from(error, FEATURE);
+      });
+    });
   }
 
-  /** No instance can be migrated in this process yet: `EINVAL`, as outside of a saving state. */
+  /** As {@link DeviceSession.readMigrationData}. */
   readMigrationData(size: number): Uint8Array {
     checkInteger('migrationDataRead', 'the size', size);
-    this.#checkHeld('migrationDataRead');
-    return refuse('migrationDataRead', EINVAL);
+    const migration = this.#migrating('migrationDataRead');
+    return failing('migrationDataRead', () => migration.read(size));
   }
 
-  /** No instance can be migrated in this process yet: `EINVAL`, as outside of the resuming state. */
-  writeMigrationData(_data: Uint8Array): void {
-    this.#checkHeld('migrationDataWrite');
-    refuse('migrationDataWrite', EINVAL);
+  /** As {@link DeviceSession.writeMigrationData}. */
+  writeMigrationData(data: Uint8Array): void {
+    const migration = this.#migrating('migrationDataWrite');
+    failing('migrationDataWrite', () => {
+      migration.write(data);
+    });
   }
 
   /** VFIO_IOMMU_GET_INFO: what may be mapped at present. */
@@ -175,6 +203,11 @@ export class SynchronousSession {
   /** Lets go of the instance, which keeps its state. Idempotent. */
   close(): void {
     this.#attachment.detach();
+  }
+
+  #migrating(request: string): MigrationMachine {
+    this.#checkHeld(request);
+    return this.#migration ?? refuse(request, EINVAL);
   }
 
   #core(request: string): DeviceCore {

@@ -1,4 +1,5 @@
 import { eventfd } from '../native/binding.ts';
+import { DeviceFeature } from './device-features.ts';
 import type { MappedRegion } from './mapped-region.ts';
 import type { DmaMapRequest, DmaRange, FeatureRequest, SetIrqsRequest, WriteOptions } from './vfio-requests.ts';
 import type { DeviceInfo, IrqInfo, RegionInfo } from './vfio.ts';
@@ -105,6 +106,37 @@ export abstract class VfioDevice implements AsyncDisposable {
 
   /** Lets go of the device, which keeps its state. Requests under way are rejected. Idempotent. */
   abstract close(): Promise<void>;
+
+  /** VFIO_DEVICE_FEATURE_MIGRATION: bits of `MigrationFlag`. `ENOTTY`: the device cannot be migrated. */
+  async migrationFlags(): Promise<number> {
+    return Number(await this.#long(DeviceFeature.migration));
+  }
+
+  /** VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE: where the device is, a number of `MigrationState`. `ENOTTY` as above. */
+  async migrationState(): Promise<number> {
+    const request = { index: DeviceFeature.migrationDeviceState, get: true, replySize: 8 };
+    return viewOf(await this.feature(request)).getUint32(0, true);
+  }
+
+  /**
+   * Moves the device to another state of `MigrationState`, step by step. `EINVAL`: there is no way, or the stream that was written is refused, which
+   * leaves the device as it was; `ETIMEDOUT`: it did not stop in time, and goes on; `ECANCELED`: it was reset meanwhile. It is in the last state that
+   * it reached then.
+   */
+  async setMigrationState(state: number): Promise<void> {
+    const data = new Uint8Array(8);
+    viewOf(data).setUint32(0, state, true);
+    await this.feature({ index: DeviceFeature.migrationDeviceState, set: true, data });
+  }
+
+  /** VFIO_DEVICE_FEATURE_MIG_DATA_SIZE: about how many bytes of the stream are still to be read when the device stops now. `ENOTTY` as above. */
+  stopCopySize(): Promise<bigint> {
+    return this.#long(DeviceFeature.migrationDataSize);
+  }
+
+  async #long(index: number): Promise<bigint> {
+    return viewOf(await this.feature({ index, get: true, replySize: 8 })).getBigUint64(0, true);
+  }
 
   /**
    * Calls back when a vector fires, by an eventfd that it gets for this. Keeps the event loop alive until the line is closed.

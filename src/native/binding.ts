@@ -166,6 +166,19 @@ export interface DeviceCore {
     fds: readonly number[],
   ): number;
 
+  /** While held, the device raises nothing but REQ: INTx keeps its level, messages latch. */
+  setInterruptsHeld(held: boolean): void;
+  /** Masks, latched vectors and INTx's level, as bytes. No eventfds. */
+  interruptState(): Uint8Array;
+  /** Whether these are the bytes of a device with the same vectors. */
+  fitsInterruptState(state: Uint8Array): boolean;
+  /**
+   * Takes over the device's part of such a state; what the client has set, and what is meant for it alone, stays.
+   *
+   * @returns 0, or EINVAL with nothing changed.
+   */
+  adoptInterruptState(state: Uint8Array): number;
+
   /** While off, guest memory is out of reach. Off at first. */
   setBusMaster(enabled: boolean): void;
   /** Whether bus master matters at all. It does at first. */

@@ -1,42 +1,12 @@
-/** Migration over vfio-user: two features, and the messages that carry the stream. */
+/** The messages that carry the stream of a migration. */
 import { constants } from 'node:os';
 
 import { type Migration, MigrationState } from '../mdev/index.ts';
-import type { Answer, Feature } from './device-features.ts';
-import { DeviceFeature } from './protocol.ts';
-import {
-  decodeMigrationData,
-  decodeMigrationState,
-  encodeMigrationData,
-  encodeMigrationState,
-  longs,
-  MIGRATION_DATA_SIZE,
-  MIGRATION_STATE_SIZE,
-} from './structures/index.ts';
+import type { Answer } from './device-features.ts';
+import { decodeMigrationData, encodeMigrationData, MIGRATION_DATA_SIZE } from './structures/index.ts';
 
 const { EINVAL } = constants.errno;
-/** Bytes of VFIO_DEVICE_FEATURE_MIGRATION's data. */
-const FLAGS_SIZE = 8;
 const SAVING: readonly number[] = [MigrationState.preCopy, MigrationState.preCopyP2p, MigrationState.stopCopy];
-
-/** The features of a device that can be migrated, by number. */
-export function migrationFeatures(migration: Migration): readonly (readonly [number, Feature])[] {
-  return [
-    [DeviceFeature.migration, { get: (_data, room) => (room < FLAGS_SIZE ? EINVAL : longs(BigInt(migration.flags))) }],
-    [
-      DeviceFeature.migrationDeviceState,
-      {
-        get: (_data, room) => (room < MIGRATION_STATE_SIZE ? EINVAL : encodeMigrationState(migration.state)),
-        set: (data) => {
-          const state = decodeMigrationState(data);
-          if (state === undefined) return EINVAL;
-          const moved = migration.setState(state);
-          return moved === undefined ? data : moved.then(() => data);
-        },
-      },
-    ],
-  ];
-}
 
 /**
  * Answers MIG_DATA_READ. EINVAL: the device is not saving, or the size is not what the message and the client may carry.

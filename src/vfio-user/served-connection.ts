@@ -5,7 +5,8 @@ import { coreOf } from '../native/device-handle.ts';
 import { dmaLoggingFeatures } from '../mdev/dma-logging-features.ts';
 import { errnoName, errnoOfError } from '../native/errno.ts';
 import { type Answer, answerDeviceFeature, type Feature } from './device-features.ts';
-import { migrationFeatures, readMigrationData, writeMigrationData } from './migration-messages.ts';
+import { migrationFeatures } from '../mdev/migration/features.ts';
+import { readMigrationData, writeMigrationData } from './migration-messages.ts';
 import { type ConnectionHandler, createConnection, type NativeConnection, socketPair } from './native.ts';
 import { Command, commandName, DeviceFlag, MAX_TRANSFER, VERSION_MINOR } from './protocol.ts';
 import { answerRegionInfo, regionCount } from './region-info-messages.ts';
@@ -76,7 +77,7 @@ export class ServedConnection implements ConnectionHandler {
   #maxFds = 0;
   /** The client speaks the C implementation's dialect, in which MIG_DATA_READ is answered with as much as was asked for. */
   #padded = false;
-  /** The reason of a refusal that ends the connection. */
+  /** Why the present message is refused, for the log. */
   #problem = '';
 
   /** Takes `fd`, a connected socket, in every case. Throws an Error with a `code` when it is none; then it is closed. */
@@ -117,12 +118,14 @@ export class ServedConnection implements ConnectionHandler {
   }
 
   message(command: number, body: Uint8Array): Answer | undefined {
+    this.#problem = '';
     try {
       return this.#message(command, body);
     } catch (error) {
       // What names an errno is an answer; anything else ends the connection.
       const errno = errnoOfError(error, 0);
       if (errno === 0) throw error;
+      this.#problem = error instanceof Error ? error.message : '';
       return errno;
     }
   }
@@ -180,10 +183,16 @@ export class ServedConnection implements ConnectionHandler {
       (error: unknown) => {
         const errno = errnoOfError(error, 0);
         if (errno === 0) this.#failed(error);
-        else this.#native.refuse(errno);
+        else this.#refuseBecause(errno, error);
       },
     );
     return undefined;
+  }
+
+  /** Refuses what waits for an answer, and says why. */
+  #refuseBecause(errno: number, error: unknown): void {
+    this.#problem = error instanceof Error ? error.message : '';
+    this.#native.refuse(errno);
   }
 
   /** Something threw outside of a message: the client is told EIO, and the connection ends, as when a message throws. */

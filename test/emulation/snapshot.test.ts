@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import { reg32, reg64, registerBlock, RegisterRegion, rw } from '../../src/emulation/index.ts';
+import { reg32, reg64, registerBlock, RegisterRegion, ro, rw } from '../../src/emulation/index.ts';
 import { bytesOf } from './support/bytes.ts';
 
 const block = registerBlock(0x1000, {
@@ -49,4 +49,26 @@ test('a snapshot inside a larger buffer is restored, with locks and staged bytes
   copy.write(0x804, bytesOf(0x22n, 4));
   expect(copy.registers.B.b).toBe(0x22_0000_0011n);
   expect(copy.locks.held).toBe(true);
+});
+
+test('a snapshot of a device that was made otherwise is seen, and what it changes itself is not', () => {
+  const made = registerBlock(0x10, {
+    ID: reg32(0, { id: ro(15, 0), scratch: rw(31, 16) }, { constant: true }),
+    STATE: reg32(4, { state: ro(31, 0) }),
+  });
+  const one = new RegisterRegion(made);
+  const other = new RegisterRegion(made);
+  one.registers.ID.id = 1;
+  other.registers.ID.id = 1;
+  other.registers.ID.scratch = 7;
+  other.registers.STATE.state = 7;
+  one.checkSnapshot(other.snapshot());
+  other.registers.ID.id = 2;
+  expect(() => {
+    one.checkSnapshot(other.snapshot());
+  }).toThrow('snapshot: ID is 0x2, expected 0x1');
+  expect(() => {
+    one.checkSnapshot(new Uint8Array(3));
+  }).toThrow('snapshot: 3 bytes');
+  expect(one.registers.ID.id).toBe(1);
 });

@@ -75,7 +75,7 @@ describe('DEVICE_FEATURE', () => {
     },
   );
 
-  it.each([0, 3, 4, 5, 9, 10, 11, 12, 0xffff])('tells of feature %i that there is none', async (feature) => {
+  it.each([0, 3, 4, 5, 10, 11, 13, 0xffff])('tells of feature %i that there is none', async (feature) => {
     await using bench = new Bench();
     const { peer } = await migratable(bench);
     for (const flags of [probe, get, set, probe | get | set]) {

@@ -3,6 +3,7 @@
 #include <uv.h>
 
 #include <cerrno>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <stdexcept>
@@ -14,6 +15,7 @@
 #include "arguments_object.h"
 #include "core/device_core.h"
 #include "core/guest_copy.h"
+#include "core/interrupt_state.h"
 #include "dma_space_object.h"
 #include "dma_transfer_object.h"
 #include "environment_object.h"
@@ -89,6 +91,10 @@ class DeviceCoreObject : public Napi::ObjectWrap<DeviceCoreObject> {
   Napi::Value irqPending(const Info& info);
   void resetIrqs(const Info& info);
   Napi::Value setIrqs(const Info& info);
+  void setInterruptsHeld(const Info& info);
+  Napi::Value interruptState(const Info& info);
+  Napi::Value fitsInterruptState(const Info& info);
+  Napi::Value adoptInterruptState(const Info& info);
 
   // --- Guest memory ---
   void setBusMaster(const Info& info);
@@ -352,6 +358,28 @@ Napi::Value DeviceCoreObject::setIrqs(const Info& info) {
   return errorNumber(info, core.setIrqs(request, std::move(fds)));
 }
 
+void DeviceCoreObject::setInterruptsHeld(const Info& info) {
+  open(info).interrupts().setHeld(boolArgument(info.Env(), info[0], "held"));
+}
+
+Napi::Value DeviceCoreObject::interruptState(const Info& info) {
+  const std::vector<std::byte> bytes = encode(open(info).interrupts().save());
+  auto array = Napi::Uint8Array::New(info.Env(), bytes.size());
+  std::memcpy(array.Data(), bytes.data(), bytes.size());
+  return array;
+}
+
+Napi::Value DeviceCoreObject::fitsInterruptState(const Info& info) {
+  const auto state = decodeInterruptState(bytesArgument(info.Env(), info[0], "state"));
+  return Napi::Boolean::New(info.Env(), state.has_value() && open(info).interrupts().fits(*state));
+}
+
+Napi::Value DeviceCoreObject::adoptInterruptState(const Info& info) {
+  DeviceCore& core = open(info);
+  auto state = decodeInterruptState(bytesArgument(info.Env(), info[0], "state"));
+  return errorNumber(info, state.has_value() ? core.interrupts().adopt(*std::move(state)) : EINVAL);
+}
+
 void DeviceCoreObject::setBusMaster(const Info& info) {
   open(info).dma()->setBusMaster(boolArgument(info.Env(), info[0], "enabled"));
 }
@@ -513,6 +541,10 @@ Napi::Function DeviceCoreObject::define(Napi::Env env) {
                          InstanceMethod<&This::irqPending>("irqPending"),
                          InstanceMethod<&This::resetIrqs>("resetIrqs"),
                          InstanceMethod<&This::setIrqs>("setIrqs"),
+                         InstanceMethod<&This::setInterruptsHeld>("setInterruptsHeld"),
+                         InstanceMethod<&This::interruptState>("interruptState"),
+                         InstanceMethod<&This::fitsInterruptState>("fitsInterruptState"),
+                         InstanceMethod<&This::adoptInterruptState>("adoptInterruptState"),
                          InstanceMethod<&This::setBusMaster>("setBusMaster"),
                          InstanceMethod<&This::setEnforceBusMaster>("setEnforceBusMaster"),
                          InstanceMethod<&This::dmaMap>("dmaMap"),

@@ -4,6 +4,7 @@ import { type Migration, MigrationFlag, migrationPath, MigrationState } from '..
 export class TestMigration implements Migration {
   readonly flags: number;
   state: number = MigrationState.running;
+  stopCopySize = 0;
   /** What `read` gives. */
   data = new Uint8Array(0);
   /** What `write` was given. */

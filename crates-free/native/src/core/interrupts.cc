@@ -77,14 +77,31 @@ InterruptState Interrupts::save() const {
   return state;
 }
 
-int Interrupts::restore(const InterruptState& state) {
+void Interrupts::setHeld(bool held) {
+  intx_->setHeld(held);
+  for (const uint32_t index : {kIrqMsi, kIrqMsix, kIrqErr}) tables_[index]->setHeld(held);
+}
+
+bool Interrupts::fits(const InterruptState& state) const {
   const auto words = [](const IrqTableState& table) { return std::pair(table.masked.size(), table.pending.size()); };
   for (uint32_t index = 0; index < kPciIrqs; ++index) {
-    if (words(state.tables[index]) != words(tables_[index]->save())) return EINVAL;
+    if (words(state.tables[index]) != words(tables_[index]->save())) return false;
   }
-  if (state.enabled.has_value() && (*state.enabled > kIrqMsix || state.enabledVectors > count(*state.enabled))) {
-    return EINVAL;
-  }
+  return !state.enabled.has_value() || (*state.enabled <= kIrqMsix && state.enabledVectors <= count(*state.enabled));
+}
+
+int Interrupts::adopt(InterruptState state) {
+  if (!fits(state)) return EINVAL;
+  const InterruptState own = save();
+  state.enabled = own.enabled;
+  state.enabledVectors = own.enabledVectors;
+  state.intx.masked = own.intx.masked;
+  for (const uint32_t index : {kIrqErr, kIrqReq}) state.tables[index] = own.tables[index];
+  return restore(state);
+}
+
+int Interrupts::restore(const InterruptState& state) {
+  if (!fits(state)) return EINVAL;
   enabled_ = state.enabled;
   enabledVectors_ = state.enabledVectors;
   intx_->restore(state.intx);

@@ -70,7 +70,16 @@ class Interrupts {
   /// not.
   void clientGone();
 
+  /// While held, the device raises nothing: INTx keeps its level, messages and ERR latch. REQ is not the device's.
+  void setHeld(bool held);
+
   InterruptState save() const;
+  /// Whether the state is that of a device with the same counts.
+  bool fits(const InterruptState& state) const;
+  /// Takes over the device's part of what a device with the same counts has saved, for another client: what the client
+  /// has set (the index that is enabled, INTx's mask) and what is meant for it alone (ERR, REQ) stays. EINVAL: other
+  /// counts, and nothing changed.
+  int adopt(InterruptState state);
   /// Takes over what a device with the same counts has saved; eventfds are then assigned by SET_IRQS or, as part of a
   /// handover, by `restoreEventfd`. EINVAL: other counts, and nothing changed.
   int restore(const InterruptState& state);

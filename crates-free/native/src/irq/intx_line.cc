@@ -23,6 +23,12 @@ void IntxLine::setDisabled(bool disabled) {
   deliver();
 }
 
+void IntxLine::setHeld(bool held) {
+  const std::lock_guard lock(mutex_);
+  held_ = held;
+  deliver();
+}
+
 void IntxLine::enable(FileDescriptor eventfd) {
   // What it replaces leaves after the lock.
   const std::lock_guard lock(mutex_);
@@ -76,7 +82,7 @@ int IntxLine::eventfd() const {
 }
 
 void IntxLine::deliver() {
-  if (!state_.asserted || state_.masked || state_.disabled || !eventfd_) return;
+  if (held_ || !state_.asserted || state_.masked || state_.disabled || !eventfd_) return;
   state_.masked = true;
   signalForeignEventfd(eventfd_.get());
 }

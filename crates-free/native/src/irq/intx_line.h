@@ -32,6 +32,9 @@ class IntxLine {
   /// COMMAND.interruptDisable (DisINTx): the line does not fire, whatever VFIO's mask says.
   void setDisabled(bool disabled);
 
+  /// While held, the line does not fire: the device is stopped. No part of the state that is saved.
+  void setHeld(bool held);
+
   /// Gives the line its eventfd, or another one, which takes over the mask. The caller has checked that it is one.
   void enable(FileDescriptor eventfd);
   /// Takes the eventfd and the mask away.
@@ -56,6 +59,7 @@ class IntxLine {
   mutable std::mutex mutex_;
   FileDescriptor eventfd_;
   IntxState state_;
+  bool held_ = false;
 };
 
 }  // namespace mdev

@@ -82,9 +82,13 @@ void IrqTable::loopback(uint32_t vector) {
   signal(vectors_[vector]);
 }
 
-void IrqTable::setAllMasked(bool masked) {
-  allMasked_.store(masked);
-  if (!masked) {
+void IrqTable::setAllMasked(bool masked) { keepBack(allMasked_, masked); }
+
+void IrqTable::setHeld(bool held) { keepBack(held_, held); }
+
+void IrqTable::keepBack(std::atomic<bool>& by, bool back) {
+  by.store(back);
+  if (!back) {
     deliverAllPending();
     return;
   }
@@ -165,7 +169,7 @@ void IrqTable::signal(const Vector& vector) {
 
 void IrqTable::deliverPending(uint32_t vector) {
   const Vector& target = vectors_[vector];
-  if (allMasked_.load() || target.masked || !target.eventfd) return;
+  if (held_.load() || allMasked_.load() || target.masked || !target.eventfd) return;
   const uint32_t bit = bitOf(vector);
   if ((pendingWord(vector / 32).fetch_and(~bit) & bit) != 0) signal(target);
 }

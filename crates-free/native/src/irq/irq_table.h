@@ -54,6 +54,8 @@ class IrqTable {
   void setAllMasked(bool masked);
   /// Mask of one vector: the MSI-X table's, where the device owns that, or MSI's. Out of range is ignored.
   void setMasked(uint32_t vector, bool masked);
+  /// While held, nothing fires, whatever the masks say: the device is stopped. No part of the state that is saved.
+  void setHeld(bool held);
   /// Words of MSI-X's PBA, or of MSI's pending bits, in register memory, (count + 31) / 32 of them, one bit a vector;
   /// the latch is then visible to the guest. What was latched so far moves there. `owner` keeps `words` alive as long
   /// as this table.
@@ -89,6 +91,8 @@ class IrqTable {
   bool holds(uint32_t start, uint64_t count) const { return start <= count_ && count <= count_ - start; }
   std::mutex& mutexOf(uint32_t vector) const { return stripes_[vector % kStripes].mutex; }
   static void signal(const Vector& vector);
+  /// Sets one of the two switches that keep every vector back.
+  void keepBack(std::atomic<bool>& by, bool back);
   void deliverPending(uint32_t vector);
   /// Fires what is latched and may; takes the locks itself.
   void deliverAllPending();
@@ -101,6 +105,8 @@ class IrqTable {
   std::vector<Vector> vectors_;
   /// Set before the latch is looked at, which is set before this is looked at: one of the two sides sees the other.
   std::atomic<bool> allMasked_ = false;
+  /// As `allMasked_`.
+  std::atomic<bool> held_ = false;
   std::vector<uint32_t> ownPending_;
   /// Changes with all stripes held.
   uint32_t* pending_;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { MigrationFlag, migrationPath, MigrationState } from '../../src/mdev/index.ts';
+import { MigrationFlag, migrationPath, MigrationState } from '../../../src/mdev/index.ts';
 
 const { stopCopy, p2p, preCopy } = MigrationFlag;
 const S = MigrationState;

@@ -25,6 +25,8 @@ export interface Migration {
   readonly flags: number;
   /** Where the device is. */
   readonly state: number;
+  /** About how many bytes a stream still has to carry when the device stops now. */
+  readonly stopCopySize: number;
   /**
    * Moves the device; done when the last step is. The one that is asked for is any number that a client may send: EINVAL when it is no state or
    * cannot be reached. When a step fails the device stays where it was, or is in `error`.

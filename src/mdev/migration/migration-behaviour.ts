@@ -1,0 +1,46 @@
+/**
+ * A vendor's part of migration. The framework carries what it knows of: registers with their locks and staged bytes, config space, memory of regions,
+ * masks, latched interrupts and the level of INTx. What else the device is, its work in flight above all, is the payload.
+ *
+ * The destination is an instance of the same type with the same attributes; whoever migrates gives it guest memory and eventfds.
+ */
+export interface MigrationBehaviour {
+  /** Of the payload's format, 0 to 2^53 - 1. */
+  readonly version: number;
+  /**
+   * Bytes of payload that are taken, those of `preCopy` included; 16 MiB when absent. A stream that has more is refused, so it bounds what a client can
+   * make this process allocate.
+   */
+  readonly maximumSize?: number;
+  /**
+   * What else has to be the same on both sides and is not seen in type, attributes and constant registers: at most 16 KiB. Nothing when absent.
+   */
+  compatibility?(): Uint8Array;
+  /**
+   * Looks at another device's version and compatibility bytes before anything is taken. Both have to be equal when absent.
+   * @throws `MdevError` `EINVAL` that names what differs.
+   */
+  accepts?(version: number, compatibility: Uint8Array): void;
+  /**
+   * The payload. Called after `quiesce`, which is in force until `resume`; a promise has to settle within the platform's `answersWithin`. What it
+   * throws is told to the client as EIO, and the device stays stopped, or goes on if it ran.
+   */
+  save(): Uint8Array | Promise<Uint8Array>;
+  /** About how many bytes `save` would give now, for who estimates how long the device will stand still; 0 when absent. */
+  estimate?(): number;
+  /**
+   * Takes a payload. Called after `quiesce`, once the framework's part is in place; `resume` follows sometime.
+   *
+   * The bytes come from a client: whatever they are, it ends in bounded time and writes nothing out of bounds.
+   * @param early what `preCopy` gave on the other side; empty when it was not asked.
+   * @throws anything when the payload is refused: then the device is as it was, and so is the framework's part again. The client is told EINVAL.
+   */
+  restore(payload: Uint8Array, early: Uint8Array): void;
+  /** Bytes that may travel while the device runs, because they do not change. Asked once for a migration, if its client asks for that phase. */
+  preCopy?(): Uint8Array;
+}
+
+/** {@link MigrationBehaviour.maximumSize} when absent, bytes. */
+export const DEFAULT_PAYLOAD_MAX = 16 * 1024 * 1024;
+/** Most bytes of {@link MigrationBehaviour.compatibility}. */
+export const COMPATIBILITY_MAX = 16 * 1024;

@@ -1,0 +1,193 @@
+import { MdevError } from '../mdev-error.ts';
+import type { IncomingStream } from './incoming-stream.ts';
+import { type Migration, MigrationFlag, MigrationState } from './migration.ts';
+import { migrationPath } from './migration-path.ts';
+import { OutgoingStream } from './outgoing-stream.ts';
+
+const { error, running, stopCopy, resuming, runningP2p, preCopy, preCopyP2p } = MigrationState;
+const RUNNING: readonly number[] = [running, runningP2p, preCopy, preCopyP2p];
+const SAVING: readonly number[] = [stopCopy, preCopy, preCopyP2p];
+
+/** What a {@link MigrationMachine} does to its device. What a method throws leaves the device as it was. */
+export interface MigrationSteps {
+  /** Stops the device. Rejects in bounded time when it does not stop; it runs then. */
+  stop(): Promise<void>;
+  /** Lets a stopped device go on. */
+  resume(): void;
+  /** The first bytes of a stream, sent while the device runs if `early`. */
+  begin(early: boolean): Uint8Array;
+  /** The rest of the stream. The device has stopped. Settles in bounded time. */
+  save(): Promise<Uint8Array>;
+  /** About how many bytes `begin` and `save` will give. */
+  estimate(): number;
+  /** Begins to collect a stream. */
+  receive(): IncomingStream;
+  /** Takes over what was received, all or nothing. The device has stopped, and stays so. */
+  restore(stream: IncomingStream): void;
+}
+
+/**
+ * Walks a device through the states of VFIO migration, version 2. A device without peers runs in the P2P states as in the others.
+ *
+ * A step that fails leaves the device where the last one has led. `error` is for a device that was cut off, and only {@link reset} leads out of it.
+ */
+export class MigrationMachine implements Migration {
+  readonly flags: number;
+  readonly #steps: MigrationSteps;
+  #state: number = running;
+  #outgoing: OutgoingStream | undefined;
+  #incoming: IncomingStream | undefined;
+  /** The client knows that nothing of the stream was taken. */
+  #toldRefusal = false;
+  #moving = false;
+  /** Grows whenever something from outside has moved the device. */
+  #epoch = 0;
+
+  /** @param flags {@link MigrationFlag} bits; `stopCopy` among them. */
+  constructor(
+    steps: MigrationSteps,
+    flags: number = MigrationFlag.stopCopy | MigrationFlag.p2p | MigrationFlag.preCopy,
+  ) {
+    this.#steps = steps;
+    this.flags = flags;
+  }
+
+  get state(): number {
+    return this.#state;
+  }
+
+  /** Whether the device has stopped because its client wants so. */
+  get stopped(): boolean {
+    return this.#state !== error && !RUNNING.includes(this.#state);
+  }
+
+  get stopCopySize(): number {
+    const unread = this.#outgoing?.length ?? 0;
+    return this.#state === stopCopy ? unread : unread + this.#steps.estimate();
+  }
+
+  async setState(target: number): Promise<void> {
+    const path = migrationPath(this.flags, this.#state, target);
+    if (path === undefined) throw new MdevError('EINVAL', `migration: ${this.#state} does not lead to state ${target}`);
+    if (this.#moving) throw new MdevError('EBUSY', 'migration: the device is on its way to another state');
+    const epoch = this.#epoch;
+    this.#moving = true;
+    try {
+      for (const next of path) {
+        await this.#step(next, epoch);
+        if (epoch !== this.#epoch) throw cancelled();
+        this.#state = next;
+      }
+    } finally {
+      if (epoch === this.#epoch) this.#moving = false;
+    }
+  }
+
+  read(size: number): Uint8Array {
+    if (this.#outgoing === undefined || !SAVING.includes(this.#state)) {
+      throw new MdevError('EINVAL', `migration: nothing is saved in state ${this.#state}`);
+    }
+    return this.#outgoing.read(size);
+  }
+
+  write(data: Uint8Array): void {
+    if (this.#incoming === undefined) {
+      throw new MdevError('EINVAL', `migration: nothing is restored in state ${this.#state}`);
+    }
+    this.#refusable(() => this.#incoming?.write(data));
+  }
+
+  /** The device was reset: it runs, and streams have ended. Returns whether it had been stopped. */
+  reset(): boolean {
+    const { stopped } = this;
+    this.#moveTo(running);
+    return stopped;
+  }
+
+  /** The client is gone: the device runs, unless it is in `error`. */
+  release(): void {
+    if (this.#state !== error) this.#moveTo(running);
+  }
+
+  /** The device was cut off. */
+  fail(): void {
+    this.#moveTo(error);
+  }
+
+  #moveTo(state: number): void {
+    this.#epoch += 1;
+    this.#moving = false;
+    this.#outgoing = undefined;
+    this.#incoming = undefined;
+    this.#state = state;
+  }
+
+  async #step(next: number, epoch: number): Promise<void> {
+    const from = this.#state;
+    if (RUNNING.includes(from) && !RUNNING.includes(next)) await this.#stop(epoch);
+    else if (!RUNNING.includes(from) && RUNNING.includes(next)) this.#steps.resume();
+    if (from === resuming) this.#endReceiving();
+    if (next === resuming) {
+      this.#incoming = this.#steps.receive();
+      this.#toldRefusal = false;
+    } else if (next === stopCopy) {
+      await this.#save(RUNNING.includes(from), epoch);
+    } else if (SAVING.includes(next) && !SAVING.includes(from)) {
+      const outgoing = new OutgoingStream();
+      outgoing.push(this.#steps.begin(true));
+      this.#outgoing = outgoing;
+    } else if (!SAVING.includes(next)) {
+      this.#outgoing = undefined;
+    }
+  }
+
+  async #stop(epoch: number): Promise<void> {
+    await this.#steps.stop();
+    if (epoch === this.#epoch) return;
+    // It was reset meanwhile, and should run.
+    this.#steps.resume();
+    throw cancelled();
+  }
+
+  /** @param ran The device has just been stopped for this. */
+  async #save(ran: boolean, epoch: number): Promise<void> {
+    const outgoing = this.#outgoing ?? new OutgoingStream();
+    try {
+      const front = this.#outgoing === undefined ? this.#steps.begin(false) : new Uint8Array(0);
+      const rest = await this.#steps.save();
+      if (epoch !== this.#epoch) throw cancelled();
+      outgoing.push(front);
+      outgoing.push(rest);
+      this.#outgoing = outgoing;
+    } catch (failure) {
+      if (ran && epoch === this.#epoch) this.#steps.resume();
+      throw failure;
+    }
+  }
+
+  /** Leaves `resuming`: takes the stream, or goes without if the client has been told that it was refused and has sent nothing since. */
+  #endReceiving(): void {
+    const incoming = this.#incoming;
+    if (incoming !== undefined && !(this.#toldRefusal && incoming.length === 0)) {
+      this.#refusable(() => {
+        this.#steps.restore(incoming);
+      });
+    }
+    this.#incoming = undefined;
+  }
+
+  /** A stream that is refused is forgotten; another one may follow. */
+  #refusable(action: () => void): void {
+    try {
+      action();
+    } catch (failure) {
+      if (this.#incoming !== undefined) this.#incoming = this.#steps.receive();
+      this.#toldRefusal = true;
+      throw failure;
+    }
+  }
+}
+
+function cancelled(): MdevError {
+  return new MdevError('ECANCELED', 'migration: the device was reset, or its client has left');
+}

@@ -1,7 +1,7 @@
 import type { MappedRegion } from './mapped-region.ts';
 import { type HeldInstance, SynchronousSession } from './synchronous-session.ts';
 import type { DeviceInfo, IrqInfo, RegionInfo } from './vfio.ts';
-import { VfioDevice } from './vfio-device.ts';
+import { type IrqLine, type IrqListener, VfioDevice } from './vfio-device.ts';
 import type { DmaMapRequest, DmaRange, FeatureRequest, SetIrqsRequest, WriteOptions } from './vfio-requests.ts';
 
 /**
@@ -48,6 +48,13 @@ export class DeviceSession extends VfioDevice implements Disposable {
   override setIrqs(request: SetIrqsRequest): Promise<void> {
     return promised(() => {
       this.sync.setIrqs(request);
+    });
+  }
+
+  /** As in {@link VfioDevice}; the listener also gets the message, where the instance owns the MSI-X table. */
+  override onIrq(index: number, vector: number, listener: IrqListener): Promise<IrqLine> {
+    return super.onIrq(index, vector, (count) => {
+      listener(count, this.sync.firedMessage(index, vector));
     });
   }
 

@@ -13,10 +13,15 @@ const LARGEST_BITMAP = 2n ** 30n;
  */
 export class DmaLogging {
   readonly #core: (request: string) => DeviceCore;
+  readonly #unmapped: (range: DmaRange) => void;
 
-  /** @internal */
-  constructor(core: (request: string) => DeviceCore) {
+  /**
+   * @param unmapped told of what {@link unmap} has taken away.
+   * @internal
+   */
+  constructor(core: (request: string) => DeviceCore, unmapped: (range: DmaRange) => void) {
     this.#core = core;
+    this.#unmapped = unmapped;
   }
 
   /**
@@ -58,6 +63,7 @@ export class DmaLogging {
   unmap(range: DmaRange, pageSize: bigint): Uint8Array {
     const bitmap = bitmapFor('dmaUnmap', range, pageSize);
     check('dmaUnmap', this.#core('dmaUnmap').dmaUnmapReporting(range.iova, range.size, pageSize, bitmap));
+    this.#unmapped(range);
     return bitmap;
   }
 }

@@ -15,7 +15,7 @@ import { msixPlacesOf, type MsixPlaces } from './msix-places.ts';
 import type { PlatformCapabilities } from './platform-capabilities.ts';
 import { type IrqInfo, VfioIrq, VfioRegion } from './vfio.ts';
 
-/** An MSI-X message as the guest programmed it. */
+/** An MSI or MSI-X message as the guest programmed it. */
 export interface MsixMessage {
   readonly address: bigint;
   readonly data: number;
@@ -118,6 +118,16 @@ export class Irqs {
       this.#core.bindIrqPending(VfioIrq.msi, VfioRegion.config, this.#msi.pending);
     }
     this.reset();
+  }
+
+  /** The MSI capability, if there is one. */
+  get msi(): MsiCapability | undefined {
+    return this.#msi;
+  }
+
+  /** Whether the device, and not its client, acts on what the guest programs. */
+  get areOwned(): boolean {
+    return this.#owned;
   }
 
   /** The guest changed the MSI control register. */

@@ -2,6 +2,10 @@ import { CapabilityId, type ConfigSpace } from '../emulation/index.ts';
 
 /** What the MSI capability of a config space says. */
 export interface MsiCapability {
+  /** Byte offset in config space. */
+  readonly offset: number;
+  /** Addresses have 64 bits. */
+  readonly address64: boolean;
   /** Messages that the function asks for, 1 to 32. */
   readonly vectors: number;
   /** Byte offset of the pending bits in config space; undefined without per-vector masking. */
@@ -24,6 +28,8 @@ export function msiCapabilityOf({ capabilities }: ConfigSpace): MsiCapability | 
   const value = control?.kind === 'register' ? Number(control.options.reset ?? 0) : 0;
   const pending = capability.offset + ((value & ADDRESS_64) !== 0 ? 0x14 : 0x10);
   return {
+    offset: capability.offset,
+    address64: (value & ADDRESS_64) !== 0,
     vectors: 1 << Math.min((value >> 1) & 7, 5),
     pending: (value & PER_VECTOR_MASKING) !== 0 ? pending : undefined,
   };

@@ -7,11 +7,23 @@ import { answerFeature, DeviceFeature, type Feature, type FeatureAnswer } from '
 import { DmaLogging } from './dma-logging.ts';
 import { dmaLoggingFeatures } from './dma-logging-features.ts';
 import type { MsixMessage } from './irqs.ts';
+import { MdevError } from './mdev-error.ts';
+import { MessageMemory } from './message-memory.ts';
+import { msiMessage, msiMessageSize } from './msi-message.ts';
 import { mapRegion, type MappedRegion } from './mapped-region.ts';
 import type { MdevFunction } from './mdev-function.ts';
 import { migrationFeatures } from './migration/features.ts';
 import type { MigrationMachine } from './migration/migration-machine.ts';
-import { type DeviceInfo, type IrqInfo, type RegionInfo, VFIO_IRQS, VfioDeviceFlag, VfioIrqSetFlag } from './vfio.ts';
+import {
+  type DeviceInfo,
+  type IrqInfo,
+  type RegionInfo,
+  VFIO_IRQS,
+  VfioDeviceFlag,
+  VfioIrq,
+  VfioIrqSetFlag,
+  VfioRegion,
+} from './vfio.ts';
 import { VfioError } from './vfio-error.ts';
 import {
   checkAccess,
@@ -27,7 +39,7 @@ import {
   type WriteOptions,
 } from './vfio-requests.ts';
 
-const { EINVAL, EIO, ENOTSUP } = constants.errno;
+const { EFAULT, EINVAL, EIO, ENOTSUP } = constants.errno;
 const FEATURE = 'deviceFeature';
 
 /** @internal What a session is made of. */
@@ -45,10 +57,18 @@ export interface HeldInstance {
  */
 export class SynchronousSession {
   /** Which pages of guest memory the device wrote. */
-  readonly dmaLogging = new DmaLogging((request) => this.#core(request));
+  readonly dmaLogging = new DmaLogging(
+    (request) => this.#core(request),
+    (range) => {
+      this.#forget(range);
+    },
+  );
   readonly #attachment: Attachment;
   readonly #function: MdevFunction;
   readonly #reset: () => void;
+  /** What answers for memory without a file. */
+  readonly #memory = new MessageMemory();
+  #answersMessages = false;
 
   readonly #migration: MigrationMachine | undefined;
 
@@ -115,23 +135,24 @@ export class SynchronousSession {
 
   dmaMap(request: DmaMapRequest): void {
     const { file, iova, memory, offset, rights, size } = completeDmaMap(request);
-    if (file === undefined && memory !== undefined) {
-      throw new VfioError(ENOTSUP, 'dmaMap: memory without a file cannot be reached in this process', 'dmaMap');
-    }
     const core = this.#core('dmaMap');
+    if (file === undefined) this.#answerMessages(core);
     check(
       'dmaMap',
       withFds('dmaMap', () => core.dmaMap(iova, size, rights, file?.fd ?? -1, offset)),
     );
+    if (file === undefined && memory !== undefined) this.#memory.accept({ address: iova, memory, rights });
   }
 
   dmaUnmap(range: DmaRange): void {
     checkRange('dmaUnmap', range);
     check('dmaUnmap', this.#core('dmaUnmap').dmaUnmap(range.iova, range.size));
+    this.#forget(range);
   }
 
   dmaUnmapAll(): void {
     this.#core('dmaUnmap').dmaUnmapAll();
+    this.#memory.remove(this.#memory.all());
   }
 
   /** VFIO_DEVICE_FEATURE: `EOPNOTSUPP` for what may have to wait, which is setting the state of a migration; {@link DeviceSession.feature} waits. */
@@ -195,6 +216,25 @@ export class SynchronousSession {
     );
   }
 
+  /** As {@link msixMessage}, of MSI: `EINVAL` when there is no such message. Messages beyond what the guest gave share those. */
+  msiMessage(vector: number): MsixMessage {
+    const core = this.#core('regionRead');
+    const { msi } = this.#function.irqs;
+    if (msi === undefined || !Number.isInteger(vector) || vector < 0 || vector >= msi.vectors) {
+      throw VfioError.from(new MdevError('EINVAL', `MSI vector ${vector}; the device has ${msi?.vectors ?? 0}`));
+    }
+    const bytes = new Uint8Array(msiMessageSize(msi));
+    check('regionRead', core.read(VfioRegion.config, msi.offset, bytes));
+    return msiMessage(msi, vector, bytes);
+  }
+
+  /** What a vector that fires means, where the instance owns the table. @internal */
+  firedMessage(index: number, vector: number): MsixMessage | undefined {
+    if (!this.#attachment.active || !this.#function.irqs.areOwned) return undefined;
+    if (index === VfioIrq.msix) return this.msixMessage(vector);
+    return index === VfioIrq.msi ? this.msiMessage(vector) : undefined;
+  }
+
   reset(): void {
     this.#checkHeld('deviceReset');
     failing('deviceReset', this.#reset);
@@ -213,6 +253,25 @@ export class SynchronousSession {
   #core(request: string): DeviceCore {
     this.#checkHeld(request);
     return this.#function.core;
+  }
+
+  #forget({ iova, size }: DmaRange): void {
+    this.#memory.remove(this.#memory.inside(iova, size));
+  }
+
+  /** From now on the device's requests about memory without a file come here, as long as this holds the instance. */
+  #answerMessages(core: DeviceCore): void {
+    if (this.#answersMessages) return;
+    core.setMessageMemory({
+      transfer: (write, address, data) => {
+        if (write) return this.#memory.write(address, data) ? 0 : EFAULT;
+        const read = this.#memory.read(address, data.length);
+        if (read === undefined) return EFAULT;
+        data.set(read);
+        return 0;
+      },
+    });
+    this.#answersMessages = true;
   }
 
   #checkHeld(request?: string): void {

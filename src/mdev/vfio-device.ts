@@ -1,8 +1,15 @@
 import { eventfd } from '../native/binding.ts';
 import { DeviceFeature } from './device-features.ts';
+import type { MsixMessage } from './irqs.ts';
 import type { MappedRegion } from './mapped-region.ts';
 import type { DmaMapRequest, DmaRange, FeatureRequest, SetIrqsRequest, WriteOptions } from './vfio-requests.ts';
 import type { DeviceInfo, IrqInfo, RegionInfo } from './vfio.ts';
+
+/**
+ * Gets how often a vector has fired since the last call. In this process, when the instance owns the MSI-X table (`PlatformCapabilities.msixOwner`), also
+ * the message that the guest programmed for it at that time.
+ */
+export type IrqListener = (count: number, message?: MsixMessage) => void;
 
 /** A vector that calls back. */
 export interface IrqLine extends AsyncDisposable {
@@ -142,9 +149,8 @@ export abstract class VfioDevice implements AsyncDisposable {
    * Calls back when a vector fires, by an eventfd that it gets for this. Keeps the event loop alive until the line is closed.
    *
    * @param index VFIO irq index.
-   * @param listener gets how often it has fired since the last call.
    */
-  async onIrq(index: number, vector: number, listener: (count: number) => void): Promise<IrqLine> {
+  async onIrq(index: number, vector: number, listener: IrqListener): Promise<IrqLine> {
     const event = eventfd();
     try {
       await this.setIrqs({ index, start: vector, eventfds: [event.fd] });

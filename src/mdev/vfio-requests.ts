@@ -21,7 +21,7 @@ export interface DmaMapRequest {
   readonly file?: { readonly fd: number };
   /** Where the range begins in the file, bytes; 0 when absent. */
   readonly offset?: bigint;
-  /** What answers those messages, `size` bytes. */
+  /** What answers those messages, `size` bytes; without it the device finds nothing there. In this process it keeps the event loop alive. */
   readonly memory?: Uint8Array;
 }
 

@@ -30,6 +30,17 @@ export interface TrapHandler {
   onFailure(error: unknown): void;
 }
 
+/** Guest memory of a VMM in this process. Called on the owner's thread, from the event loop. */
+export interface MessageMemoryHandler {
+  /**
+   * One access of the device, 1 to 65,536 bytes. It may access the device, unmap memory, or close it.
+   *
+   * @param data what the device writes, or zeros to be replaced by what it reads; a copy.
+   * @returns 0 or an errno. What it throws is an uncaught exception of the process.
+   */
+  transfer(write: boolean, address: bigint, data: Uint8Array): number;
+}
+
 /** Counters of one device. Requests, not bytes. */
 export interface DeviceStatistics {
   /** Region accesses that passed the range check. */
@@ -248,6 +259,12 @@ export interface DeviceCore {
   dmaInfo(): DmaInfo;
   /** All maps, by ascending address. */
   dmaMaps(): DmaMap[];
+
+  /**
+   * What answers for guest memory without a file when the client is in this process; null: nothing. Keeps the event loop alive. Ends with
+   * {@link clientGone}.
+   */
+  setMessageMemory(handler: MessageMemoryHandler | null): void;
 
   /** The client is gone: maps, eventfds and dirty log go, device state stays. */
   clientGone(): void;

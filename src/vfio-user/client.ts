@@ -27,7 +27,7 @@ import {
   type RegionWriteRequest,
 } from './client-requests.ts';
 import { irqMessages } from './irq-messages.ts';
-import { MessageMemory } from './message-memory.ts';
+import { MessageMemory } from '../mdev/message-memory.ts';
 import { isListening } from './native.ts';
 import { Command, MAX_MESSAGE_FDS, MAX_TRANSFER } from './protocol.ts';
 import { regionData } from './replies.ts';

@@ -3,6 +3,8 @@ import { expect, it } from 'vitest';
 
 import { type MdevDevice, type VfioDevice, VfioError, VfioIrq } from '../../src/mdev/index.ts';
 import { coreOf } from '../../src/native/device-handle.ts';
+import { DeviceFeature } from '../../src/vfio-user/protocol.ts';
+import { encodeDmaLoggingReport, encodeDmaLoggingStart } from '../../src/vfio-user/structures/index.ts';
 import { type EventFd, eventfd, type MemoryFile, memoryFile } from '../../src/vfio-user/index.ts';
 import { type AcmeContext, acmeInstance, At } from '../mdev/support/acme.ts';
 import { type FACES, openFace } from './support/faces.ts';
@@ -18,6 +20,8 @@ interface Vmm {
   readonly instance: MdevDevice;
   readonly context: AcmeContext;
   readonly file: MemoryFile;
+  /** Memory that is reached by message. */
+  readonly plain: Uint8Array;
   readonly lines: readonly EventFd[];
 }
 
@@ -43,6 +47,8 @@ const fileOffset = fc.constantFrom(0, 0, 1, 2, FILE_PAGES).map((number) => BigIn
 const odd = fc.constantFrom(0n, 0n, 0n, 0n, 0n, 0n, 0n, 1n, 2048n);
 const access = fc.constantFrom('r', 'w', 'rw');
 
+const ranges = fc.array(fc.record({ iova: page, size: pages }), { maxLength: 2 });
+
 function step<T extends object>(
   name: string,
   input: fc.Arbitrary<T>,
@@ -55,10 +61,26 @@ function step<T extends object>(
 }
 
 const request = fc.oneof(
-  step('info', fc.record({ index: fc.constantFrom(0, 1, 2, 7, 8, 9, 5000) }), async ({ device }, { index }) => [
-    await device.info(),
-    await device.regionInfo(index),
-  ]),
+  step('info', fc.record({ index: fc.constantFrom(0, 1, 2, 7, 8, 9, 5000) }), async ({ device }, { index }) => {
+    // The files of a region are told in this process only.
+    const { map: _map, ...info } = await device.regionInfo(index);
+    return [await device.info(), info];
+  }),
+  step('mapRegion', fc.record({ index: fc.constantFrom(0, 1, 7, 9) }), ({ device }, { index }) =>
+    device.mapRegion(index),
+  ),
+  step(
+    'feature',
+    fc.record({
+      index: fc.constantFrom(0, 1, 2, 6, 7, 8, 8, 9, 999),
+      get: fc.boolean(),
+      set: fc.boolean(),
+      probe: fc.nat(3).map((chance) => chance === 0),
+      data: fc.oneof(fc.uint8Array({ maxLength: 40 }), fc.constant(new Uint8Array(24))),
+      replySize: fc.nat(64),
+    }),
+    ({ device }, input) => device.feature(input),
+  ),
   step('irqInfo', fc.record({ index: irqIndex }), ({ device }, { index }) => device.irqInfo(index)),
   step('read', fc.record({ region, offset, count: fc.nat(20) }), ({ device }, input) =>
     device.readRegion(input.region, input.offset, input.count),
@@ -99,29 +121,54 @@ const request = fc.oneof(
 const memory = fc.oneof(
   step(
     'map',
-    fc.record({ iova: page, size: pages, odd, access, offset: fileOffset, fileLess: fc.nat(9) }),
-    ({ device, file }, input) =>
+    fc.record({ iova: page, size: pages, odd, access, offset: fileOffset, how: fc.nat(9) }),
+    ({ device, file, plain }, input) =>
       device.dmaMap({
         iova: input.iova + input.odd,
         size: input.size,
         access: input.access,
-        offset: input.offset,
-        ...(input.fileLess > 0 && { file }),
+        ...(input.how > 3 ? { file, offset: input.offset } : {}),
+        // Nobody answers for what has neither.
+        ...(input.how > 0 && input.how <= 3 ? { memory: plain.subarray(0, Number(input.size)) } : {}),
       }),
   ),
+  step('startLogging', fc.record({ pageSize: fc.constantFrom(4096n, 4096n, 8192n, 1000n), ranges }), (vmm, input) =>
+    vmm.device.feature({ index: DeviceFeature.dmaLoggingStart, set: true, data: encodeDmaLoggingStart(input) }),
+  ),
+  step(
+    'reportLogging',
+    fc.record({ iova: page, size: pages, pageSize: fc.constantFrom(4096n, 8192n, 0n) }),
+    (vmm, input) =>
+      vmm.device.feature({
+        index: DeviceFeature.dmaLoggingReport,
+        get: true,
+        data: encodeDmaLoggingReport(input),
+        replySize: 32,
+      }),
+  ),
+  step('stopLogging', fc.record({}), ({ device }) =>
+    device.feature({ index: DeviceFeature.dmaLoggingStop, set: true }),
+  ),
+  step('unmapDirty', fc.record({ iova: page, size: pages }), ({ device }, input) => device.dmaUnmapDirty(input, 4096n)),
   step('unmap', fc.record({ iova: page, size: pages, odd }), ({ device }, input) =>
     device.dmaUnmap({ iova: input.iova, size: input.size + input.odd }),
   ),
   step('unmapAll', fc.record({ certain: fc.nat(3) }), ({ device }, { certain }) =>
     certain === 0 ? device.dmaUnmapAll() : Promise.resolve(),
   ),
-  step('dma', fc.record({ iova: page, data }), ({ context, file }, input) =>
-    // What is reached by message is answered differently: there is nobody to ask in this process.
+  step('dma', fc.record({ iova: page, data }), ({ context, file, plain }, input) =>
     context.dma.write(input.iova, input.data).then(
-      () => [...new Uint8Array(file.buffer)].join(),
+      () => [...new Uint8Array(file.buffer), ...plain].join(),
       () => 'failed',
     ),
   ),
+  step('dmaRead', fc.record({ iova: page, count: fc.nat(5000) }), async ({ context }, { count, iova }) => {
+    const into = new Uint8Array(count);
+    return context.dma.read(iova, into).then(
+      () => into.join(),
+      () => 'failed',
+    );
+  }),
 );
 
 /** Half of them are about memory, where two requests have to fit together. */
@@ -146,6 +193,7 @@ async function open(face: (typeof FACES)[number]): Promise<Vmm & AsyncDisposable
     instance,
     context,
     file,
+    plain: new Uint8Array(FILE_PAGES * PAGE),
     lines,
     [Symbol.asyncDispose]: async () => {
       await device.close();

@@ -19,6 +19,7 @@
 #include "dma_space_object.h"
 #include "dma_transfer_object.h"
 #include "environment_object.h"
+#include "message_memory_object.h"
 #include "napi_objects.h"
 #include "poll_object.h"
 #include "register_table_object.h"
@@ -114,6 +115,7 @@ class DeviceCoreObject : public Napi::ObjectWrap<DeviceCoreObject> {
   void setClientDmaLimits(const Info& info);
   Napi::Value dmaInfo(const Info& info);
   Napi::Value dmaMaps(const Info& info);
+  void setMessageMemory(const Info& info);
 
   // --- Life ---
   void clientGone(const Info& info);
@@ -128,6 +130,8 @@ class DeviceCoreObject : public Napi::ObjectWrap<DeviceCoreObject> {
 
   const std::shared_ptr<DeviceCore> core_;
   std::shared_ptr<JavaScriptTrapHandler> handler_;
+  /// Null when the client is not in this process, or has no memory without a file.
+  std::unique_ptr<MessageMemory> messages_;
   bool closed_ = false;
 };
 
@@ -476,7 +480,25 @@ Napi::Value DeviceCoreObject::dmaMaps(const Info& info) {
   return {info.Env(), dmaMapsArray(info.Env(), *open(info).dma())};
 }
 
-void DeviceCoreObject::clientGone(const Info& info) { open(info).clientGone(); }
+void DeviceCoreObject::setMessageMemory(const Info& info) {
+  DeviceCore& core = open(info);
+  std::unique_ptr<MessageMemory> messages;
+  if (!info[0].IsNull()) {
+    try {
+      messages = std::make_unique<MessageMemory>(info.Env(), info[0]);
+    } catch (const std::system_error& error) {
+      throwSystemError(info.Env(), error.code().value(), "eventfd");
+    }
+  }
+  core.dma()->setMessageDma(messages == nullptr ? nullptr : messages->dma());
+  // What the earlier one's requests do when they end may come here again.
+  std::swap(messages_, messages);
+}
+
+void DeviceCoreObject::clientGone(const Info& info) {
+  const std::unique_ptr<MessageMemory> messages = std::move(messages_);
+  open(info).clientGone();
+}
 
 // Of a closed device too: its clients' descriptors are still to be closed.
 void DeviceCoreObject::closeForeignFd(const Info& info) {
@@ -507,6 +529,7 @@ void DeviceCoreObject::close(const Info&) { end(); }
 void DeviceCoreObject::end() {
   if (closed_) return;
   closed_ = true;
+  const std::unique_ptr<MessageMemory> messages = std::move(messages_);
   core_->close();
   handler_.reset();
 }
@@ -562,6 +585,7 @@ Napi::Function DeviceCoreObject::define(Napi::Env env) {
                          InstanceMethod<&This::setClientDmaLimits>("setClientDmaLimits"),
                          InstanceMethod<&This::dmaInfo>("dmaInfo"),
                          InstanceMethod<&This::dmaMaps>("dmaMaps"),
+                         InstanceMethod<&This::setMessageMemory>("setMessageMemory"),
                          InstanceMethod<&This::clientGone>("clientGone"),
                          InstanceMethod<&This::closeForeignFd>("closeForeignFd"),
                          InstanceMethod<&This::isBehindOnClosing>("isBehindOnClosing"),

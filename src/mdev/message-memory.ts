@@ -1,6 +1,6 @@
-import { DmaRight } from './protocol.ts';
+import { VfioDmaFlag as DmaRight } from './vfio.ts';
 
-/** Guest memory that the server reaches by message only. */
+/** Guest memory that a device reaches by message only. */
 export interface MessageRange {
   readonly address: bigint;
   readonly memory: Uint8Array;
@@ -8,7 +8,7 @@ export interface MessageRange {
   readonly rights: number;
 }
 
-/** The memory behind the DMA maps of a client that gave no file with them. */
+/** The memory behind the DMA maps of a VMM that gave no file with them. */
 export class MessageMemory {
   /** What the server has accepted, by address; it does not overlap. */
   #ranges: MessageRange[] = [];

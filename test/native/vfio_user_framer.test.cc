@@ -170,6 +170,68 @@ void closesWhatIsTooMany() {
   CHECK_EQUAL(openFiles(), before);
 }
 
+/// While the first message waits, replies behind it are taken for as long as they come, however little may be held;
+/// what is left keeps its order and its files.
+void repliesBehindGiveTheirPlaceBack() {
+  constexpr uint16_t kReply = kCommandDmaRead;
+  constexpr std::size_t kHeld = 4096;
+  Random random(20);
+  for (int round = 0; round < 100; ++round) {
+    const int before = openFiles();
+    {
+      Stream stream;
+      std::vector<uint16_t> replies;
+      std::vector<uint16_t> others;
+      std::vector<ino_t> files;
+      stream.send(message(0, kCarriesNot, Bytes(8)));
+      Framer framer = newFramer();
+      auto [size, none] = stream.read(framer.room());
+      framer.received(size, std::move(none));
+      CHECK(framer.next().has_value());
+      for (uint16_t id = 1; id < 200; ++id) {
+        if (random.below(10) != 0) {
+          replies.push_back(id);
+          stream.send(message(id, kReply, Bytes(random.below(600))));
+          continue;
+        }
+        others.push_back(id);
+        const bool carrier = random.below(2) == 0;
+        FileDescriptor file = newFile();
+        files.push_back(carrier ? identity(file.get()) : 0);
+        const Bytes bytes = message(id, carrier ? kCarries : kCarriesNot, Bytes(random.below(40)));
+        if (carrier) {
+          stream.send(bytes, one(std::move(file)));
+        } else {
+          stream.send(bytes);
+        }
+      }
+      std::vector<uint16_t> taken;
+      while (!stream.empty()) {
+        const auto room = framer.roomBehind(kHeld);
+        CHECK(!room.empty());
+        auto [more, fds] = stream.read(room.first(std::min<std::size_t>(room.size(), 1 + random.below(900))));
+        framer.received(more, std::move(fds));
+        while (const auto reply = framer.takeBehind([](const Header& header) { return header.command == kReply; })) {
+          CHECK(reply->fds.empty() && !reply->strayFds);
+          taken.push_back(reply->header.id);
+        }
+      }
+      CHECK(taken == replies);
+      framer.consume();
+      std::vector<Seen> seen;
+      takeAll(framer, seen);
+      CHECK_EQUAL(seen.size(), others.size());
+      for (std::size_t i = 0; i < seen.size(); ++i) {
+        CHECK_EQUAL(seen[i].header.id, others[i]);
+        CHECK(seen[i].files == (files[i] == 0 ? std::vector<ino_t>() : std::vector{files[i]}));
+        CHECK(!seen[i].stray);
+      }
+      CHECK(framer.atBoundary());
+    }
+    CHECK_EQUAL(openFiles(), before);
+  }
+}
+
 void sizesThatAreNone() {
   Stream stream;
   for (const uint32_t size : {0u, 15u, kMost + 1, UINT32_MAX}) {
@@ -401,6 +463,7 @@ int main() {
   refusesTheLastWhenNoneCan();
   waitsForTheHeaderThatDecides();
   closesWhatIsTooMany();
+  repliesBehindGiveTheirPlaceBack();
   sizesThatAreNone();
   holdsTheLargestMessage();
   waitsForAHeaderBehindAFullBuffer();

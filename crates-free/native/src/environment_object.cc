@@ -2,6 +2,8 @@
 
 #include <napi.h>
 
+#include "base/kernel_signal.h"
+
 namespace mdev {
 
 namespace {
@@ -23,6 +25,8 @@ CallbackBatch*& currentBatch(napi_env env) { return environmentOf(env)->batch; }
 }  // namespace
 
 void createEnvironment(napi_env env) {
+  // Now, while the system's share of it is to be had: a client could use it up before the first interrupt.
+  static_cast<void>(KernelSignal::instance());
   auto environment = std::make_unique<Environment>();
   const Napi::String name = Napi::String::New(env, "mdev");
   if (napi_async_init(env, nullptr, name, &environment->context) != napi_ok) throw Napi::Error::New(env);

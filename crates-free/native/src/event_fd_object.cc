@@ -1,7 +1,6 @@
 // `EventFd` in JavaScript: an eventfd(2) that can be signalled, read and awaited.
 #include <napi.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
 #include <uv.h>
 
 #include <cerrno>
@@ -44,7 +43,7 @@ class EventFdObject : public Napi::ObjectWrap<EventFdObject> {
  private:
   void signal(const Napi::CallbackInfo& info) {
     requireOpen(info.Env());
-    signalEventfd(fd_.get());
+    signalForeignEventfd(fd_.get());
   }
 
   Napi::Value read(const Napi::CallbackInfo& info) {
@@ -93,11 +92,7 @@ class EventFdObject : public Napi::ObjectWrap<EventFdObject> {
   }
 
   /// The counter, which becomes 0; nothing when it was 0.
-  std::optional<uint64_t> take() const {
-    uint64_t count = 0;
-    if (::read(fd_.get(), &count, sizeof(count)) != sizeof(count)) return std::nullopt;
-    return count;
-  }
+  std::optional<uint64_t> take() const { return takeForeignEventfd(fd_.get()); }
 
   void stop() {
     if (poll_ == nullptr) return;

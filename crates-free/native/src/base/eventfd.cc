@@ -1,6 +1,7 @@
 #include "base/eventfd.h"
 
 #include <fcntl.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -36,6 +37,19 @@ void signalForeignEventfd(int fd) {
   if (kernel != nullptr && kernel->signal(fd)) return;
   // Without AIO a peer that races with fcntl can still make this wait; that is as far as write(2) goes.
   if (setNonBlocking(fd)) signalEventfd(fd);
+}
+
+std::optional<uint64_t> takeForeignEventfd(int fd) {
+  uint64_t count = 0;
+  const iovec into{&count, sizeof(count)};
+  ssize_t size;
+  do {
+    size = ::preadv2(fd, &into, 1, -1, RWF_NOWAIT);
+  } while (size < 0 && errno == EINTR);
+  // The kernel's eventfd does not know the flag before 5.8.
+  if (size < 0 && errno == EOPNOTSUPP && setNonBlocking(fd)) size = ::read(fd, &count, sizeof(count));
+  if (size != sizeof(count)) return std::nullopt;
+  return count;
 }
 
 }  // namespace mdev

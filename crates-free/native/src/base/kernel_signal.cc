@@ -44,6 +44,7 @@ bool KernelSignal::signal(int fd) {
     for (unsigned step = 0; step < kContexts; ++step) {
       Context& context = contexts_[(place + step) % kContexts];
       if (!context.take()) continue;
+      // The first context is always there: one that is refused sends its threads to the others.
       const bool usable = open(context);
       const bool signalled = usable && submit(context, fd);
       context.give();

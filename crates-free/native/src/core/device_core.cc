@@ -66,6 +66,7 @@ std::shared_ptr<RegisterMemory> DeviceCore::setRegisterRegion(uint32_t index, ui
     throw std::invalid_argument("region " + std::to_string(index) + " has " + std::to_string(size) +
                                 " bytes; its register block needs " + std::to_string(table->blockSize()));
   }
+  flush();
   auto memory = std::make_shared<RegisterMemory>(table->memorySize());
   auto registers = std::make_shared<RegisterRegion>(std::move(table), memory);
   regions_[index] = {size, flags, decodeOf(index), registers, registers, nullptr};
@@ -82,6 +83,7 @@ void DeviceCore::setRegisterTable(uint32_t index, std::shared_ptr<const Register
   if (table->blockSize() != region.registers->blockSize() || table->memorySize() != memory->size()) {
     throw std::invalid_argument("the table is not of the block of region " + std::to_string(index));
   }
+  flush();
   region.registers = std::make_shared<RegisterRegion>(std::move(table), std::move(memory));
   region.port = region.registers;
 }

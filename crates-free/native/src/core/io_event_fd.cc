@@ -1,13 +1,13 @@
 #include "core/io_event_fd.h"
 
-#include <fcntl.h>
 #include <sys/eventfd.h>
-#include <sys/uio.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <system_error>
 #include <utility>
+
+#include "base/eventfd.h"
 
 namespace mdev {
 
@@ -23,20 +23,10 @@ IoEventFd::IoEventFd(std::shared_ptr<DeviceCore> core, uint32_t region, uint64_t
   std::copy_n(value.begin(), size_, value_.begin());
 }
 
-bool IoEventFd::take() {
-  uint64_t one = 0;
-  iovec into{&one, sizeof one};
-  ssize_t size;
-  // O_NONBLOCK belongs to the open file, which the other side can change.
-  do {
-    size = ::preadv2(fd_.get(), &into, 1, -1, RWF_NOWAIT);
-  } while (size < 0 && errno == EINTR);
-  return size == static_cast<ssize_t>(sizeof one);
-}
-
 void IoEventFd::serve() {
   const auto value = std::span<const std::byte>(value_).first(size_);
-  for (uint32_t n = 0; n < kWritesPerTurn && !closed_ && take(); ++n) core_->post(region_, offset_, value);
+  for (uint32_t n = 0; n < kWritesPerTurn && !closed_ && takeForeignEventfd(fd_.get()); ++n)
+    core_->post(region_, offset_, value);
   core_->flush();
 }
 

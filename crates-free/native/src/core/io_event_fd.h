@@ -34,8 +34,6 @@ class IoEventFd {
   void close() { closed_ = true; }
 
  private:
-  bool take();
-
   const std::shared_ptr<DeviceCore> core_;
   const uint32_t region_;
   const uint64_t offset_;

@@ -1,10 +1,10 @@
 #include "irq/unmask_eventfd.h"
 
 #include <sys/epoll.h>
-#include <sys/uio.h>
 
 #include <cerrno>
-#include <cstdint>
+
+#include "base/eventfd.h"
 
 namespace mdev {
 
@@ -20,10 +20,8 @@ int UnmaskEventfd::open() {
 bool UnmaskEventfd::take() const {
   epoll_event event{};
   if (::epoll_wait(epoll_.get(), &event, 1, 0) != 1) return false;
-  uint64_t count = 0;
-  const iovec into{&count, sizeof(count)};
-  // Emptied for a client that looks at it, as the kernel's VFIO does. Kernels before 5.8 refuse, and nothing is lost.
-  static_cast<void>(::preadv2(eventfd_.get(), &into, 1, -1, RWF_NOWAIT));
+  // Emptied for a client that looks at it, as the kernel's VFIO does.
+  static_cast<void>(takeForeignEventfd(eventfd_.get()));
   return true;
 }
 

@@ -18,6 +18,18 @@ std::span<std::byte> InputBuffer::room(std::size_t wanted) {
   return {bytes_.get() + end_, capacity_ - end_};
 }
 
+void InputBuffer::erase(std::span<const BufferGap> gaps) {
+  if (gaps.empty()) return;
+  std::size_t to = static_cast<std::size_t>(gaps.front().position - base_);
+  for (std::size_t gap = 0; gap < gaps.size(); ++gap) {
+    const std::size_t from = static_cast<std::size_t>(gaps[gap].position + gaps[gap].size - base_);
+    const std::size_t end = gap + 1 < gaps.size() ? static_cast<std::size_t>(gaps[gap + 1].position - base_) : end_;
+    std::memmove(bytes_.get() + to, bytes_.get() + from, end - from);
+    to += end - from;
+  }
+  end_ = to;
+}
+
 void InputBuffer::moveTo(std::size_t capacity) {
   const std::size_t held = size();
   if (capacity == capacity_) {

@@ -8,6 +8,12 @@
 
 namespace mdev {
 
+/// Bytes that are to be taken out of a buffer.
+struct BufferGap {
+  uint64_t position;
+  uint64_t size;
+};
+
 /// A buffer between a stream and its reader. Positions count bytes since the stream began. It holds 64 KiB, and grows
 /// only for as long as one message needs more.
 class InputBuffer {
@@ -29,6 +35,9 @@ class InputBuffer {
   std::span<std::byte> room(std::size_t wanted);
   void append(std::size_t size) { end_ += size; }
   void consume(std::size_t size) { begin_ += size; }
+  /// Takes bytes out and closes the gaps: what is behind them has earlier positions then. `gaps` are in the order of
+  /// their positions, and do not overlap.
+  void erase(std::span<const BufferGap> gaps);
 
  private:
   void moveTo(std::size_t capacity);

@@ -134,6 +134,8 @@ void UvPollTransport::State::run(bool readable) {
     if (!again || more) break;
   }
   if (user != nullptr) flush(*current);
+  // A user that reads nothing would never find the end of the stream.
+  if (user != nullptr && failed && !more && current->receiveRoom().empty()) current->ended(kHungUp);
   current->roundEnded();
   if (user != nullptr) update(*current);
 }

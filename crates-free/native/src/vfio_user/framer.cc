@@ -91,7 +91,35 @@ void Framer::dropTaken() {
   }
 }
 
+void Framer::closeGaps() {
+  std::vector<BufferGap> gaps;
+  gaps.reserve(taken_.size());
+  for (const uint64_t position : taken_) gaps.push_back({position, headerAt(position)->size});
+  const auto moved = [&gaps](uint64_t position) {
+    uint64_t before = 0;
+    for (const BufferGap& gap : gaps) {
+      if (gap.position >= position) break;
+      before += std::min(gap.size, position - gap.position);
+    }
+    return position - before;
+  };
+  // Those that turned out to be its own after it was taken.
+  std::erase_if(owned_, [this](const Owned& entry) {
+    return std::find(taken_.begin(), taken_.end(), entry.message) != taken_.end();
+  });
+  for (Owned& entry : owned_) entry.message = moved(entry.message);
+  for (FdSet& set : undecided_) {
+    set.begin = moved(set.begin);
+    set.end = moved(set.end);
+  }
+  searched_ = moved(searched_);
+  buffer_.erase(gaps);
+  taken_.clear();
+}
+
 std::span<std::byte> Framer::roomBehind(std::size_t most) {
+  // All at once, and only where room is short: each time moves what is held.
+  if (buffer_.size() >= most && !taken_.empty()) closeGaps();
   if (buffer_.size() >= most) return {};
   return buffer_.room(std::min(most, std::max(InputBuffer::kInitialSize, 2 * buffer_.size())));
 }

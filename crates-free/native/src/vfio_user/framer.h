@@ -59,7 +59,8 @@ class Framer {
   /// Drops the message that `next` gave last.
   void consume();
 
-  /// Where to read to while the message that `next` gave last waits; empty when `most` bytes are held.
+  /// Where to read to while the message that `next` gave last waits; empty when `most` bytes are held that `takeBehind`
+  /// has not given.
   std::span<std::byte> roomBehind(std::size_t most);
   /// The first whole message behind that one of which `wanted` is true and that was not given yet. It is out of the
   /// line then. Its body is valid until `roomBehind`.
@@ -97,6 +98,8 @@ class Framer {
   void takeFds(uint64_t position, Message& message);
   /// Drops what was taken out of the line and stands first now.
   void dropTaken();
+  /// Drops all that was taken out of the line, wherever it stands.
+  void closeGaps();
 
   InputBuffer buffer_;
   const CarriesFds carriesFds_;

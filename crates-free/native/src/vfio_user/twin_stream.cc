@@ -25,6 +25,12 @@ std::span<std::byte> TwinStream::receiveRoom() {
   return framer_.room();
 }
 
+void TwinStream::received(std::size_t size, std::vector<ForeignFd> fds) {
+  const bool brought = !fds.empty();
+  framer_.received(size, std::move(fds), false);
+  if (brought) fail("the client sent file descriptors on the twin socket");
+}
+
 const char* TwinStream::serve(const Message& message) {
   if (message.badSize || message.strayFds) return "the client sent a message of a bad form on the twin socket";
   if (!isDmaReply(message.header)) return "the client sent on the twin socket what is no reply to a DMA request";

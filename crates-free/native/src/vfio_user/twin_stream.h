@@ -4,6 +4,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "vfio_user/dma_messenger.h"
 #include "vfio_user/message_stream.h"
@@ -30,6 +31,8 @@ class TwinStream final : public MessageStream {
 
   void roundBegan() override;
   std::span<std::byte> receiveRoom() override;
+  /// Nothing on the twin socket carries fds: the first one ends the connection.
+  void received(std::size_t size, std::vector<ForeignFd> fds) override;
   Turn turn() override;
   Outgoing toSend() override;
   void roundEnded() override;

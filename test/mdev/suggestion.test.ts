@@ -13,7 +13,7 @@ test.each([
 });
 
 test('a name with one wrong, missing or additional character is found', () => {
-  const names = fc.stringMatching(/^[a-z0-9-]{4,20}$/);
+  const names = fc.stringMatching(/^[a-z0-9-]{5,20}$/);
   fc.assert(
     fc.property(names, fc.nat(), fc.constantFrom('', '_', '__'), (name, at, replacement) => {
       const index = at % name.length;

@@ -29,6 +29,18 @@ export interface NativeQueueDevice {
     vectors: Uint32Array,
   ): boolean;
   reset(): void;
+  suspend(): void;
+  /** @returns whether nothing is outstanding, or it is not suspended. */
+  settle(cancel: boolean): boolean;
+  resume(): void;
+  state(): Uint8Array<ArrayBuffer>;
+  /** @param configurations and `operations` of all queues, one after the other; without meaning where there is no group. */
+  restore(
+    state: Uint8Array,
+    groups: readonly (NativeGroup | undefined)[],
+    configurations: Uint32Array,
+    operations: Uint8Array,
+  ): void;
   recordError(error: Uint32Array): void;
   statistics(queue: number): Float64Array;
   close(): void;

@@ -1,3 +1,5 @@
+import { setTimeout } from 'node:timers/promises';
+
 import type { RegisterEffect } from '../emulation/index.ts';
 import { coreOf, type DeviceHandle } from '../native/device-handle.ts';
 import { checkInteger, checkOperations } from './checks.ts';
@@ -6,7 +8,7 @@ import { native, type NativeQueueDevice } from './native.ts';
 import { supportedOperations } from './operations.ts';
 import type { QueueDeviceOptions, WorkQueueConfig } from './queue-options.ts';
 import { queueStatistics, type QueueStatistics } from './queue-statistics.ts';
-import { capabilityBits, configurationWords, effectWords, errorWords, MAX_WORD } from './words.ts';
+import { capabilityBits, CONFIGURATION_WORDS, configurationWords, effectWords, errorWords, MAX_WORD } from './words.ts';
 
 export type { DeviceHandle };
 
@@ -18,6 +20,10 @@ const MAX_PASID = 0xfffff;
 const MAX_TRANSFER_SHIFT = 31;
 const MAX_BATCH_SHIFT = 15;
 const MAX_REGION = 8;
+/** How long a client may take for its answers when nothing else is said. */
+const ANSWERS_WITHIN_MS = 100;
+const MAX_ANSWERS_WITHIN_MS = 60_000;
+const ANSWER_LOOK_MS = 1;
 
 /** What becomes visible when a command ends. */
 export interface CommandEffects {
@@ -58,6 +64,7 @@ export interface SoftwareErrorReport {
 export class QueueDevice implements Disposable {
   readonly #native: NativeQueueDevice;
   readonly #options: QueueDeviceOptions;
+  #closed = false;
 
   /** @throws RangeError or TypeError that names the option and what was expected. */
   constructor(device: DeviceHandle, options: QueueDeviceOptions) {
@@ -98,8 +105,14 @@ export class QueueDevice implements Disposable {
    * descriptors of an earlier enable are still in flight.
    */
   enable(queue: number, config: WorkQueueConfig): void {
-    const { capabilities, queues } = this.#options;
-    checkInteger('queue', queue, 0, queues - 1);
+    checkInteger('queue', queue, 0, this.#options.queues - 1);
+    const operations = this.#checkConfig(config);
+    this.#native.enable(queue, nativeGroup(config.group), configurationWords(config), operations);
+  }
+
+  /** @returns the operations that the queue takes. */
+  #checkConfig(config: WorkQueueConfig): Uint8Array {
+    const { capabilities } = this.#options;
     checkInteger('size', config.size, 1, MAX_ENTRIES);
     checkInteger('threshold', config.threshold, 0, config.size);
     checkInteger('priority', config.priority, 1, MAX_PRIORITY);
@@ -108,7 +121,7 @@ export class QueueDevice implements Disposable {
     if (config.pasid !== undefined) checkInteger('pasid', config.pasid, 0, MAX_PASID);
     const operations = config.operations ?? capabilities.operations;
     checkOperations('operations', operations, capabilities.operations, 'the device');
-    this.#native.enable(queue, nativeGroup(config.group), configurationWords(config), operations);
+    return operations;
   }
 
   /**
@@ -139,6 +152,74 @@ export class QueueDevice implements Disposable {
    */
   reset(): void {
     this.#native.reset();
+  }
+
+  /**
+   * Stops everything where it is: nothing is dispatched, and each descriptor in flight stops at its chunk. When this
+   * resolves, and until {@link resume}, no guest memory, register or vector is touched. What the guest submits meanwhile
+   * waits; so does the end of a command.
+   *
+   * Requests by message that the client has not answered come to their end first. Those that take longer than
+   * `answersWithin` are cancelled, and made again with the same data when the device goes on. Only a completion record's
+   * status that the client may have written already counts as written: the guest may use that memory for something else.
+   *
+   * Resolves early when the device is resumed or closed meanwhile. May be called again.
+   *
+   * @param answersWithin milliseconds, 0 to 60,000.
+   */
+  async suspend({ answersWithin = ANSWERS_WITHIN_MS }: { readonly answersWithin?: number } = {}): Promise<void> {
+    checkInteger('answersWithin', answersWithin, 0, MAX_ANSWERS_WITHIN_MS);
+    this.#native.suspend();
+    const end = performance.now() + answersWithin;
+    while (!this.#closed && !this.#native.settle(false)) {
+      const left = end - performance.now();
+      if (left <= 0) {
+        this.#native.settle(true);
+        return;
+      }
+      // Answers come through this thread's event loop, and seldom: nobody is told of them.
+      await setTimeout(Math.min(left, ANSWER_LOOK_MS));
+    }
+  }
+
+  /** Every descriptor goes on where it stopped, and ends once. Does nothing when the device is not suspended. */
+  resume(): void {
+    this.#native.resume();
+  }
+
+  /**
+   * What the device is besides its registers: queues with what waits and what is in flight, how far each of that has
+   * come, halves of descriptors in portals, the command that waits, and counters. The device stays suspended.
+   *
+   * @returns bytes of a format of their own, with a version.
+   * @throws Error when the device is not suspended.
+   */
+  state(): Uint8Array<ArrayBuffer> {
+    return this.#native.state();
+  }
+
+  /**
+   * Goes on for another device, whose {@link state} this is, when it is resumed; what it has itself is reset. Registers,
+   * among them the occupancy of queues, have been restored before.
+   *
+   * @param queues How the restored registers have configured each queue, and who serves it; undefined for queues that
+   * are not enabled.
+   * @throws RangeError when these bytes are not such a state, or do not fit to the queues; Error when the device is not
+   * suspended. Then it is as it was.
+   */
+  restore(state: Uint8Array, queues: readonly (WorkQueueConfig | undefined)[]): void {
+    const count = this.#options.queues;
+    checkInteger('number of queues', queues.length, count, count);
+    const configurations = queues.map((config) => {
+      if (config === undefined) return { words: new Uint32Array(CONFIGURATION_WORDS), operations: new Uint8Array(32) };
+      return { words: configurationWords(config), operations: this.#checkConfig(config) };
+    });
+    this.#native.restore(
+      state,
+      queues.map((config) => (config === undefined ? undefined : nativeGroup(config.group))),
+      Uint32Array.from(configurations.flatMap(({ words }) => [...words])),
+      Uint8Array.from(configurations.flatMap(({ operations }) => [...operations])),
+    );
   }
 
   /**
@@ -174,6 +255,7 @@ export class QueueDevice implements Disposable {
    * do nothing; every other method throws from then on.
    */
   close(): void {
+    this.#closed = true;
     this.#native.close();
   }
 

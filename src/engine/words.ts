@@ -19,6 +19,9 @@ export function capabilityBits(capabilities: QueueCapabilities): number {
   return flags.reduce((bits, flag, bit) => bits | (Number(flag) << bit), 0);
 }
 
+/** Elements of {@link configurationWords}. */
+export const CONFIGURATION_WORDS = 10;
+
 /** In the order of the addon's elements. */
 export function configurationWords(config: WorkQueueConfig): Uint32Array {
   return Uint32Array.of(

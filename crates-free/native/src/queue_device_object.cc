@@ -164,6 +164,11 @@ class QueueDeviceObject : public Napi::ObjectWrap<QueueDeviceObject> {
                            InstanceMethod<&This::enable>("enable"),
                            InstanceMethod<&This::command>("command"),
                            InstanceMethod<&This::reset>("reset"),
+                           InstanceMethod<&This::suspend>("suspend"),
+                           InstanceMethod<&This::settle>("settle"),
+                           InstanceMethod<&This::resume>("resume"),
+                           InstanceMethod<&This::state>("state"),
+                           InstanceMethod<&This::restore>("restore"),
                            InstanceMethod<&This::recordError>("recordError"),
                            InstanceMethod<&This::statistics>("statistics"),
                            InstanceMethod<&This::close>("close"),
@@ -181,8 +186,17 @@ class QueueDeviceObject : public Napi::ObjectWrap<QueueDeviceObject> {
     const Napi::Env env = info.Env();
     const uint32_t queue = uint32Argument(env, info[0], "queue");
     const std::shared_ptr<Group> group = unwrapGroup(env, info[1]);
-    const std::vector<uint32_t> values = fields(info, 2, "configuration", kConfigurationFields);
-    const std::span<const std::byte> operations = bytesArgument(env, info[3], "operations");
+    const QueueConfig config = configuration(info, 2);
+    checked(env, [&] { device(env).enable(queue, config, group); });
+  }
+
+  /// The arguments `configuration` and `operations`, from place `first` on.
+  static QueueConfig configuration(const Napi::CallbackInfo& info, std::size_t first) {
+    return configuration(info.Env(), fields(info, first, "configuration", kConfigurationFields),
+                         bytesArgument(info.Env(), info[first + 1], "operations"));
+  }
+  static QueueConfig configuration(Napi::Env env, const std::vector<uint32_t>& values,
+                                   std::span<const std::byte> operations) {
     if (operations.size() != dsa::kOpcodes / 8) {
       throw Napi::RangeError::New(env, "operations has " + std::to_string(operations.size()) + " bytes; expected " +
                                            std::to_string(dsa::kOpcodes / 8));
@@ -202,7 +216,7 @@ class QueueDeviceObject : public Napi::ObjectWrap<QueueDeviceObject> {
       const auto byte = static_cast<unsigned>(operations[opcode / 8]);
       config.limits.operations.set(opcode, (byte >> (opcode % 8) & 1) != 0);
     }
-    checked(env, [&] { device(env).enable(queue, config, group); });
+    return config;
   }
 
   /// command(queues, stopAccepting, abort, effects, vectors)
@@ -223,6 +237,57 @@ class QueueDeviceObject : public Napi::ObjectWrap<QueueDeviceObject> {
   }
 
   void reset(const Napi::CallbackInfo& info) { device(info.Env()).reset(); }
+
+  void suspend(const Napi::CallbackInfo& info) { device(info.Env()).suspend(); }
+  void resume(const Napi::CallbackInfo& info) { device(info.Env()).resume(); }
+
+  /// settle(cancel): whether nothing is outstanding, after `cancel` in any case; also when it is not suspended
+  Napi::Value settle(const Napi::CallbackInfo& info) {
+    QueueDevice& own = device(info.Env());
+    if (boolArgument(info.Env(), info[0], "cancel")) own.cancelMessages();
+    return Napi::Boolean::New(info.Env(), !own.suspended() || own.settled());
+  }
+
+  /// state(): Uint8Array
+  Napi::Value state(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    const std::vector<std::byte> bytes = checked(env, [&] { return device(env).state(); });
+    auto result = Napi::Uint8Array::New(env, bytes.size());
+    std::copy_n(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size(), result.Data());
+    return result;
+  }
+
+  /// restore(state, groups, configurations, operations): an element for each queue, a group that is undefined for those
+  /// that are not enabled; of the other arrays one after the other
+  void restore(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    const uint32_t count = device(env).queues();
+    if (!info[1].IsArray() || info[1].As<Napi::Array>().Length() != count) {
+      throw Napi::TypeError::New(env, "groups: expected an array of " + std::to_string(count));
+    }
+    const auto groups = info[1].As<Napi::Array>();
+    const std::vector<uint32_t> values = fields(info, 2, "configurations", std::size_t{count} * kConfigurationFields);
+    constexpr std::size_t kOperationBytes = dsa::kOpcodes / 8;
+    std::vector<std::optional<QueueDevice::RestoredQueue>> queues(count);
+    for (uint32_t queue = 0; queue < count; ++queue) {
+      const Napi::Value group = groups[queue];
+      if (group.IsUndefined()) continue;
+      queues[queue].emplace();
+      queues[queue]->group = unwrapGroup(env, group);
+      const std::span<const std::byte> operations = bytesArgument(env, info[3], "operations");
+      if (operations.size() != count * kOperationBytes) {
+        throw Napi::RangeError::New(env, "operations has " + std::to_string(operations.size()) + " bytes; expected " +
+                                             std::to_string(count * kOperationBytes));
+      }
+      const auto own = values.begin() + static_cast<std::ptrdiff_t>(queue * kConfigurationFields);
+      queues[queue]->config = configuration(env, {own, own + kConfigurationFields},
+                                            operations.subspan(queue * kOperationBytes, kOperationBytes));
+    }
+    // A private copy: restoring runs no JavaScript, but what is checked must not change.
+    const std::span<const std::byte> given = bytesArgument(env, info[0], "state");
+    const std::vector<std::byte> state(given.begin(), given.end());
+    checked(env, [&] { device(env).restore(state, queues); });
+  }
 
   /// recordError(error)
   void recordError(const Napi::CallbackInfo& info) {

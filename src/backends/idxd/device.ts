@@ -100,6 +100,10 @@ export function createDsa(context: DsaContext, device: DsaDescription): DsaBehav
       queues.reset();
       guestErrors.look();
     },
+    quiesce: () => queues.suspend(),
+    resume: () => {
+      queues.resume();
+    },
     guestErrors: () => guestErrors.all(),
     reset: () => {
       restoreLocks(bar0);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <new>
 #include <utility>
 
@@ -33,13 +34,60 @@ GuestAccess::GuestAccess() {
 
 void GuestAccess::begin(const DmaSpace& dma, const std::shared_ptr<Waker>& waker, const MessageOwner& owner,
                         uint64_t sequence) {
+  attach(dma, waker, owner, sequence);
+  forget();
+}
+
+void GuestAccess::attach(const DmaSpace& dma, const std::shared_ptr<Waker>& waker, const MessageOwner& owner,
+                         uint64_t sequence) {
   dma_ = &dma;
   waker_ = &waker;
   for (Slot& slot : slots_) {
     slot.buffer->owner = &owner;
     slot.buffer->sequence = sequence;
   }
-  forget();
+}
+
+void GuestAccess::retry() {
+  for (Slot& slot : slots_) {
+    if (slot.buffer->error() != ECANCELED) continue;
+    if (slot.content == Content::reading) slot.content = Content::none;
+    if (slot.content == Content::writing) sendAgain(slot);
+  }
+}
+
+/// The memory may be mapped now that was reached by message then, and the other way round.
+void GuestAccess::sendAgain(Slot& slot) {
+  BounceBuffer& buffer = *slot.buffer;
+  Translation place = dma_->translate(buffer.address, buffer.count, kDmaWrite);
+  if (place.kind == Translation::Kind::message) {
+    BounceBuffer::submit(slot.buffer, dma_->messageDma().get(), *waker_);
+    return;
+  }
+  uint32_t done = 0;
+  while (place.kind == Translation::Kind::mapped) {
+    if (buffer.count == 1) {
+      // It may be a record's status, which comes after the record's other bytes.
+      std::atomic_ref(*place.pointer).store(buffer.data[0], std::memory_order_release);
+    } else {
+      std::memcpy(place.pointer, buffer.data.data() + done, place.length);
+    }
+    if (!dma_->finish(place, place.pointer, place.length, true)) break;
+    done += static_cast<uint32_t>(place.length);
+    if (done == buffer.count) {
+      buffer.acquit();
+      return;
+    }
+    place = dma_->translate(buffer.address + done, buffer.count - done, kDmaWrite);
+  }
+  buffer.suspended(EFAULT);
+}
+
+void GuestAccess::dropBuffers() {
+  for (Slot& slot : slots_) {
+    slot.buffer.reset();
+    slot.content = Content::none;
+  }
 }
 
 void GuestAccess::dropBusyBuffers() {

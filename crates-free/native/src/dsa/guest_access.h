@@ -3,9 +3,11 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "memory/dma_space.h"
 #include "memory/message_dma.h"
@@ -33,6 +35,13 @@ class BounceBuffer final : public MessageRequest {
   static void submit(const std::shared_ptr<BounceBuffer>& buffer, MessageDma* channel, std::shared_ptr<Waker> waker);
 
   void finished(int error) override;
+
+  // --- While nobody else has it ---
+
+  /// The last answer was a good one after all.
+  void acquit() { error_ = 0; }
+  /// The last answer, in the device that this one goes on for.
+  void suspended(int error) { error_ = error; }
 
  private:
   std::atomic<bool> busy_{false};
@@ -79,6 +88,21 @@ class GuestAccess {
   bool makeBuffers() noexcept;
   /// What was fetched before is void: another descriptor begins.
   void forget();
+  /// What the engine is told by, and whose the requests are, as `begin`; what the slots hold is kept.
+  void attach(const DmaSpace& dma, const std::shared_ptr<Waker>& waker, const MessageOwner& owner, uint64_t sequence);
+  /// Requests that were cancelled because the device was suspended are made again: what was to be read will be fetched
+  /// when it is asked for, what was to be written goes out as it was. Inside an epoch guard.
+  void retry();
+  /// A cancelled write counts as carried out.
+  void takeAsArrived(unsigned slot) { slots_[slot].buffer->acquit(); }
+  /// Gives up all buffers: a job that nobody works on needs only those with something to be written.
+  void dropBuffers();
+  /// What is left of writes by message; what was fetched is fetched again. Nothing is outstanding. Throws
+  /// std::bad_alloc.
+  template <typename Self, typename Archive>
+  static void exchange(Self& self, Archive& archive) {
+    for (auto& slot : self.slots_) exchangeSlot(slot, archive);
+  }
 
   /// As DmaSpace::translate or translateBackward; the maps found last are found faster.
   Translation translate(Walk walk, uint64_t address, uint64_t length, uint32_t rights);
@@ -120,6 +144,37 @@ class GuestAccess {
     std::shared_ptr<BounceBuffer> buffer;
     Content content = Content::none;
   };
+  /// How a write by message stands, in a device's state.
+  enum class Left : uint8_t { nothing, arrived, failed, cancelled };
+  template <typename Archive>
+  static void exchangeSlot(const Slot& slot, Archive& archive) {
+    Left left = Left::nothing;
+    if (slot.content == Content::writing) {
+      const int error = slot.buffer->error();
+      left = error == 0 ? Left::arrived : error == ECANCELED ? Left::cancelled : Left::failed;
+    }
+    archive.choice(left, 3);
+    if (left != Left::cancelled) return;
+    archive.value(slot.buffer->address);
+    archive.value(slot.buffer->count);
+    archive.bytes(std::span(slot.buffer->data).first(slot.buffer->count));
+  }
+  template <typename Archive>
+  static void exchangeSlot(Slot& slot, Archive& archive) {
+    Left left = Left::nothing;
+    archive.choice(left, 3);
+    if (left == Left::nothing) return;
+    slot.buffer = std::make_shared<BounceBuffer>();
+    slot.content = Content::writing;
+    slot.buffer->suspended(left == Left::arrived ? 0 : left == Left::cancelled ? ECANCELED : EIO);
+    if (left != Left::cancelled) return;
+    slot.buffer->write = true;
+    archive.value(slot.buffer->address);
+    archive.value(slot.buffer->count);
+    archive.require(slot.buffer->count >= 1 && slot.buffer->count <= kMessageDmaMax);
+    if (archive.good()) archive.bytes(std::span(slot.buffer->data).first(slot.buffer->count));
+  }
+  void sendAgain(Slot& slot);
 
   std::array<Slot, kSlots> slots_;
   IovaCache found_;

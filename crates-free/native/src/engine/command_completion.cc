@@ -23,7 +23,7 @@ bool CommandCompletion::start(std::vector<Target> targets, CommandEffects effect
   effects_ = std::move(effects);
   // Before the targets are looked at: who ends one of them afterwards sees this, and looks again.
   pending_.store(true);
-  if (!allEnded()) return false;
+  if (suspended_ || !allEnded()) return false;
   apply();
   return true;
 }
@@ -37,7 +37,25 @@ void CommandCompletion::cancel() {
 
 void CommandCompletion::finishIfDone() {
   const std::lock_guard lock(mutex_);
+  if (pending_.load() && !suspended_ && allEnded()) apply();
+}
+
+void CommandCompletion::suspend() {
+  const std::lock_guard lock(mutex_);
+  suspended_ = true;
+}
+
+void CommandCompletion::resume() {
+  const std::lock_guard lock(mutex_);
+  suspended_ = false;
   if (pending_.load() && allEnded()) apply();
+}
+
+void CommandCompletion::adopt(std::vector<Target> targets, CommandEffects effects) {
+  const std::lock_guard lock(mutex_);
+  targets_ = std::move(targets);
+  effects_ = std::move(effects);
+  pending_.store(true);
 }
 
 bool CommandCompletion::allEnded() const {

@@ -39,6 +39,16 @@ class CommandCompletion {
   bool start(std::vector<Target> targets, CommandEffects effects);
   /// Drops a pending command's effects: on return they are applied entirely or never.
   void cancel();
+  /// From now on nothing is applied until `resume`: on return an engine that was applying something is done with it.
+  void suspend();
+  void resume();
+
+  /// What waits, for `state` of a device. Owner thread, while suspended.
+  const std::vector<Target>& targets() const { return targets_; }
+  const CommandEffects& effects() const { return effects_; }
+  /// A command that was pending in another device. While suspended, and none is pending.
+  void adopt(std::vector<Target> targets, CommandEffects effects);
+
   /// Called after a descriptor ended. Any thread.
   void check() {
     if (pending_.load()) finishIfDone();
@@ -52,6 +62,7 @@ class CommandCompletion {
   const std::shared_ptr<RegisterMemory> memory_;
   const std::shared_ptr<IrqTable> irqs_;
   std::atomic<bool> pending_{false};
+  bool suspended_ = false;
   mutable std::mutex mutex_;
   std::vector<Target> targets_;
   CommandEffects effects_;

@@ -68,6 +68,9 @@ struct DeviceContext {
   const uint32_t handles;
   SoftwareErrors errors;
   CommandCompletion command;
+  /// Nothing is dispatched, and no turn of a descriptor does anything, unless its queue is reset. Written by the owner
+  /// thread. Sequentially consistent, as what an engine looks at after it said that it is idle.
+  std::atomic<bool> suspended{false};
 
   /// Whether a descriptor of `pasid` may use the handle: it exists, and its MSIXPERM entry names the same submitter.
   /// DSA specification 9.2.25.

@@ -37,10 +37,18 @@ void Job::begin(std::shared_ptr<QueueRun> run, Engine& engine, uint64_t sequence
   waitsForEarlier_ = false;
   ending_.store(false, std::memory_order_relaxed);
   abandoned_ = false;
+  retry_ = false;
   own_.member = false;
   start(own_, descriptor);
   upcoming_ = {};
   if (next != nullptr) upcoming_ = {next->address1(), next->address2(), next->size()};
+}
+
+void Job::adopt(std::shared_ptr<QueueRun> run, Engine& engine) {
+  memory_.attach(*run->device->dma, engine.waker(), run->messageOwner(), sequence_);
+  run_ = std::move(run);
+  engine_ = &engine;
+  retry_ = true;
 }
 
 void Job::end() {
@@ -58,6 +66,7 @@ bool Job::abandonIfAborted() {
 }
 
 bool Job::ready() const {
+  if (run_->device->suspended.load()) return run_->detached();
   // What was sent is answered or cancelled: only a run that is over for good does not wait for that.
   if (memory_.outstanding()) return run_->detached();
   if (aborted()) return true;
@@ -65,8 +74,15 @@ bool Job::ready() const {
 }
 
 Turn Job::turn() {
+  // Inside the guard: who suspends the device waits for the turns that have not seen it.
+  if (run_->device->suspended.load() && !run_->detached()) return Turn::parked;
+  if (std::exchange(retry_, false) && !aborted()) {
+    memory_.retry();
+    if (memory_.outstanding()) return Turn::parked;
+  }
   Budget budget;
   const Step step = advance(own_, budget);
+  if (abandoned_ || step == Step::finished) ending_.store(true, std::memory_order_release);
   if (abandoned_) return Turn::abandoned;
   switch (step) {
     case Step::yield:

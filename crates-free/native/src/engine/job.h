@@ -10,11 +10,15 @@
 #include "dsa/descriptor.h"
 #include "dsa/execution.h"
 #include "dsa/guest_access.h"
+#include "dsa/limits.h"
 
 namespace mdev {
 
+struct DeviceContext;
 class Engine;
 class QueueRun;
+class StateReader;
+class StateWriter;
 
 /// How a turn of a job ended.
 enum class Turn : uint8_t {
@@ -40,6 +44,8 @@ class Job {
   /// Takes a descriptor on for an engine. `next` is the one behind it, or null when there is none yet.
   void begin(std::shared_ptr<QueueRun> run, Engine& engine, uint64_t sequence, const dsa::Descriptor& descriptor,
              const dsa::Descriptor* next);
+  /// An engine goes on with the descriptor of a restored job.
+  void adopt(std::shared_ptr<QueueRun> run, Engine& engine);
   /// The descriptor has ended: the job is free.
   void end();
   /// Who executes it; null while it is free.
@@ -47,8 +53,8 @@ class Job {
   uint64_t sequence() const { return sequence_; }
   bool waitsForEarlier() const { return waitsForEarlier_; }
   void setWaitsForEarlier(bool waits) { waitsForEarlier_ = waits; }
-  /// The guest can see, or is about to, that the descriptor has ended: its engine ends it within this turn, waiting for
-  /// nobody.
+  /// The guest can see, or is about to, that the descriptor has ended, or its last turn is over: its engine ends it
+  /// now, waiting for nobody.
   bool ending() const { return ending_.load(std::memory_order_acquire); }
 
   // --- Its engine's thread ---
@@ -61,6 +67,18 @@ class Job {
   std::shared_ptr<QueueRun> release();
   /// Leaves requests by message to themselves, with their buffers.
   void forsakeMessages() { memory_.dropBusyBuffers(); }
+
+  // --- While its device is suspended: the owner thread ---
+
+  /// A request by message has not been answered.
+  bool outstanding() const { return memory_.outstanding(); }
+  /// Its requests were cancelled: the next turn makes them again.
+  void interrupted();
+  /// How far the descriptor has come. Nothing is outstanding. Throws std::bad_alloc.
+  void save(StateWriter& archive) const;
+  /// Becomes what another job was. What it then has cannot make an engine do anything that the device's capabilities
+  /// and these limits do not allow; the reader says whether that is so. Throws std::bad_alloc.
+  void restore(StateReader& archive, const DeviceContext& device, const dsa::QueueLimits& limits);
 
   /// The next job of the engine's list.
   Job* next = nullptr;
@@ -101,6 +119,11 @@ class Job {
     uint32_t size = 0;
   };
 
+  template <typename Self, typename Archive>
+  static void exchange(Self& self, Archive& archive);
+  bool plausible(const DeviceContext& device, const dsa::QueueLimits& limits) const;
+  const Unit& activeUnit() const;
+
   void start(Unit& unit, const dsa::Descriptor& descriptor);
   void lookAhead(const Unit& unit);
   dsa::Step advance(Unit& unit, dsa::Budget& budget);
@@ -131,6 +154,8 @@ class Job {
   Batch batch_;
   Upcoming upcoming_;
   bool abandoned_ = false;
+  /// Requests by message were cancelled to suspend the device.
+  bool retry_ = false;
 
   std::shared_ptr<QueueRun> run_;
   Engine* engine_ = nullptr;

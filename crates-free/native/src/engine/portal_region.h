@@ -12,6 +12,9 @@
 
 namespace mdev {
 
+class StateReader;
+class StateWriter;
+
 /// Four pages for each work queue: unlimited and limited portal with MSI-X, then the two with IMS, which drop
 /// everything here. Each page has 64 slots of 64 bytes that all are the same portal.
 ///
@@ -36,6 +39,13 @@ class PortalRegion final : public RegionPort {
   /// Forgets the halves in the queue's slots.
   void dropPartial(uint32_t queue);
   void dropAllPartial();
+  /// Halves of descriptors, for a device's state; see state_archive.h.
+  void save(StateWriter& archive) const;
+  /// What `save` wrote, read but not taken over. Throws std::bad_alloc.
+  struct Halves;
+  static std::vector<Halves> read(StateReader& archive, std::size_t queues);
+  void adopt(const std::vector<Halves>& halves);
+
   /// Takes no writes any more.
   void close() { queues_.clear(); }
 
@@ -56,6 +66,14 @@ class PortalRegion final : public RegionPort {
   std::vector<QueueSlots> slots_;
   /// Descriptors went off since the last flush.
   bool submitted_ = false;
+};
+
+/// One slot that is not empty.
+struct PortalRegion::Halves {
+  uint32_t queue = 0;
+  uint32_t slot = 0;
+  uint64_t present = 0;
+  dsa::Descriptor descriptor{};
 };
 
 }  // namespace mdev

@@ -128,6 +128,36 @@ void QueueDevice::reset() {
   }
 }
 
+void QueueDevice::suspend() {
+  if (suspended()) return;
+  device_->suspended.store(true);
+  device_->command.suspend();
+  // Turns that began before may still be at their chunk.
+  EpochDomain::instance().synchronize();
+  for (const auto& queue : queues_) {
+    if (queue->run() != nullptr) queue->run()->awaitRest();
+  }
+}
+
+bool QueueDevice::settled() const {
+  return std::none_of(queues_.begin(), queues_.end(),
+                      [](const auto& queue) { return queue->run() != nullptr && queue->run()->outstanding(); });
+}
+
+void QueueDevice::cancelMessages() {
+  if (!suspended()) return;
+  const std::shared_ptr<MessageDma> channel = device_->dma->messageDma();
+  for (const auto& queue : queues_) {
+    if (queue->run() != nullptr) queue->run()->cancelMessages(channel.get());
+  }
+}
+
+void QueueDevice::resume() {
+  if (!device_->suspended.exchange(false)) return;
+  for (const auto& queue : queues_) queue->resume();
+  device_->command.resume();
+}
+
 void QueueDevice::close() {
   if (closed_) return;
   closed_ = true;

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "engine/device_context.h"
@@ -70,6 +72,36 @@ class QueueDevice {
   /// pending command. On return neither guest memory nor a register nor a vector is touched any more, and no request by
   /// message is outstanding; waits for engines for at most one chunk, as an unmap. Not inside an EpochGuard.
   void reset();
+
+  /// Nothing is dispatched any more, and every descriptor in flight stops at its chunk. On return guest memory,
+  /// registers and vectors are left alone until `resume`, but for requests by message that are still to be answered:
+  /// see `settled`. What the guest submits meanwhile waits. Waits for engines for at most one chunk, as `reset`. May be
+  /// called again. Not inside an EpochGuard.
+  void suspend();
+  bool suspended() const { return device_->suspended.load(); }
+  /// While suspended: no request by message is outstanding.
+  bool settled() const;
+  /// While suspended: ends requests that the client has not answered. They are made again after `resume`, with the same
+  /// data. Only a record's status that the client may have written counts as written, because the guest may have given
+  /// the record's memory to something else since.
+  void cancelMessages();
+  /// Every descriptor goes on where it stopped. May be called again.
+  void resume();
+
+  /// Everything that is not in registers: queues, descriptors that wait, those in flight with their progress, halves in
+  /// portals, the pending command, counters. The device stays as it is. Throws std::logic_error when it is not
+  /// suspended and settled, or std::bad_alloc.
+  std::vector<std::byte> state() const;
+  /// The queues' configuration, as the registers of the restored device say, and who serves them; nothing for those
+  /// that are not enabled.
+  struct RestoredQueue {
+    QueueConfig config;
+    std::shared_ptr<Group> group;
+  };
+  /// Goes on for another device in its place: what this one has is reset. The registers are restored already, and are
+  /// left alone. Throws std::invalid_argument when the bytes are not such a state or do not fit to this device,
+  /// std::logic_error when it is not suspended, or std::bad_alloc; then nothing has changed.
+  void restore(std::span<const std::byte> state, std::span<const std::optional<RestoredQueue>> queues);
 
   void recordError(const SoftwareError& error) { device_->errors.record(error); }
   uint64_t softwareErrors() const { return device_->errors.recorded(); }

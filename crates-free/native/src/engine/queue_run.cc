@@ -51,6 +51,11 @@ bool QueueRun::push(const dsa::Descriptor& descriptor) {
   return true;
 }
 
+void QueueRun::showOccupancy() {
+  takeOccupancy(status_, kOccupancy);
+  status_.fetch_or(static_cast<uint32_t>(waiting()) & kOccupancy);
+}
+
 void QueueRun::abort() {
   const std::lock_guard lock(mutex_);
   messages_.abandonedBefore.store(tail_.load());
@@ -65,6 +70,9 @@ void QueueRun::detach() {
   messages_.abandonedBefore.store(kEverything);
   const std::lock_guard lock(mutex_);
   dropWaiting();
+  counters_->abandoned.fetch_add(restored_.size(), std::memory_order_relaxed);
+  restored_.clear();
+  resumable_.store(0);
   // From now on nothing is dispatched; whatever the guest did to the count, the next enable begins at 0.
   takeOccupancy(status_, kOccupancy);
   for (const auto& job : jobs_) {
@@ -94,8 +102,8 @@ uint64_t QueueRun::waiting() const {
 
 uint32_t QueueRun::inFlight() const {
   const std::lock_guard lock(mutex_);
-  return static_cast<uint32_t>(
-      std::count_if(jobs_.begin(), jobs_.end(), [](const auto& job) { return job->engine() != nullptr; }));
+  const auto busy = std::count_if(jobs_.begin(), jobs_.end(), [](const auto& job) { return job->engine() != nullptr; });
+  return static_cast<uint32_t>(static_cast<std::size_t>(busy) + restored_.size());
 }
 
 bool QueueRun::endedBefore(uint64_t sequence) const {
@@ -105,12 +113,14 @@ bool QueueRun::endedBefore(uint64_t sequence) const {
 
 bool QueueRun::endedBeforeLocked(uint64_t sequence) const {
   if (head_.load() < sequence) return false;
+  if (!restored_.empty() && restored_.back()->sequence() < sequence) return false;
   return std::none_of(jobs_.begin(), jobs_.end(),
                       [sequence](const auto& job) { return job->engine() != nullptr && job->sequence() < sequence; });
 }
 
 bool QueueRun::endingBeforeLocked(uint64_t sequence) const {
-  return head_.load() >= sequence && !endedBeforeLocked(sequence) &&
+  const bool restored = !restored_.empty() && restored_.back()->sequence() < sequence;
+  return head_.load() >= sequence && !restored && !endedBeforeLocked(sequence) &&
          std::all_of(jobs_.begin(), jobs_.end(), [sequence](const auto& job) {
            return job->engine() == nullptr || job->sequence() >= sequence || job->ending();
          });
@@ -127,34 +137,46 @@ void QueueRun::awaitEnding(uint64_t sequence) {
   }
 }
 
-Job* QueueRun::freeJob(const Engine& engine) const {
-  Job* free = nullptr;
-  for (const auto& job : jobs_) {
-    if (job->engine() == &engine) return nullptr;
-    if (job->engine() == nullptr) free = job.get();
+/// The place of a job that the engine may use, or the number of places.
+std::size_t QueueRun::freeJob(const Engine& engine) const {
+  std::size_t free = jobs_.size();
+  for (std::size_t place = 0; place < jobs_.size(); ++place) {
+    if (jobs_[place]->engine() == &engine) return jobs_.size();
+    if (jobs_[place]->engine() == nullptr) free = place;
   }
   return free;
 }
 
 bool QueueRun::availableTo(const Engine& engine) const {
   // Without the lock: most queues have nothing.
-  if (!hasWaiting()) return false;
+  if (!hasWaiting() || device->suspended.load()) return false;
   const std::lock_guard lock(mutex_);
-  return hasWaiting() && freeJob(engine) != nullptr;
+  return hasWaiting() && freeJob(engine) != jobs_.size();
 }
 
 Job* QueueRun::take(const std::shared_ptr<QueueRun>& self, Engine& engine) {
   const std::lock_guard lock(mutex_);
-  const uint64_t head = head_.load();
-  if (head == tail_.load()) return nullptr;
-  Job* const job = freeJob(engine);
+  if (!hasWaiting() || device->suspended.load()) return nullptr;
+  const std::size_t place = freeJob(engine);
+  if (place == jobs_.size()) return nullptr;
+  std::unique_ptr<Job>& job = jobs_[place];
+  if (!restored_.empty()) {
+    // Those before everything that waits, and the oldest first: later ones may wait for it.
+    if (!restored_.back()->prepare()) return nullptr;
+    job = std::move(restored_.back());
+    restored_.pop_back();
+    resumable_.fetch_sub(1);
+    job->adopt(self, engine);
+    return job.get();
+  }
   // Without memory for the job the engine tries again.
-  if (job == nullptr || !job->prepare()) return nullptr;
+  if (!job->prepare()) return nullptr;
+  const uint64_t head = head_.load();
   const bool last = head + 1 == tail_.load();
   job->begin(self, engine, head, ring_[head % ring_.size()], last ? nullptr : &ring_[(head + 1) % ring_.size()]);
   head_.store(head + 1);
   takeOccupancy(status_, 1);
-  return job;
+  return job.get();
 }
 
 void QueueRun::finish(Job& job, bool completed) {

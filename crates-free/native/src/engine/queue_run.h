@@ -17,6 +17,8 @@ namespace mdev {
 class Engine;
 class Group;
 class Job;
+class StateReader;
+class StateWriter;
 
 /// The descriptors of one enable, waiting and in flight. A later enable has a run of its own, so that what is left of
 /// this one cannot disturb it.
@@ -55,6 +57,27 @@ class QueueRun {
   void awaitEnding(uint64_t sequence);
   /// Stopped, and nothing is left of it.
   bool ended() const;
+  /// The device is suspended, and turns that had begun are over: waits until no engine is about to end a descriptor.
+  /// From then on no engine changes anything of this run.
+  void awaitRest();
+  /// The device goes on: wakes the engines of what is in flight. How many descriptors engines are to be told of.
+  uint32_t resume();
+  /// While the device is suspended: some request by message has not been answered.
+  bool outstanding() const;
+  /// While the device is suspended: ends those requests; the descriptors make them again when the device goes on.
+  void cancelMessages(MessageDma* channel);
+  /// Something is left of it that a guest could see. While the device is suspended.
+  bool worthSaving() const;
+  /// What waits and what is in flight, in an order of its own. While the device is suspended and nothing is
+  /// outstanding. Throws std::bad_alloc.
+  void save(StateWriter& archive) const;
+  /// Goes on for a run of the same configuration in another device, before it is attached to its group. The reader says
+  /// whether the state was good. Throws std::bad_alloc.
+  void restore(StateReader& archive);
+  /// Writes into the register how many descriptors wait: what it says already, if the registers came from the same
+  /// device.
+  void showOccupancy();
+
   /// Makes sure that so many engines can work on it at once. Under the group's lock. Throws std::bad_alloc.
   void reserve(std::size_t engines);
 
@@ -70,7 +93,7 @@ class QueueRun {
   bool aborted(uint64_t sequence) const { return sequence < messages_.abandonedBefore.load(); }
   bool detached() const { return messages_.abandonedBefore.load() == kEverything; }
   /// Something waits for dispatch.
-  bool hasWaiting() const { return head_.load() != tail_.load(); }
+  bool hasWaiting() const { return head_.load() != tail_.load() || resumable_.load() != 0; }
   /// Whose the requests by message are that its descriptors make, under their sequence numbers.
   const MessageOwner& messageOwner() const { return messages_; }
 
@@ -94,9 +117,11 @@ class QueueRun {
   /// Above every sequence number.
   static constexpr uint64_t kEverything = ~uint64_t{0};
 
+  template <typename Self, typename Archive>
+  static void exchange(Self& self, Archive& archive);
   bool endedBeforeLocked(uint64_t sequence) const;
   bool endingBeforeLocked(uint64_t sequence) const;
-  Job* freeJob(const Engine& engine) const;
+  std::size_t freeJob(const Engine& engine) const;
   void dropWaiting();
 
   const std::shared_ptr<QueueCounters> counters_;
@@ -112,6 +137,10 @@ class QueueRun {
   /// Dispatch and end of descriptors: `head_`, which jobs are in flight, and which of them wait for others.
   mutable std::mutex mutex_;
   std::vector<std::unique_ptr<Job>> jobs_;
+  /// Jobs of a device that was suspended, which no engine has yet; the oldest is the last. How many they are is looked
+  /// at without the lock.
+  std::vector<std::unique_ptr<Job>> restored_;
+  std::atomic<uint32_t> resumable_{0};
   /// The owner thread sleeps in `awaitEnding`.
   bool ownerWaits_ = false;
   Parker owner_;

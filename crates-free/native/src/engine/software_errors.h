@@ -55,6 +55,11 @@ class SoftwareErrors {
   /// Errors so far, and those of them that overflowed.
   uint64_t recorded() const { return recorded_.load(std::memory_order_relaxed); }
   uint64_t lost() const { return lost_.load(std::memory_order_relaxed); }
+  /// The counts of another device that this one goes on for.
+  void adopt(uint64_t recorded, uint64_t lost) {
+    recorded_.store(recorded, std::memory_order_relaxed);
+    lost_.store(lost, std::memory_order_relaxed);
+  }
 
  private:
   bool publish(const SoftwareError& error);

@@ -18,11 +18,25 @@ void WorkQueue::enable(const QueueConfig& config, const std::shared_ptr<Group>& 
   if (run_ != nullptr && !run_->ended()) {
     throw std::logic_error("work queue " + std::to_string(index_) + " is enabled, or still has descriptors in flight");
   }
-  auto run = std::make_shared<QueueRun>(device_, counters_, index_, config, group);
+  auto run = makeRun(config, group);
   reset();
   group->attach(run);
+  adopt(std::move(run), group);
+}
+
+std::shared_ptr<QueueRun> WorkQueue::makeRun(const QueueConfig& config, const std::shared_ptr<Group>& group) const {
+  return std::make_shared<QueueRun>(device_, counters_, index_, config, group);
+}
+
+void WorkQueue::adopt(std::shared_ptr<QueueRun> run, std::shared_ptr<Group> group) {
   run_ = std::move(run);
-  group_ = group;
+  group_ = std::move(group);
+}
+
+void WorkQueue::resume() {
+  if (run_ == nullptr) return;
+  unannounced_ = 0;
+  group_->submitted(*run_, run_->resume());
 }
 
 void WorkQueue::abandon() {

@@ -23,6 +23,13 @@ class WorkQueue {
 
   /// Throws std::logic_error when an earlier enable has not ended, or std::bad_alloc: then the queue is not enabled.
   void enable(const QueueConfig& config, const std::shared_ptr<Group>& group);
+  /// Tells engines of everything that waits, after a suspension.
+  void resume();
+  /// Becomes enabled with a run that is attached to the group; it is reset.
+  void adopt(std::shared_ptr<QueueRun> run, std::shared_ptr<Group> group);
+  /// A run that is not attached yet. Throws std::bad_alloc.
+  std::shared_ptr<QueueRun> makeRun(const QueueConfig& config, const std::shared_ptr<Group>& group) const;
+
   /// Abandons the run, if there is one, as QueueRun::detach, and leaves its group.
   void abandon();
   /// The same, and forgets the run.
@@ -40,6 +47,7 @@ class WorkQueue {
   /// The run of the last enable, or null.
   const std::shared_ptr<QueueRun>& run() const { return run_; }
   const QueueCounters& counters() const { return *counters_; }
+  QueueCounters& counters() { return *counters_; }
 
  private:
   const std::shared_ptr<DeviceContext> device_;

@@ -1,0 +1,126 @@
+// What is left of a descriptor when its device is suspended, and going on with it elsewhere.
+#include <algorithm>
+
+#include "dsa/check.h"
+#include "dsa/flags.h"
+#include "dsa/opcode.h"
+#include "engine/device_context.h"
+#include "engine/job.h"
+#include "engine/state_archive.h"
+
+namespace mdev {
+namespace {
+
+using dsa::Execution;
+
+template <typename Self, typename Archive>
+void exchangeExecution(Self& execution, Archive& archive) {
+  archive.bytes(execution.descriptor.bytes);
+  archive.value(execution.completion.status);
+  archive.value(execution.completion.result);
+  archive.choice(execution.completion.faultOperand, static_cast<uint8_t>(dsa::FaultOperand::record));
+  archive.value(execution.completion.completed);
+  archive.value(execution.completion.faultAddress);
+  archive.bytes(execution.completion.specific);
+  archive.value(execution.done);
+  archive.value(execution.sending);
+  archive.choice(execution.walk);
+  archive.choice(execution.differs);
+  archive.choice(execution.seeded);
+  archive.value(execution.crc);
+  archive.value(execution.crcBefore);
+  archive.value(execution.crcFrom);
+}
+
+/// The walk has not left its operands.
+bool inside(const Execution& execution) {
+  const uint64_t size = execution.descriptor.size();
+  return execution.done <= size && execution.sending <= size - execution.done && execution.sending <= dsa::kChunk &&
+         (execution.walk == dsa::Walk::forward || execution.descriptor.opcode() == dsa::kOpMemoryMove);
+}
+
+}  // namespace
+
+template <typename Self, typename Archive>
+void Job::exchange(Self& self, Archive& archive) {
+  const auto unit = [&archive](auto& own) {
+    exchangeExecution(own.execution, archive);
+    archive.choice(own.stage, static_cast<uint8_t>(Stage::recordStatus));
+    archive.choice(own.handleGood);
+  };
+  archive.value(self.sequence_);
+  unit(self.own_);
+  auto& batch = self.batch_;
+  bool inBatch = self.own_.stage == Stage::operate && self.own_.execution.descriptor.opcode() == dsa::kOpBatch;
+  archive.choice(inBatch);
+  if (inBatch) {
+    const uint32_t fetched = exchangeCount(archive, batch.fetched, static_cast<uint32_t>(batch.list.size()));
+    if constexpr (Archive::kReads) batch.fetched = fetched;
+    archive.bytes(std::span(batch.list).first(fetched));
+    archive.value(batch.taken);
+    archive.value(batch.begun);
+    archive.value(batch.ended);
+    archive.choice(batch.memberActive);
+    archive.choice(batch.failed);
+    if (batch.memberActive) unit(self.member_);
+  }
+  dsa::GuestAccess::exchange(self.memory_, archive);
+}
+
+const Job::Unit& Job::activeUnit() const {
+  const bool inBatch = own_.stage == Stage::operate && own_.execution.descriptor.opcode() == dsa::kOpBatch;
+  return inBatch && batch_.memberActive ? member_ : own_;
+}
+
+void Job::interrupted() {
+  retry_ = true;
+  // The slot that records go out from.
+  constexpr unsigned kRecordSlot = 2;
+  if (activeUnit().stage == Stage::recordStatus && memory_.sent(kRecordSlot) == dsa::AccessResult::fault &&
+      memory_.mayHaveArrived(kRecordSlot)) {
+    memory_.takeAsArrived(kRecordSlot);
+  }
+}
+
+/// What the operations take for granted, because `check` has seen to it, or because they have left it so.
+bool Job::plausible(const DeviceContext& device, const dsa::QueueLimits& limits) const {
+  const auto unitPlausible = [&](const Unit& unit) {
+    const Execution& execution = unit.execution;
+    const dsa::Descriptor& descriptor = execution.descriptor;
+    if (unit.handleGood && descriptor.interruptHandle() >= device.handles) return false;
+    switch (unit.stage) {
+      case Stage::check:
+        return true;
+      case Stage::operate:
+        return !dsa::check(descriptor, device.capabilities, limits, unit.member) && inside(execution);
+      case Stage::settle:
+        return false;
+      case Stage::recordBody:
+      case Stage::recordStatus:
+        break;
+    }
+    return execution.completion.status != 0 && descriptor.has(dsa::kFlagCompletionAddressValid) &&
+           descriptor.completionAddress() % dsa::kCompletionRecordSize == 0;
+  };
+  if (!unitPlausible(own_)) return false;
+  if (own_.stage != Stage::operate || own_.execution.descriptor.opcode() != dsa::kOpBatch) return true;
+  const bool listPlausible = batch_.fetched % dsa::kDescriptorSize == 0 && batch_.taken % dsa::kDescriptorSize == 0 &&
+                             batch_.taken <= batch_.fetched;
+  const bool countsPlausible =
+      batch_.begun <= own_.execution.descriptor.size() && batch_.ended + uint64_t{batch_.memberActive} == batch_.begun;
+  return listPlausible && countsPlausible && (!batch_.memberActive || unitPlausible(member_));
+}
+
+void Job::save(StateWriter& archive) const { exchange(*this, archive); }
+
+void Job::restore(StateReader& archive, const DeviceContext& device, const dsa::QueueLimits& limits) {
+  memory_.dropBuffers();
+  exchange(*this, archive);
+  // A batch has at most 2^15 members, if this is one.
+  own_.member = false;
+  member_.member = true;
+  member_.batchIndex = static_cast<uint16_t>(batch_.begun - 1);
+  archive.require(archive.good() && plausible(device, limits));
+}
+
+}  // namespace mdev

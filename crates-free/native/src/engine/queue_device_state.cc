@@ -1,0 +1,217 @@
+// The state of a suspended device as bytes: what `state` of one device gives, `restore` of another takes.
+//
+// Magic, version; the number of queues, per queue its counters and, if it is enabled, its configuration and run; halves
+// in portals; the pending command; counts of software errors. What registers say is not among it.
+#include <array>
+#include <atomic>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "engine/group.h"
+#include "engine/queue_device.h"
+#include "engine/state_archive.h"
+
+namespace mdev {
+namespace {
+
+/// "MDQS".
+constexpr uint32_t kMagic = 0x5351444d;
+constexpr uint32_t kVersion = 1;
+/// Most effects, vectors and queues of a command: some words for each queue.
+constexpr uint32_t kMostOfCommand = 4096;
+constexpr std::size_t kCounters = 5;
+
+void exchangeHeader(StateWriter& archive, uint32_t queues) {
+  archive.value(kMagic);
+  archive.value(kVersion);
+  archive.value(queues);
+}
+
+/// All that decides what a queue's descriptors may do: both sides have to have the same.
+std::vector<std::byte> describe(const QueueConfig& config) {
+  StateWriter archive;
+  archive.value(config.size);
+  archive.choice(config.dedicated);
+  archive.value(config.priority);
+  archive.choice(config.pasid.has_value());
+  archive.value(config.pasid.value_or(Pasid{}).value);
+  archive.choice(config.pasid.value_or(Pasid{}).privileged);
+  archive.value(config.limits.maxTransfer);
+  archive.value(config.limits.maxBatch);
+  archive.choice(config.limits.blockOnFault);
+  archive.choice(config.limits.completionInterrupts);
+  for (std::size_t opcode = 0; opcode < config.limits.operations.size(); ++opcode) {
+    archive.choice(config.limits.operations.test(opcode));
+  }
+  return archive.take();
+}
+
+std::array<std::atomic<uint64_t>*, kCounters> countersOf(QueueCounters& counters) {
+  return {&counters.submitted, &counters.completed, &counters.abandoned, &counters.dropped, &counters.full};
+}
+
+template <typename Self, typename Archive>
+void exchangeEffect(Self& effect, Archive& archive) {
+  archive.value(effect.offset);
+  archive.choice(effect.operation, static_cast<uint8_t>(RegisterEffect::Operation::keepBits));
+  archive.value(effect.value);
+}
+
+/// What is read of a state before anything changes.
+struct Restored {
+  struct Queue {
+    std::array<uint64_t, kCounters> counters{};
+    std::shared_ptr<QueueRun> run;
+  };
+  std::vector<Queue> queues;
+  std::vector<PortalRegion::Halves> halves;
+  bool commandPending = false;
+  std::vector<CommandCompletion::Target> targets;
+  CommandEffects effects;
+  uint64_t errors = 0;
+  uint64_t errorsLost = 0;
+};
+
+void readCommand(StateReader& archive, const DeviceContext& device, Restored& restored) {
+  archive.choice(restored.commandPending);
+  if (!restored.commandPending) return;
+  for (uint32_t left = exchangeCount(archive, 0, kMostOfCommand); left > 0 && archive.good(); --left) {
+    uint32_t queue = 0;
+    uint64_t sequence = 0;
+    archive.value(queue);
+    archive.value(sequence);
+    const bool enabled = queue < restored.queues.size() && restored.queues[queue].run != nullptr;
+    archive.require(enabled && sequence <= restored.queues[queue].run->submitted());
+    if (archive.good()) restored.targets.push_back({restored.queues[queue].run, sequence});
+  }
+  for (uint32_t left = exchangeCount(archive, 0, kMostOfCommand); left > 0 && archive.good(); --left) {
+    RegisterEffect effect{};
+    exchangeEffect(effect, archive);
+    archive.require(effect.fits(*device.registers));
+    restored.effects.registers.push_back(effect);
+  }
+  for (uint32_t left = exchangeCount(archive, 0, kMostOfCommand); left > 0 && archive.good(); --left) {
+    uint32_t vector = 0;
+    archive.value(vector);
+    archive.require(vector < device.irqs->count());
+    restored.effects.vectors.push_back(vector);
+  }
+}
+
+}  // namespace
+
+std::vector<std::byte> QueueDevice::state() const {
+  if (!suspended() || !settled()) throw std::logic_error("the device is not suspended");
+  StateWriter archive;
+  exchangeHeader(archive, queues());
+  for (const auto& queue : queues_) {
+    for (const std::atomic<uint64_t>* counter : countersOf(queue->counters())) archive.value(counter->load());
+    const std::shared_ptr<QueueRun>& run = queue->run();
+    const bool present = run != nullptr && run->worthSaving();
+    archive.choice(present);
+    if (!present) continue;
+    archive.bytes(describe(run->config));
+    run->save(archive);
+  }
+  portal_->save(archive);
+
+  const bool pending = commandPending();
+  archive.choice(pending);
+  if (pending) {
+    std::vector<std::pair<uint32_t, uint64_t>> targets;
+    for (const auto& [run, sequence] : device_->command.targets()) {
+      // Of an earlier run, or of one that has nothing left, there is nothing to wait for.
+      if (run == queues_[run->index]->run() && run->worthSaving()) targets.emplace_back(run->index, sequence);
+    }
+    exchangeCount(archive, targets.size(), kMostOfCommand);
+    for (const auto& [index, sequence] : targets) {
+      archive.value(index);
+      archive.value(sequence);
+    }
+    const CommandEffects& effects = device_->command.effects();
+    exchangeCount(archive, effects.registers.size(), kMostOfCommand);
+    for (const RegisterEffect& effect : effects.registers) exchangeEffect(effect, archive);
+    exchangeCount(archive, effects.vectors.size(), kMostOfCommand);
+    for (const uint32_t vector : effects.vectors) archive.value(vector);
+  }
+  archive.value(device_->errors.recorded());
+  archive.value(device_->errors.lost());
+  return archive.take();
+}
+
+void QueueDevice::restore(std::span<const std::byte> state, std::span<const std::optional<RestoredQueue>> settings) {
+  if (closed_ || !suspended()) throw std::logic_error("the device is not suspended");
+  const auto refuse = [](const std::string& why) { throw std::invalid_argument("state of the queues: " + why); };
+  StateReader archive(state);
+  uint32_t magic = 0;
+  uint32_t version = 0;
+  uint32_t count = 0;
+  archive.value(magic);
+  archive.value(version);
+  archive.value(count);
+  if (!archive.good() || magic != kMagic) refuse("no such state");
+  if (version != kVersion) {
+    refuse("version " + std::to_string(version) + "; expected " + std::to_string(kVersion));
+  }
+  if (count != queues()) refuse(std::to_string(count) + " queues; the device has " + std::to_string(queues()));
+
+  Restored restored;
+  restored.queues.resize(count);
+  for (uint32_t index = 0; index < count && archive.good(); ++index) {
+    Restored::Queue& queue = restored.queues[index];
+    for (uint64_t& counter : queue.counters) archive.value(counter);
+    bool present = false;
+    archive.choice(present);
+    if (!present) continue;
+    if (index >= settings.size() || !settings[index]) {
+      refuse("work queue " + std::to_string(index) + " is enabled there, and not in the registers");
+    }
+    const RestoredQueue& own = *settings[index];
+    const std::vector<std::byte> expected = describe(own.config);
+    std::vector<std::byte> said(expected.size());
+    archive.bytes(said);
+    if (said != expected) {
+      refuse("work queue " + std::to_string(index) + " is configured otherwise there than in the registers");
+    }
+    queue.run = queues_[index]->makeRun(own.config, own.group);
+    queue.run->restore(archive);
+  }
+  restored.halves = PortalRegion::read(archive, count);
+  readCommand(archive, *device_, restored);
+  archive.value(restored.errors);
+  archive.value(restored.errorsLost);
+  if (!archive.good() || archive.left() != 0) refuse("malformed");
+
+  // Nothing is dispatched before `resume`: until then it does no harm that groups have both runs of a queue.
+  uint32_t attached = 0;
+  try {
+    for (; attached < count; ++attached) {
+      const std::shared_ptr<QueueRun>& run = restored.queues[attached].run;
+      if (run != nullptr) settings[attached]->group->attach(run);
+    }
+  } catch (...) {
+    while (attached > 0) {
+      --attached;
+      const std::shared_ptr<QueueRun>& run = restored.queues[attached].run;
+      if (run != nullptr) settings[attached]->group->detach(*run);
+    }
+    throw;
+  }
+  reset();
+  for (uint32_t index = 0; index < count; ++index) {
+    Restored::Queue& queue = restored.queues[index];
+    if (queue.run == nullptr) continue;
+    queue.run->showOccupancy();
+    queues_[index]->adopt(std::move(queue.run), settings[index]->group);
+  }
+  for (uint32_t index = 0; index < count; ++index) {
+    const auto counters = countersOf(queues_[index]->counters());
+    for (std::size_t at = 0; at < kCounters; ++at) counters[at]->store(restored.queues[index].counters[at]);
+  }
+  portal_->adopt(restored.halves);
+  if (restored.commandPending) device_->command.adopt(std::move(restored.targets), std::move(restored.effects));
+  device_->errors.adopt(restored.errors, restored.errorsLost);
+}
+
+}  // namespace mdev

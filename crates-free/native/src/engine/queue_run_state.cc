@@ -1,0 +1,117 @@
+// A run while its device is suspended.
+#include <algorithm>
+
+#include "dsa/guest_access.h"
+#include "engine/engine.h"
+#include "engine/job.h"
+#include "engine/queue_run.h"
+#include "engine/state_archive.h"
+
+namespace mdev {
+namespace {
+
+/// More than any device submits; far below what would wrap.
+constexpr uint64_t kMostSequences = uint64_t{1} << 62;
+/// A job for each engine that serves the queue.
+constexpr uint32_t kMostJobs = 4096;
+
+}  // namespace
+
+void QueueRun::awaitRest() {
+  for (;;) {
+    {
+      const std::lock_guard lock(mutex_);
+      ownerWaits_ = std::any_of(jobs_.begin(), jobs_.end(),
+                                [](const auto& job) { return job->engine() != nullptr && job->ending(); });
+      if (!ownerWaits_) return;
+    }
+    owner_.park();
+  }
+}
+
+uint32_t QueueRun::resume() {
+  const std::lock_guard lock(mutex_);
+  for (const auto& job : jobs_) {
+    if (job->engine() != nullptr) job->engine()->wake();
+  }
+  return static_cast<uint32_t>(tail_.load() - head_.load() + restored_.size());
+}
+
+bool QueueRun::outstanding() const {
+  const std::lock_guard lock(mutex_);
+  return std::any_of(jobs_.begin(), jobs_.end(),
+                     [](const auto& job) { return job->engine() != nullptr && job->outstanding(); });
+}
+
+void QueueRun::cancelMessages(MessageDma* channel) {
+  if (channel == nullptr || !outstanding()) return;
+  // All that were made count as given up while the channel looks at them; nobody else asks meanwhile, because no engine
+  // has a turn.
+  const uint64_t before = messages_.abandonedBefore.exchange(kEverything - 1);
+  channel->cancelOwner(messages_);
+  messages_.abandonedBefore.store(before);
+  const std::lock_guard lock(mutex_);
+  for (const auto& job : jobs_) {
+    if (job->engine() != nullptr) job->interrupted();
+  }
+}
+
+bool QueueRun::worthSaving() const {
+  if (accepting_) return true;
+  const std::lock_guard lock(mutex_);
+  const auto alive = [this](const auto& job) { return !aborted(job->sequence()); };
+  return head_.load() != tail_.load() ||
+         std::any_of(jobs_.begin(), jobs_.end(),
+                     [&](const auto& job) { return job->engine() != nullptr && alive(job); }) ||
+         std::any_of(restored_.begin(), restored_.end(), alive);
+}
+
+void QueueRun::save(StateWriter& archive) const {
+  const std::lock_guard lock(mutex_);
+  const uint64_t head = head_.load();
+  const uint64_t tail = tail_.load();
+  archive.choice(accepting_);
+  archive.value(head);
+  archive.value(tail);
+  archive.value(messages_.abandonedBefore.load());
+  for (uint64_t sequence = head; sequence < tail; ++sequence) archive.bytes(ring_[sequence % ring_.size()].bytes);
+
+  std::vector<const Job*> inFlight;
+  for (const auto& job : jobs_) {
+    if (job->engine() != nullptr) inFlight.push_back(job.get());
+  }
+  for (const auto& job : restored_) inFlight.push_back(job.get());
+  // The oldest last, as `restored_` wants them.
+  std::sort(inFlight.begin(), inFlight.end(), [](const Job* a, const Job* b) { return a->sequence() > b->sequence(); });
+  exchangeCount(archive, inFlight.size(), kMostJobs);
+  for (const Job* job : inFlight) job->save(archive);
+}
+
+void QueueRun::restore(StateReader& archive) {
+  uint64_t head = 0;
+  uint64_t tail = 0;
+  uint64_t abandonedBefore = 0;
+  archive.choice(accepting_);
+  archive.value(head);
+  archive.value(tail);
+  archive.value(abandonedBefore);
+  archive.require(head <= tail && tail - head <= ring_.size() && tail < kMostSequences && abandonedBefore <= tail);
+  for (uint64_t sequence = head; archive.good() && sequence < tail; ++sequence) {
+    archive.bytes(ring_[sequence % ring_.size()].bytes);
+  }
+  const uint32_t jobs = exchangeCount(archive, 0, kMostJobs);
+  uint64_t later = head;
+  for (uint32_t index = 0; archive.good() && index < jobs; ++index) {
+    auto job = std::make_unique<Job>();
+    job->restore(archive, *device, config.limits);
+    archive.require(job->sequence() < later);
+    later = job->sequence();
+    restored_.push_back(std::move(job));
+  }
+  head_.store(head);
+  tail_.store(tail);
+  messages_.abandonedBefore.store(abandonedBefore);
+  resumable_.store(static_cast<uint32_t>(restored_.size()));
+}
+
+}  // namespace mdev

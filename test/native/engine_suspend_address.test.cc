@@ -1,0 +1,5 @@
+// sources: dsa/*.cc dsa/operations/*.cc engine/*.cc memory/*.cc registers/*.cc irq/*.cc base/*.cc
+// sanitize: address,undefined
+#include "engine_suspend.h"
+
+int main() { engine_test::suspendRuns(6); }

@@ -3,6 +3,7 @@ import { constants } from 'node:os';
 import type { Answer } from './device-features.ts';
 import type { NativeConnection } from './native.ts';
 import { MAX_TRANSFER } from './protocol.ts';
+import { answerWithFds, unlessRefused } from './refusal.ts';
 import type { ServedDevice } from './served-device.ts';
 import { decodeRegionIoFds, encodeRegionIoFds, REGION_IO_FD_SIZE, REGION_IO_FDS_SIZE } from './structures/index.ts';
 
@@ -13,7 +14,7 @@ export class RegionIoFdsMessages {
   readonly #device: ServedDevice;
   readonly #native: NativeConnection;
   /** By region, the eventfds of its entries. */
-  readonly #fds = new Map<number, readonly number[]>();
+  readonly #fds = new Map<number, number[]>();
 
   constructor(device: ServedDevice, native: NativeConnection) {
     this.#device = device;
@@ -36,16 +37,15 @@ export class RegionIoFdsMessages {
     const needed = REGION_IO_FDS_SIZE + bells.length * REGION_IO_FD_SIZE;
     const front = { argsz: needed, flags: 0, index, count: bells.length };
     if (bells.length === 0 || argsz < needed) return encodeRegionIoFds(front);
-    const fds = this.#fds.get(index) ?? bells.map((bell) => this.#create(bell));
+    const fds = this.#fds.get(index) ?? [];
     this.#fds.set(index, fds);
-    this.#native.answer(
-      encodeRegionIoFds(
-        front,
-        bells.map((bell, n) => ({ ...bell, fdIndex: n })),
-      ),
-      fds,
-    );
-    return undefined;
+    // What was made before one that cannot be is kept for the next request.
+    for (const bell of bells.slice(fds.length)) {
+      const errno = unlessRefused(() => void fds.push(this.#create(bell)));
+      if (errno !== undefined) return errno;
+    }
+    const entries = bells.map((bell, n) => ({ ...bell, fdIndex: n }));
+    return answerWithFds(this.#native, encodeRegionIoFds(front, entries), fds);
   }
 
   #create(bell: {

@@ -3,13 +3,14 @@ import { constants } from 'node:os';
 import { closeFd } from '../native/binding.ts';
 import { coreOf } from '../native/device-handle.ts';
 import { dmaLoggingFeatures } from '../mdev/dma-logging-features.ts';
-import { errnoName, errnoOfError } from '../native/errno.ts';
+import { errnoName } from '../native/errno.ts';
 import { type Answer, answerDeviceFeature, type Feature } from './device-features.ts';
 import { migrationFeatures } from '../mdev/migration/features.ts';
 import { readMigrationData, writeMigrationData } from './migration-messages.ts';
 import { type ConnectionHandler, createConnection, type NativeConnection, socketPair } from './native.ts';
 import { Command, commandName, DeviceFlag, MAX_TRANSFER, VERSION_MINOR } from './protocol.ts';
 import { answerRegionInfo, regionCount } from './region-info-messages.ts';
+import { answerWithFds, refusalOf, unlessRefused } from './refusal.ts';
 import { RegionIoFdsMessages } from './region-io-fds.ts';
 import type { DeviceHold, ServedDevice } from './served-device.ts';
 import {
@@ -77,6 +78,7 @@ export class ServedConnection implements ConnectionHandler {
   #maxFds = 0;
   /** The client speaks the C implementation's dialect, in which MIG_DATA_READ is answered with as much as was asked for. */
   #padded = false;
+  #isClosed = false;
   /** Why the present message is refused, for the log. */
   #problem = '';
 
@@ -119,12 +121,14 @@ export class ServedConnection implements ConnectionHandler {
 
   message(command: number, body: Uint8Array): Answer | undefined {
     this.#problem = '';
+    // It refuses by itself. What it throws is a listener's, and no answer: the client holds the device by then.
+    if (command === Command.version) return this.#version(body);
     try {
       return this.#message(command, body);
     } catch (error) {
-      // What names an errno is an answer; anything else ends the connection.
-      const errno = errnoOfError(error, 0);
-      if (errno === 0) throw error;
+      // A device's refusal is an answer; anything else ends the connection.
+      const errno = refusalOf(error);
+      if (errno === undefined) throw error;
       this.#problem = error instanceof Error ? error.message : '';
       return errno;
     }
@@ -132,8 +136,6 @@ export class ServedConnection implements ConnectionHandler {
 
   #message(command: number, body: Uint8Array): Answer | undefined {
     switch (command) {
-      case Command.version:
-        return this.#version(body);
       case Command.deviceGetInfo:
         return this.#deviceInfo(body);
       case Command.deviceGetRegionInfo:
@@ -161,6 +163,7 @@ export class ServedConnection implements ConnectionHandler {
   }
 
   closed(reason: string): void {
+    this.#isClosed = true;
     try {
       this.#detach();
     } finally {
@@ -175,17 +178,21 @@ export class ServedConnection implements ConnectionHandler {
   /** An answer, now or when it is there. */
   #answered(answer: Answer | Promise<Answer>): Answer | undefined {
     if (typeof answer === 'number' || answer instanceof Uint8Array) return answer;
-    answer.then(
-      (late) => {
-        if (typeof late === 'number') this.#native.refuse(late);
-        else this.#native.answer(late, []);
-      },
-      (error: unknown) => {
-        const errno = errnoOfError(error, 0);
-        if (errno === 0) this.#failed(error);
-        else this.#refuseBecause(errno, error);
-      },
-    );
+    answer
+      .then(
+        (late) => {
+          if (typeof late === 'number') this.#native.refuse(late);
+          else this.#native.answer(late, []);
+        },
+        (error: unknown) => {
+          const errno = refusalOf(error);
+          if (errno === undefined) throw error;
+          this.#refuseBecause(errno, error);
+        },
+      )
+      .catch((error: unknown) => {
+        this.#failed(error);
+      });
     return undefined;
   }
 
@@ -197,9 +204,13 @@ export class ServedConnection implements ConnectionHandler {
 
   /** Something threw outside of a message: the client is told EIO, and the connection ends, as when a message throws. */
   #failed(error: unknown): void {
-    this.failed(error);
     this.#native.refuse(EIO);
     this.#native.finish('the server failed to handle a message');
+    try {
+      this.failed(error);
+    } catch {
+      // Dropped: there is nobody else to be told.
+    }
   }
 
   #deviceFeatures(): ReadonlyMap<number, Feature> {
@@ -241,23 +252,26 @@ export class ServedConnection implements ConnectionHandler {
     const migration = this.#device.migration !== undefined;
     const answer = answerVersion(client, { ...this.#features, migration, maxDmaMaps, pageSizes });
     if ('problem' in answer) return this.#refuse(EINVAL, answer.problem);
+    // Before there is a hold that would have to be taken back.
+    const twin: readonly number[] | number =
+      answer.capabilities.twin_socket === undefined ? [] : unlessRefused(socketPair);
+    if (typeof twin === 'number') return this.#refuse(twin, 'the twin socket cannot be made');
+    const [near, far] = twin;
     try {
-      this.#hold = this.#device.attach({
-        name: this.name,
-        onRevoked: (reason) => {
-          this.#native.close(reason);
-        },
-      });
-      this.#hold.start();
-    } catch (error) {
-      this.#detach();
-      return this.#refuse(errnoOfError(error, EIO), error instanceof Error ? error.message : String(error));
+      const errno = this.#begin(client, answer, near);
+      if (errno !== undefined) return errno;
+      // Whoever heard of it may have ended the connection.
+      if (this.#isClosed) return undefined;
+      this.#owner.holds(this);
+      this.#native.answer(writeVersion(answer), far === undefined ? [] : [far]);
+    } finally {
+      for (const fd of twin) closeFd(fd);
     }
-    this.#begin(client, answer);
     return undefined;
   }
 
-  #begin(client: Version, answer: Version): void {
+  /** Takes hold of the device as agreed. Undefined, or the errno that VERSION is refused with: nothing is held then. */
+  #begin(client: Version, answer: Version, twin: number | undefined): number | undefined {
     const { capabilities } = answer;
     this.#maxTransfer = Math.min(clientTransfer(client), MAX_TRANSFER);
     this.#maxFds = clientMessageFds(client);
@@ -268,22 +282,22 @@ export class ServedConnection implements ConnectionHandler {
     };
     // A client is held to what it was told; what it was not told has the operator's limits.
     const { max_dma_maps: maps, pgsizes } = capabilities;
-    coreOf(this.#device.handle).setClientDmaLimits(maps === undefined ? ALL : BigInt(maps), BigInt(pgsizes ?? 0));
-    if (capabilities.twin_socket === undefined) {
-      this.#native.negotiated(agreement);
-      this.#owner.holds(this);
-      this.#native.answer(writeVersion(answer), []);
-      return;
-    }
-    const [near, far] = socketPair();
     try {
-      this.#native.negotiated(agreement, near);
-      this.#owner.holds(this);
-      this.#native.answer(writeVersion(answer), [far]);
-    } finally {
-      closeFd(near);
-      closeFd(far);
+      this.#hold = this.#device.attach({
+        name: this.name,
+        onRevoked: (reason) => {
+          this.#native.close(reason);
+        },
+      });
+      this.#hold.start();
+      coreOf(this.#device.handle).setClientDmaLimits(maps === undefined ? ALL : BigInt(maps), BigInt(pgsizes ?? 0));
+      this.#native.negotiated(agreement, twin);
+    } catch (error) {
+      this.#detach();
+      return this.#refuse(refusalOf(error) ?? EIO, error instanceof Error ? error.message : String(error));
     }
+    if (this.#isClosed) this.#detach();
+    return undefined;
   }
 
   #deviceInfo(body: Uint8Array): Uint8Array | number {
@@ -301,8 +315,7 @@ export class ServedConnection implements ConnectionHandler {
     const answer = answerRegionInfo(this.#device.regions, body, Math.min(this.#maxFds, FDS_PER_MESSAGE));
     if (typeof answer === 'number') return answer;
     if (answer.fds.length === 0) return answer.body;
-    this.#native.answer(answer.body, answer.fds);
-    return undefined;
+    return answerWithFds(this.#native, answer.body, answer.fds);
   }
 
   #irqInfo(body: Uint8Array): Uint8Array | number {

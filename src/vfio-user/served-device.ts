@@ -36,7 +36,8 @@ export interface ServedDevice {
   /**
    * Takes hold of the device for a client whose version is agreed.
    *
-   * @throws Error with an errno's name as `code` when somebody else holds it or it cannot be used; the message says why and by whom.
+   * @throws `MdevError` or `VfioError` when somebody else holds it or it cannot be used: the client is refused with its `code`, and the message
+   * says why and by whom. Anything else that is thrown refuses the client with EIO.
    */
   attach(holder: DeviceHolder): DeviceHold;
 }

@@ -1,13 +1,16 @@
-import { openSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
 
 import { createDeviceCore, duplicateFd, memoryFile } from '../../src/native/binding.ts';
+import { MigrationState } from '../../src/mdev/index.ts';
 import { connectSocket, createChannel, createConnection, socketPair } from '../../src/vfio-user/native.ts';
 import { Command } from '../../src/vfio-user/protocol.ts';
-import { encodeRegionInfo } from '../../src/vfio-user/structures/index.ts';
+import { encodeMigrationDataRead, encodeRegionInfo } from '../../src/vfio-user/structures/index.ts';
+import { writeVersion } from '../../src/vfio-user/version.ts';
 import { Bench, openFiles, settle, until } from './support/bench.ts';
-import { errorReply, RawPeer } from './support/raw-peer.ts';
+import { errorReply, RawPeer, type Received } from './support/raw-peer.ts';
+import { TestMigration } from './support/test-migration.ts';
 
 const { EINVAL, EIO } = constants.errno;
 
@@ -74,6 +77,50 @@ describe('JavaScript that throws while a client is served ends that connection, 
     }
   });
 
+  it('whatever `code` it carries: an errno of something else is no answer', async () => {
+    const full = Object.assign(new Error('the log is full'), { code: 'ENOSPC' });
+    const fail = (): never => {
+      throw full;
+    };
+    for (const where of ['connected', 'regions'] as const) {
+      await using bench = new Bench();
+      const failures = failuresOf(bench);
+      if (where === 'connected') bench.server.once('connected', fail);
+      else Object.defineProperty(bench.device, 'regions', { configurable: true, get: fail });
+      const [command, body] =
+        where === 'connected'
+          ? [Command.version, writeVersion({ major: 0, minor: 0, capabilities: {} })]
+          : [Command.deviceGetRegionInfo, regionInfo];
+      const peer = bench.peer();
+      if (where === 'regions') await peer.negotiate();
+      expect(await peer.ask({ command }, body), where).toEqual(errorReply(command, EIO));
+      await peer.closed;
+      await until(() => bench.disconnections.length > 0, 'the end of the client');
+      expect(failures).toEqual([full]);
+      expect(bench.device.holder).toBeUndefined();
+    }
+  });
+
+  it('in the listener that hears of a failed answer that came late', async () => {
+    await using bench = new Bench();
+    const failures = failuresOf(bench);
+    bench.server.on('failed', throwOnPurpose);
+    const migration = new TestMigration();
+    migration.state = MigrationState.stopCopy;
+    const late = new Error('late');
+    migration.before = () => Promise.reject(late);
+    bench.device.migration = migration;
+    const peer = bench.peer();
+    await peer.negotiate();
+    const command = Command.migrationDataRead;
+    // An unhandled rejection would fail the test as well.
+    expect(await peer.ask({ command }, encodeMigrationDataRead(16))).toEqual(errorReply(command, EIO));
+    await peer.closed;
+    await until(() => bench.device.holder === undefined, 'the end of the hold');
+    expect(failures).toEqual([late]);
+    await expect((await bench.client()).info()).resolves.toBeDefined();
+  });
+
   it('in the device that is let go of', async () => {
     await using bench = new Bench();
     const failures = failuresOf(bench);
@@ -103,6 +150,65 @@ describe('JavaScript that throws while a client is served ends that connection, 
     await peer.negotiate();
     expect(await peer.ask({ command: 999 })).toEqual(errorReply(999, EINVAL));
     await peer.closed;
+    await expect((await bench.client()).info()).resolves.toBeDefined();
+  });
+});
+
+describe('a client that is refused holds nothing', () => {
+  const withTwin = writeVersion({ major: 0, minor: 0, capabilities: { twin_socket: { supported: true } } });
+
+  /** Leaves no descriptor number below the ones that are open, and room for `count` more. */
+  function fillFiles(count: number): Disposable {
+    const fds: number[] = [];
+    try {
+      for (;;) fds.push(openSync('/dev/null', 'r'));
+    } catch {
+      for (const fd of fds.splice(0, count)) closeSync(fd);
+    }
+    return {
+      [Symbol.dispose]: () => {
+        for (const fd of fds) closeSync(fd);
+      },
+    };
+  }
+
+  it('when there are too few file descriptors for a twin socket, however few', async () => {
+    await using bench = new Bench({ negotiationTimeout: 600_000 });
+    const { EMFILE } = constants.errno;
+    for (let room = 0; room < 4; ++room) {
+      const peer = bench.peer();
+      await settle();
+      openFiles();
+      const ends = bench.disconnections.length + bench.refusals.length;
+      let answer: Received | undefined;
+      {
+        using _files = fillFiles(room);
+        answer = await peer.ask({ command: Command.version }, withTwin);
+        await peer.closed;
+      }
+      expect([EMFILE, EIO], `room for ${room}`).toContain(answer?.header.errno);
+      await until(() => bench.disconnections.length + bench.refusals.length > ends, 'the end of the client');
+      expect(bench.server.client).toBeUndefined();
+      expect(bench.device.holder).toBeUndefined();
+    }
+    const peer = bench.peer();
+    expect(await peer.ask({ command: Command.version }, withTwin)).toMatchObject({ header: { errno: 0 } });
+  });
+
+  it('when whoever hears that it comes ends its connection', async () => {
+    await using bench = new Bench();
+    const attach = bench.device.attach.bind(bench.device);
+    bench.device.attach = (holder) => {
+      const hold = attach(holder);
+      holder.onRevoked?.('taken away');
+      return hold;
+    };
+    const peer = bench.peer();
+    await expect(peer.negotiate()).rejects.toThrow();
+    expect(await peer.closed).toBeDefined();
+    expect(bench.server.client).toBeUndefined();
+    expect(bench.device.holder).toBeUndefined();
+    bench.device.attach = attach;
     await expect((await bench.client()).info()).resolves.toBeDefined();
   });
 });

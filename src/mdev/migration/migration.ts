@@ -18,7 +18,8 @@ export const MigrationFlag = { stopCopy: 1, p2p: 2, preCopy: 4 } as const;
 /**
  * A device's side of migration, whoever asks for it. States are numbers of {@link MigrationState}.
  *
- * What a method throws, or rejects with, is the vendor's mistake, unless it carries an errno's name as `code`: then the request is refused with it.
+ * What a method throws, or rejects with, is the vendor's mistake, unless it is an `MdevError` or a `VfioError`: then the request is refused with
+ * its `code`.
  */
 export interface Migration {
   /** {@link MigrationFlag} bits. */

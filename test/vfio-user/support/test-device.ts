@@ -1,7 +1,7 @@
 import { array, compile, reg32, reg64, registerBlock, RegisterRegion, ro, rw } from '../../../src/emulation/index.ts';
 import { createDeviceCore, createRegisterTable, type DeviceCore } from '../../../src/native/binding.ts';
 import { type DeviceHandle, deviceHandle } from '../../../src/native/device-handle.ts';
-import type { IoEventFd, Migration } from '../../../src/mdev/index.ts';
+import { type IoEventFd, type Migration, VfioError } from '../../../src/mdev/index.ts';
 import type { DeviceHold, DeviceHolder, ServedDevice, ServedRegion } from '../../../src/vfio-user/index.ts';
 
 /** Registers of region 0. SCRATCH, STATUS and CONTROL are served by C++; the others have hooks. */
@@ -112,9 +112,9 @@ export class TestDevice implements ServedDevice, Disposable {
 
   attach(holder: DeviceHolder): DeviceHold {
     if (this.refusal !== undefined) {
-      throw Object.assign(new Error(`the device is held by ${this.refusal}`), { code: this.refusal });
+      throw new VfioError(this.refusal, `the device is held by ${this.refusal}`);
     }
-    if (this.holder !== undefined) throw Object.assign(new Error('held twice'), { code: 'EBUSY' });
+    if (this.holder !== undefined) throw new VfioError('EBUSY', 'held twice');
     this.holder = holder;
     this.holds += 1;
     return {

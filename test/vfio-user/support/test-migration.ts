@@ -1,4 +1,4 @@
-import { type Migration, MigrationFlag, migrationPath, MigrationState } from '../../../src/mdev/index.ts';
+import { type Migration, MigrationFlag, migrationPath, MigrationState, VfioError } from '../../../src/mdev/index.ts';
 
 /** A device that can be migrated: its state is `data`, and it keeps what it was told. */
 export class TestMigration implements Migration {
@@ -41,7 +41,7 @@ export class TestMigration implements Migration {
   }
 }
 
-/** An error that carries an errno. */
-export function errno(code: string): Error {
-  return Object.assign(new Error(code), { code });
+/** An error that is an answer. */
+export function errno(code: string): VfioError {
+  return new VfioError(code, code);
 }

@@ -110,6 +110,22 @@ describe.each(FACES)('a device %s that is migrated', (face) => {
     for (const line of lines) line.close();
   });
 
+  it('decodes its BARs and reaches memory as its guest had set it, without being told again', async () => {
+    const [, vmm] = await used(face);
+    await using _source = vmm;
+    const stream = await saved(vmm);
+    const target = await counter();
+    await using other = await openFace(face, target.device);
+    const file = memoryFile(0x1000);
+    await other.dmaMap({ iova: 0n, size: 0x1000n, file });
+    await expect(other.readRegister(0, At.slot, 4)).rejects.toMatchObject({ code: 'EIO' });
+    await restored(other, stream);
+    expect(await other.readRegister(0, At.slot, 4)).toBe(0x1000);
+    await target.context.dma.write(0n, Uint8Array.of(9));
+    expect(new Uint8Array(file.buffer)[0]).toBe(9);
+    file.close();
+  });
+
   it('neither raises interrupts nor reaches memory while it is stopped, and is read all the while', async () => {
     const [source, vmm] = await used(face);
     await using _source = vmm;

@@ -202,6 +202,15 @@ describe('a device that is migrated', () => {
     }
   });
 
+  it('stays in error when it was cut off in the middle of a step', async () => {
+    const { device, machine } = await at(7, S.resuming);
+    device.restore = () => {
+      machine.fail();
+    };
+    await expect(machine.setState(S.running)).rejects.toMatchObject({ code: 'ECANCELED' });
+    expect(machine.state).toBe(S.error);
+  });
+
   it('runs after a reset, from whatever state, and its streams have ended', async () => {
     for (const state of statesOf(7)) {
       const { device, machine } = await at(7, state);

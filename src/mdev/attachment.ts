@@ -1,3 +1,5 @@
+import type { Container } from './iommu/container.ts';
+
 /** Who holds an instance. */
 export interface Holder {
   /** For messages: "vfio-user client of /run/mdev/0.sock, pid 4711". */
@@ -11,6 +13,8 @@ export interface Holder {
 /** A client's hold on an instance. There is at most one at a time. */
 export interface Attachment extends Disposable {
   readonly holder: Holder;
+  /** The address space that its instance shares with others; undefined: one of its own. */
+  readonly container: Container | undefined;
   /** When it began. */
   readonly since: Date;
   /** False from `detach` on, and when the instance was taken away. */
@@ -32,7 +36,7 @@ export interface AttachmentOwner {
 }
 
 /** @internal */
-export function createAttachment(holder: Holder, owner: AttachmentOwner): Attachment {
+export function createAttachment(holder: Holder, container: Container | undefined, owner: AttachmentOwner): Attachment {
   const ifActive = (action: () => void): void => {
     if (owner.isActive(attachment)) action();
   };
@@ -43,6 +47,7 @@ export function createAttachment(holder: Holder, owner: AttachmentOwner): Attach
   };
   const attachment: Attachment = {
     holder,
+    container,
     since: new Date(),
     get active() {
       return owner.isActive(attachment);

@@ -26,6 +26,9 @@ export type { DmaInfo } from '../native/binding.ts';
 export { defaultDmaLimits, type DmaLimits } from './dma-limits.ts';
 export { DmaLogging } from './dma-logging.ts';
 export { DeviceFeature } from './device-features.ts';
+export { Container, type ContainerInfo, type ContainerOptions } from './iommu/container.ts';
+export type { IommuGroup } from './iommu/iommu-group.ts';
+export type { IommuModel } from './iommu/iommu-model.ts';
 export type { IoEventFd } from './io-event-fd.ts';
 export { LIFE_CYCLE, type MdevState, type MdevTransition } from './life-cycle.ts';
 export { MdevError, type MdevErrorCode } from './mdev-error.ts';
@@ -41,7 +44,7 @@ export { defineMdevType, type MdevType, type MdevTypeDeclaration } from './mdev-
 export { type Migration, MigrationFlag, MigrationState } from './migration/migration.ts';
 export type { MigrationBehaviour } from './migration/migration-behaviour.ts';
 export { migrationPath } from './migration/migration-path.ts';
-export { ParentDevice, type ParentDeviceOptions } from './parent-device.ts';
+export { type InstanceIdentity, ParentDevice, type ParentDeviceOptions } from './parent-device.ts';
 export { defaultPlatformCapabilities, type PlatformCapabilities } from './platform-capabilities.ts';
 export {
   type BarOptions,
@@ -105,6 +108,6 @@ export { DeviceSession } from './device-session.ts';
 export type { GuestError } from './guest-errors.ts';
 export { HookFailure } from './hook-guard.ts';
 export type { MsixMessage } from './irqs.ts';
-export { MdevDevice } from './mdev-device.ts';
+export { MdevDevice, type OpenOptions } from './mdev-device.ts';
 export type { MdevDeviceEvents, MdevFailure } from './mdev-device-events.ts';
 export type { ResetCause } from './mdev-function.ts';

@@ -15,6 +15,8 @@ import { DeviceSession } from './device-session.ts';
 import { endsWithin } from './ends-within.ts';
 import { DeviceLife, guarded } from './device-life.ts';
 import { GuestErrorWatch } from './guest-error-watch.ts';
+import type { Container, ContainerMember } from './iommu/container.ts';
+import type { GroupMember, IommuGroup } from './iommu/iommu-group.ts';
 import type { GuestError } from './guest-errors.ts';
 import type { IoEventFd } from './io-event-fd.ts';
 import type { MdevState } from './life-cycle.ts';
@@ -38,9 +40,19 @@ export interface MdevDeviceOptions {
   readonly type: MdevType;
   readonly attributes: AttributeValues;
   readonly resources: Disposable | undefined;
+  /** The same for instances that share an IOMMU group; undefined: one of its own. */
+  readonly groupKey: string | undefined;
   readonly platform: Partial<PlatformCapabilities>;
   /** Rejects when nobody waits for the creation any more. */
   readonly cancelled: Promise<never>;
+}
+
+/** Where an instance gets its guest memory from. */
+export interface OpenOptions {
+  /** An address space that it shares with other instances of the same owner; one of its own when absent. */
+  readonly container: Container;
+  /** The guest's bridge whose virtual IOMMU the instance is behind, as the container's model says it; none when absent. */
+  readonly bridge?: string;
 }
 
 /** How long `close` waits for the behaviour's `close`, and then for tasks, milliseconds. */
@@ -63,6 +75,10 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
   readonly attributes: AttributeValues;
   /** What this instance's platform does: the type's word, and that of who created it, over the defaults. */
   readonly platform: PlatformCapabilities;
+  /** Whose instances are held together, or by nobody else. */
+  readonly group: IommuGroup;
+  readonly #groupKey: string | undefined;
+  readonly #member: GroupMember & ContainerMember;
   readonly #function: MdevFunction;
   readonly #tasks: Tasks;
   readonly #guestErrors: GuestErrorWatch;
@@ -163,6 +179,15 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
         this.#life.fail('guestErrors', error);
       },
     });
+    this.#member = {
+      who: this.#who,
+      core: this.#function.core,
+      fail: (error) => {
+        this.#life.fail('container', error);
+      },
+    };
+    this.#groupKey = options.groupKey;
+    this.group = options.parent.groups.join(options.groupKey, this.#member);
   }
 
   /** Where the instance is in its life. */
@@ -249,38 +274,22 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
   }
 
   /**
-   * Takes hold of the instance for a client.
-   * @throws {@link MdevError} `EBUSY` when it is held, which says by whom; `EIO` when it is frozen or failed; `ENODEV`
-   * when it is closed.
+   * Takes hold of the instance for a client, and with it of its group: what is mapped for this client is an address space
+   * of its own, so that nobody can hold other instances of the group meanwhile.
+   * @throws {@link MdevError} `EBUSY` when it is held, or its group is, which says by whom and since when, and when its group
+   * is not viable; `EIO` when it is frozen or failed; `ENODEV` when it is closed.
    */
   attach(holder: Holder): Attachment {
-    const held = this.#attachment;
-    if (held !== undefined) {
-      throw new MdevError('EBUSY', `${this.#who} is held by ${held.holder.name} since ${held.since.toISOString()}`);
-    }
-    this.#life.transit('attach');
-    const attachment = createAttachment(holder, {
-      isActive: (candidate) => candidate === this.#attachment,
-      start: () => {
-        this.#life.transit('start');
-        this.#started = true;
-      },
-      detach: () => {
-        this.#detach();
-      },
-    });
-    this.#attachment = attachment;
-    this.#guestErrors.start();
-    this.#life.tell('attached', holder);
-    return attachment;
+    return this.#attach(holder, undefined);
   }
 
   /**
    * Takes hold of the instance for a VMM in this process.
-   * @throws {@link MdevError} see {@link attach}.
+   * @param options Where its guest memory comes from; from its session alone when absent.
+   * @throws {@link MdevError} see {@link attach}; `EINVAL` when the container and the instance do not go together.
    */
-  open(holder: Holder): DeviceSession {
-    const attachment = this.attach(holder);
+  open(holder: Holder, options?: OpenOptions): DeviceSession {
+    const attachment = this.#attach(holder, options);
     attachment.start();
     const reset = (): void => {
       this.reset();
@@ -387,6 +396,45 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
     return this.#life.who;
   }
 
+  /** {@link attach} and {@link open}. */
+  #attach(holder: Holder, options: OpenOptions | undefined): Attachment {
+    const held = this.#attachment;
+    if (held !== undefined) {
+      throw new MdevError('EBUSY', `${this.#who} is held by ${held.holder.name} since ${held.since.toISOString()}`);
+    }
+    this.#life.check('attach');
+    const { container } = options ?? {};
+    this.#takeMemory(holder, options);
+    this.#life.transit('attach');
+    const attachment = createAttachment(holder, container, {
+      isActive: (candidate) => candidate === this.#attachment,
+      start: () => {
+        this.#life.transit('start');
+        this.#started = true;
+      },
+      detach: () => {
+        this.#detach();
+      },
+    });
+    this.#attachment = attachment;
+    this.#guestErrors.start();
+    this.#life.tell('attached', holder);
+    return attachment;
+  }
+
+  /** Takes hold of the group, and what the container has. Nothing is left of it when it throws. */
+  #takeMemory(holder: Holder, options: OpenOptions | undefined): void {
+    const { bridge, container } = options ?? {};
+    const name = container === undefined ? holder.name : `${holder.name} with container ${container.name}`;
+    this.group.hold(this.#member, { addressSpace: container ?? {}, name });
+    try {
+      container?.add(this.#member, bridge);
+    } catch (error) {
+      this.group.release(this.#member);
+      throw error;
+    }
+  }
+
   /** Ends the client's hold, whatever the state. */
   #detach(): void {
     const held = this.#attachment;
@@ -394,7 +442,9 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
     this.#attachment = undefined;
     // Before its memory goes: what the device does not find any more then is no fault of its guest.
     this.#guestErrors.stop();
+    held.container?.remove(this.#member);
     this.#function.core.clientGone();
+    this.group.release(this.#member);
     this.#started = false;
     this.#migration?.release();
     if (this.state !== 'closed') {
@@ -511,6 +561,7 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
     } finally {
       this.#function.core.close();
       abandoned.push(...(await this.#tasks.settled(CLOSE_LIMIT_MS)));
+      this.parent.groups.leave(this.#groupKey, this.group, this.#member);
       if (abandoned.length > 0) this.#life.tell('abandoned', abandoned);
       this.#life.tell('closed');
       this.#end(failure);

@@ -137,6 +137,7 @@ export class MdevRegistry extends EventEmitter<MdevRegistryEvents> {
     if (taken !== undefined) {
       throw new MdevError('EEXIST', `instance ${uuid} ${taken.condition} on ${taken.parent.name}`);
     }
+    const groupKey = parent.groupKey({ uuid, type, attributes });
     const place = new InstancePlace(uuid, parent, parent.take(type, attributes));
     this.#places.set(uuid, place);
     let device: MdevDevice;
@@ -147,6 +148,7 @@ export class MdevRegistry extends EventEmitter<MdevRegistryEvents> {
         type,
         attributes,
         resources: place.allocation.resources,
+        groupKey,
         platform: { ...type.platform, ...options.platform },
         cancelled: place.cancelled,
       });

@@ -1,9 +1,18 @@
 import { DeclarationError } from '../emulation/index.ts';
 import type { AttributeInput, AttributeValues } from './attributes.ts';
+import { IommuGroups } from './iommu/iommu-groups.ts';
 import { MdevError } from './mdev-error.ts';
 import type { MdevType } from './mdev-type.ts';
 import { declaredName, parseName } from './names.ts';
 import { suggest } from './suggestion.ts';
+
+/** An instance that is about to be made. */
+export interface InstanceIdentity {
+  readonly uuid: string;
+  readonly type: MdevType;
+  /** Validated, defaults filled in. */
+  readonly attributes: AttributeValues;
+}
 
 /** What a vendor says of a device that can be sliced. */
 export interface ParentDeviceOptions {
@@ -14,6 +23,11 @@ export interface ParentDeviceOptions {
   readonly types: readonly MdevType[];
   /** The most instances of all types together. Needed when a type has no resource pool. */
   readonly maxInstances?: number;
+  /**
+   * Which instances cannot be isolated from each other: those with the same answer share an IOMMU group. Undefined, or
+   * without this: an instance has a group of its own.
+   */
+  readonly groupOf?: (instance: InstanceIdentity) => string | undefined;
   /**
    * Gives back what the device holds (engines). Called once, when the last instance of an unregistered parent is gone.
    */
@@ -36,6 +50,9 @@ export class ParentDevice {
   readonly types: readonly MdevType[];
   /** The most instances of all types together; `Infinity` when only resources count. */
   readonly maxInstances: number;
+  /** Of its instances. @internal */
+  readonly groups = new IommuGroups();
+  readonly #groupOf: ParentDeviceOptions['groupOf'];
   readonly #close: (() => void | Promise<void>) | undefined;
   #instances = 0;
   #closed = false;
@@ -49,6 +66,7 @@ export class ParentDevice {
     this.driverName = declaredName('driver', options.driverName);
     this.types = [...options.types];
     this.maxInstances = options.maxInstances ?? Infinity;
+    this.#groupOf = options.groupOf;
     this.#close = options.close;
     const limit = options.maxInstances;
     if (limit !== undefined && (!Number.isSafeInteger(limit) || limit < 1)) {
@@ -99,6 +117,11 @@ export class ParentDevice {
     const values = type.parseAttributes(attributes);
     const free = Math.max(0, this.maxInstances - this.#instances);
     return type.resources === undefined ? free : Math.min(free, type.resources.available(values));
+  }
+
+  /** The vendor's `groupOf`, whose errors pass through. @internal */
+  groupKey(instance: InstanceIdentity): string | undefined {
+    return this.#groupOf?.(instance);
   }
 
   /**

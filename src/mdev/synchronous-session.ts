@@ -4,6 +4,7 @@ import type { DeviceCore, DmaInfo } from '../native/binding.ts';
 import { errnoOfError } from '../native/errno.ts';
 import type { Attachment } from './attachment.ts';
 import { answerFeature, DeviceFeature, type Feature, type FeatureAnswer } from './device-features.ts';
+import type { Container } from './iommu/container.ts';
 import { DmaLogging } from './dma-logging.ts';
 import { dmaLoggingFeatures } from './dma-logging-features.ts';
 import type { MsixMessage } from './irqs.ts';
@@ -58,7 +59,7 @@ export interface HeldInstance {
 export class SynchronousSession {
   /** Which pages of guest memory the device wrote. */
   readonly dmaLogging = new DmaLogging(
-    (request) => this.#core(request),
+    (request) => this.#logged(request),
     (range) => {
       this.#forget(range);
     },
@@ -133,7 +134,13 @@ export class SynchronousSession {
     );
   }
 
+  /** Into its container, if it shares one. */
   dmaMap(request: DmaMapRequest): void {
+    const container = this.#container('dmaMap');
+    if (container !== undefined) {
+      container.dmaMap(request);
+      return;
+    }
     const { file, iova, memory, offset, rights, size } = completeDmaMap(request);
     const core = this.#core('dmaMap');
     if (file === undefined) this.#answerMessages(core);
@@ -145,12 +152,22 @@ export class SynchronousSession {
   }
 
   dmaUnmap(range: DmaRange): void {
+    const container = this.#container('dmaUnmap');
+    if (container !== undefined) {
+      container.dmaUnmap(range);
+      return;
+    }
     checkRange('dmaUnmap', range);
     check('dmaUnmap', this.#core('dmaUnmap').dmaUnmap(range.iova, range.size));
     this.#forget(range);
   }
 
   dmaUnmapAll(): void {
+    const container = this.#container('dmaUnmap');
+    if (container !== undefined) {
+      container.dmaUnmapAll();
+      return;
+    }
     this.#core('dmaUnmap').dmaUnmapAll();
     this.#memory.remove(this.#memory.all());
   }
@@ -203,6 +220,8 @@ export class SynchronousSession {
 
   /** VFIO_IOMMU_GET_INFO: what may be mapped at present. */
   dmaInfo(): DmaInfo {
+    const container = this.#container('dmaInfo');
+    if (container !== undefined) return container.info();
     return this.#core('dmaInfo').dmaInfo();
   }
 
@@ -250,6 +269,14 @@ export class SynchronousSession {
     return this.#migration ?? refuse(request, EINVAL);
   }
 
+  /** An unmap that reports concerns all devices of a container, and this device knows its own pages only. */
+  #logged(request: string): DeviceCore {
+    const core = this.#core(request);
+    if (request !== 'dmaUnmap' || this.#attachment.container === undefined) return core;
+    const { name } = this.#attachment.container;
+    throw new VfioError(ENOTSUP, `dmaUnmap: container ${name} does not report dirty pages at an unmap`, request);
+  }
+
   #core(request: string): DeviceCore {
     this.#checkHeld(request);
     return this.#function.core;
@@ -272,6 +299,11 @@ export class SynchronousSession {
       },
     });
     this.#answersMessages = true;
+  }
+
+  #container(request: string): Container | undefined {
+    this.#checkHeld(request);
+    return this.#attachment.container;
   }
 
   #checkHeld(request?: string): void {

@@ -1,0 +1,196 @@
+import { constants } from 'node:os';
+
+import { createDeviceCore, type DeviceCore, type DmaInfo } from '../../native/binding.ts';
+import { errnoName, errnoOfError } from '../../native/errno.ts';
+import { applyDmaLimits, defaultDmaLimits, type DmaLimits } from '../dma-limits.ts';
+import { MdevError } from '../mdev-error.ts';
+import { VfioError } from '../vfio-error.ts';
+import { checkRange, completeDmaMap, type DmaMapRequest, type DmaRange } from '../vfio-requests.ts';
+import { intersectDmaInfo } from './intersect-dma-info.ts';
+import { type IommuModel, modelFor, nameOf, sameModel } from './iommu-model.ts';
+
+const { EIO, ENODEV, ENOTSUP } = constants.errno;
+
+/** What a container is to be. */
+export interface ContainerOptions {
+  /** For messages: "vm7". */
+  readonly name: string;
+  readonly model: IommuModel;
+  /** What may be mapped, whatever the devices would take. As in the kernel's type1 container when absent: 65,535 maps. */
+  readonly limits?: Partial<DmaLimits>;
+}
+
+/** What may be mapped into a container at present, by all of its devices. */
+export interface ContainerInfo extends DmaInfo {
+  readonly model: IommuModel;
+  /** Who is attached: "instance 5f1c… (dsa0, dsa-cfg-v1)". */
+  readonly devices: readonly string[];
+}
+
+/** A device in a container. */
+export interface ContainerMember {
+  /** For messages. */
+  readonly who: string;
+  readonly core: DeviceCore;
+  /** The device still has memory that was to be taken away, and is not in the container any more: nobody may use it. */
+  fail(error: unknown): void;
+}
+
+/**
+ * An address space for devices of this process: what is mapped into it is mapped into every device that is attached
+ * (`MdevDevice.open`), or into none. A device that is attached later gets what is mapped already; one that is detached has
+ * nothing any more, and the maps stay until they are unmapped or the container is closed.
+ *
+ * It belongs to whoever made it. A vfio-user connection has an address space of its own, which nobody shares.
+ */
+export class Container implements Disposable {
+  readonly name: string;
+  readonly model: IommuModel;
+  /** Has the maps and the limits of the container itself. */
+  readonly #space: DeviceCore;
+  readonly #members = new Set<ContainerMember>();
+  #closed = false;
+
+  /** @throws {@link MdevError} `EINVAL` when the limits are malformed. */
+  constructor({ name, model, limits }: ContainerOptions) {
+    this.name = name;
+    this.model = model;
+    this.#space = createDeviceCore();
+    try {
+      applyDmaLimits(this.#space, { ...defaultDmaLimits, ...limits });
+    } catch (error) {
+      this.#space.close();
+      throw error;
+    }
+  }
+
+  /** VFIO_IOMMU_GET_INFO: what the container and all of its devices take. @throws {@link VfioError} `ENODEV` when it is closed. */
+  info(): ContainerInfo {
+    const space = this.#open('dmaInfo');
+    const members = [...this.#members];
+    return {
+      ...intersectDmaInfo(space.dmaInfo(), ...members.map(({ core }) => core.dmaInfo())),
+      model: this.model,
+      devices: members.map(({ who }) => who),
+    };
+  }
+
+  /**
+   * Maps memory into every device, or into none. An identical repeat succeeds.
+   * @throws {@link VfioError} as `VfioDevice.dmaMap`: `EINVAL` also for what is outside of a device's windows or pages, `ENOSPC`
+   * beyond the limit of the container or of a device, which the message names; `EOPNOTSUPP`: memory without a file;
+   * `ENODEV`: the container is closed.
+   */
+  dmaMap(request: DmaMapRequest): void {
+    const { file, iova, offset, rights, size } = completeDmaMap(request);
+    if (file === undefined) {
+      throw new VfioError(ENOTSUP, `dmaMap: ${this.#who} takes memory with a file only`, 'dmaMap');
+    }
+    const space = this.#open('dmaMap');
+    const before = space.dmaInfo().mappingsAvailable;
+    const refusal = (errno: number, who: string): VfioError =>
+      new VfioError(errno, `dmaMap was refused with ${errnoName(errno)} by ${who}`, 'dmaMap');
+    const errno = mapInto(space, iova, size, rights, file.fd, offset);
+    if (errno !== 0) throw refusal(errno, this.#who);
+    // Everybody has it already.
+    if (space.dmaInfo().mappingsAvailable === before) return;
+    const mapped: ContainerMember[] = [];
+    for (const member of this.#members) {
+      const errno = mapInto(member.core, iova, size, rights, file.fd, offset);
+      if (errno === 0) {
+        mapped.push(member);
+        continue;
+      }
+      space.dmaUnmap(iova, size);
+      for (const done of mapped) this.#unmapFrom(done, iova, size);
+      throw refusal(errno, `${member.who} in ${this.#who}`);
+    }
+  }
+
+  /** Takes memory away from every device. @throws {@link VfioError} as `VfioDevice.dmaUnmap`; `ENODEV`: the container is closed. */
+  dmaUnmap(range: DmaRange): void {
+    checkRange('dmaUnmap', range);
+    const errno = this.#open('dmaUnmap').dmaUnmap(range.iova, range.size);
+    if (errno !== 0) throw VfioError.refused('dmaUnmap', errno);
+    for (const member of this.#members) this.#unmapFrom(member, range.iova, range.size);
+  }
+
+  /** Takes all memory away from every device. @throws {@link VfioError} `ENODEV`: the container is closed. */
+  dmaUnmapAll(): void {
+    this.#open('dmaUnmap').dmaUnmapAll();
+    for (const { core } of this.#members) core.dmaUnmapAll();
+  }
+
+  /** Ends it, with its maps. Idempotent. @throws {@link MdevError} `EBUSY` while devices are attached, which it names. */
+  close(): void {
+    const [member] = this.#members;
+    if (member !== undefined) throw new MdevError('EBUSY', `${this.#who} is in use by ${member.who}`);
+    this.#closed = true;
+    this.#space.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /**
+   * Attaches a device that has no maps, and gives it those of the container.
+   * @internal
+   * @param bridge The guest's bridge whose virtual IOMMU the device is behind, if it is.
+   * @throws {@link MdevError} `EINVAL` when the models do not match, or for a map that the device cannot have; `ENODEV` when
+   * the container is closed. The device has no maps then.
+   */
+  add(member: ContainerMember, bridge: string | undefined): void {
+    if (this.#closed) throw new MdevError('ENODEV', `${this.#who} is closed`);
+    const needed = modelFor(bridge);
+    if (!sameModel(this.model, needed)) {
+      throw new MdevError(
+        'EINVAL',
+        `${this.#who} is ${nameOf(this.model)}, and ${member.who} is to be ${nameOf(needed)}`,
+      );
+    }
+    for (const { fd, iova, offset, rights, size } of this.#space.dmaMaps()) {
+      const errno = mapInto(member.core, iova, size, rights, fd, offset);
+      if (errno === 0) continue;
+      member.core.dmaUnmapAll();
+      throw new MdevError(
+        'EINVAL',
+        `${this.#who} has a map of 0x${size.toString(16)} bytes at 0x${iova.toString(16)} that ${member.who} refuses with ` +
+          errnoName(errno),
+      );
+    }
+    this.#members.add(member);
+  }
+
+  /** Detaches a device, whose maps its own core takes away. Idempotent. @internal */
+  remove(member: ContainerMember): void {
+    this.#members.delete(member);
+  }
+
+  get #who(): string {
+    return `container ${this.name}`;
+  }
+
+  #open(request: string): DeviceCore {
+    if (this.#closed) throw new VfioError(ENODEV, `${request}: ${this.#who} is closed`, request);
+    return this.#space;
+  }
+
+  /** Memory that was taken away is out of reach of every device, whatever happens: one that cannot let go of it fails. */
+  #unmapFrom(member: ContainerMember, iova: bigint, size: bigint): void {
+    const errno = member.core.dmaUnmap(iova, size);
+    if (errno === 0) return;
+    this.#members.delete(member);
+    member.core.dmaUnmapAll();
+    member.fail(new Error(`${this.#who} could not take memory away from it: ${errnoName(errno)}`));
+  }
+}
+
+/** Gives an errno, also for a descriptor that cannot be duplicated. */
+function mapInto(core: DeviceCore, iova: bigint, size: bigint, rights: number, fd: number, offset: bigint): number {
+  try {
+    return core.dmaMap(iova, size, rights, fd, offset);
+  } catch (error) {
+    return errnoOfError(error, EIO);
+  }
+}

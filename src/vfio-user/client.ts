@@ -191,7 +191,8 @@ export class Client extends VfioDevice {
   }
 
   /**
-   * REGION_WRITE_MULTI: several writes in one message, in order. `EOPNOTSUPP` unless the server accepted `write_multiple`.
+   * REGION_WRITE_MULTI: several writes in one message, in order. `EOPNOTSUPP` unless the server accepted `write_multiple`; `EINVAL`, and none is done, when
+   * one of them is in no region that can be written.
    *
    * @returns how many were done: those behind the first one that was refused are not.
    */

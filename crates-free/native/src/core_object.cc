@@ -435,8 +435,17 @@ Napi::Value DeviceCoreObject::dmaTransfer(const Info& info) {
 Napi::Value DeviceCoreObject::dmaUnmapReporting(const Info& info) {
   const uint64_t iova = bigintArgument(info.Env(), info[0], "iova");
   const uint64_t size = bigintArgument(info.Env(), info[1], "size");
-  return errorNumber(info,
-                     open(info).dma()->unmapReporting(iova, size, dirtyQueryArgument(info.Env(), info[2], info[3])));
+  const DirtyQuery asked = dirtyQueryArgument(info.Env(), info[2], info[3]);
+  // An unmap ends transfers, and what hears of that may do anything to the array.
+  std::vector<std::byte> bitmap(asked.bitmap.size());
+  const int error = open(info).dma()->unmapReporting(iova, size, {.pageSize = asked.pageSize, .bitmap = bitmap});
+  if (error != 0) return errorNumber(info, error);
+  const std::span<std::byte> into = bytesArgument(info.Env(), info[3], "bitmap");
+  if (into.size() != bitmap.size()) {
+    throw Napi::TypeError::New(info.Env(), "bitmap was detached or resized during the unmap");
+  }
+  std::copy(bitmap.begin(), bitmap.end(), into.begin());
+  return errorNumber(info, 0);
 }
 
 Napi::Value DeviceCoreObject::startDirtyLog(const Info& info) {

@@ -235,7 +235,7 @@ int DeviceCore::trap(uint32_t region, uint64_t offset, std::span<std::byte> into
 }
 
 int DeviceCore::setIrqs(const SetIrqs& request, std::vector<ForeignFd> fds) {
-  const int error = interrupts_.set(request, std::move(fds));
+  const int error = closed_ ? EINVAL : interrupts_.set(request, std::move(fds));
   return error == 0 ? 0 : refuse(error);
 }
 
@@ -258,6 +258,7 @@ void DeviceCore::clientGone() {
 
 void DeviceCore::close() {
   flush();
+  closed_ = true;
   trap_ = nullptr;
   clientGone();
   for (Region& region : regions_) region = {};

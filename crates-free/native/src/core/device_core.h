@@ -143,6 +143,9 @@ class DeviceCore {
   /// on.
   void close();
 
+  /// `close` was called: there is nothing left to map memory for.
+  bool isClosed() const { return closed_; }
+
   /// Closes what this device's clients send and it does not keep.
   const std::shared_ptr<FdCloser>& closer() const { return closer_; }
 
@@ -184,6 +187,7 @@ class DeviceCore {
   bool romDecode_ = false;
   bool enforceMemoryDecode_ = true;
   bool isolated_ = false;
+  bool closed_ = false;
   DeviceStatistics statistics_;
 };
 

@@ -66,7 +66,8 @@ void DirtyLog::mark(uint64_t first, uint64_t last) const {
         std::atomic_ref<uint64_t>(words[at % kChunkPages / 64])
             .fetch_or(bitsOf(at % 64, std::min(end, at | 63) % 64), std::memory_order_acq_rel);
       }
-      leaf->touched[chunk % kFan].store(true, std::memory_order_release);
+      // An exchange and no store: whoever takes the flag then sees the bits of all who set it.
+      leaf->touched[chunk % kFan].exchange(true, std::memory_order_acq_rel);
     }
     if (end == lastPage) return;
     page = end + 1;

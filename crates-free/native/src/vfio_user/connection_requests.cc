@@ -116,6 +116,7 @@ void Connection::dmaMap() {
       current_->fds.size() > 1) {
     return reject(EINVAL);
   }
+  if (core_->isClosed()) return reject(ENODEV);
   ForeignFd fd;
   if (!current_->fds.empty()) fd = std::move(current_->fds.front());
   const int error = core_->dma()->map(body.address, body.size, body.flags & rights, std::move(fd), body.offset);

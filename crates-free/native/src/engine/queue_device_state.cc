@@ -61,7 +61,8 @@ void exchangeEffect(Self& effect, Archive& archive) {
 /// What is read of a state before anything changes.
 struct Restored {
   struct Queue {
-    std::array<uint64_t, kCounters> counters{};
+    /// New ones: engines may still count what the reset device abandons.
+    std::shared_ptr<QueueCounters> counters = std::make_shared<QueueCounters>();
     std::shared_ptr<QueueRun> run;
   };
   std::vector<Queue> queues;
@@ -160,7 +161,11 @@ void QueueDevice::restore(std::span<const std::byte> state, std::span<const std:
   restored.queues.resize(count);
   for (uint32_t index = 0; index < count && archive.good(); ++index) {
     Restored::Queue& queue = restored.queues[index];
-    for (uint64_t& counter : queue.counters) archive.value(counter);
+    for (std::atomic<uint64_t>* const counter : countersOf(*queue.counters)) {
+      uint64_t value = 0;
+      archive.value(value);
+      counter->store(value);
+    }
     bool present = false;
     archive.choice(present);
     if (!present) continue;
@@ -174,7 +179,7 @@ void QueueDevice::restore(std::span<const std::byte> state, std::span<const std:
     if (said != expected) {
       refuse("work queue " + std::to_string(index) + " is configured otherwise there than in the registers");
     }
-    queue.run = queues_[index]->makeRun(own.config, own.group);
+    queue.run = queues_[index]->makeRun(own.config, own.group, queue.counters);
     queue.run->restore(archive);
   }
   restored.halves = PortalRegion::read(archive, count);
@@ -201,13 +206,10 @@ void QueueDevice::restore(std::span<const std::byte> state, std::span<const std:
   reset();
   for (uint32_t index = 0; index < count; ++index) {
     Restored::Queue& queue = restored.queues[index];
+    queues_[index]->adopt(std::move(queue.counters));
     if (queue.run == nullptr) continue;
     queue.run->showOccupancy();
     queues_[index]->adopt(std::move(queue.run), settings[index]->group);
-  }
-  for (uint32_t index = 0; index < count; ++index) {
-    const auto counters = countersOf(queues_[index]->counters());
-    for (std::size_t at = 0; at < kCounters; ++at) counters[at]->store(restored.queues[index].counters[at]);
   }
   portal_->adopt(restored.halves);
   if (restored.commandPending) device_->command.adopt(std::move(restored.targets), std::move(restored.effects));

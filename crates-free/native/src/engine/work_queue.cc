@@ -18,14 +18,15 @@ void WorkQueue::enable(const QueueConfig& config, const std::shared_ptr<Group>& 
   if (run_ != nullptr && !run_->ended()) {
     throw std::logic_error("work queue " + std::to_string(index_) + " is enabled, or still has descriptors in flight");
   }
-  auto run = makeRun(config, group);
+  auto run = makeRun(config, group, counters_);
   reset();
   group->attach(run);
   adopt(std::move(run), group);
 }
 
-std::shared_ptr<QueueRun> WorkQueue::makeRun(const QueueConfig& config, const std::shared_ptr<Group>& group) const {
-  return std::make_shared<QueueRun>(device_, counters_, index_, config, group);
+std::shared_ptr<QueueRun> WorkQueue::makeRun(const QueueConfig& config, const std::shared_ptr<Group>& group,
+                                             std::shared_ptr<QueueCounters> counters) const {
+  return std::make_shared<QueueRun>(device_, std::move(counters), index_, config, group);
 }
 
 void WorkQueue::adopt(std::shared_ptr<QueueRun> run, std::shared_ptr<Group> group) {

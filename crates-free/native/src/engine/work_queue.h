@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "dsa/descriptor.h"
 #include "engine/device_context.h"
@@ -25,10 +26,13 @@ class WorkQueue {
   void enable(const QueueConfig& config, const std::shared_ptr<Group>& group);
   /// Tells engines of everything that waits, after a suspension.
   void resume();
+  /// Goes on with the counts of another. What engines still have of earlier runs is counted elsewhere.
+  void adopt(std::shared_ptr<QueueCounters> counters) { counters_ = std::move(counters); }
   /// Becomes enabled with a run that is attached to the group; it is reset.
   void adopt(std::shared_ptr<QueueRun> run, std::shared_ptr<Group> group);
   /// A run that is not attached yet. Throws std::bad_alloc.
-  std::shared_ptr<QueueRun> makeRun(const QueueConfig& config, const std::shared_ptr<Group>& group) const;
+  std::shared_ptr<QueueRun> makeRun(const QueueConfig& config, const std::shared_ptr<Group>& group,
+                                    std::shared_ptr<QueueCounters> counters) const;
 
   /// Abandons the run, if there is one, as QueueRun::detach, and leaves its group.
   void abandon();
@@ -52,7 +56,7 @@ class WorkQueue {
  private:
   const std::shared_ptr<DeviceContext> device_;
   const uint32_t index_;
-  const std::shared_ptr<QueueCounters> counters_ = std::make_shared<QueueCounters>();
+  std::shared_ptr<QueueCounters> counters_ = std::make_shared<QueueCounters>();
   std::shared_ptr<QueueRun> run_;
   std::shared_ptr<Group> group_;
   /// Descriptors of the run that no engine was told of.

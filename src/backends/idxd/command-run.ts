@@ -31,6 +31,11 @@ export class CommandRun {
     return this.#context.region.registers.CMDSTATUS.active;
   }
 
+  /** Whether the end of this one, or of the last one, raises an interrupt. */
+  get interrupts(): boolean {
+    return this.#interrupt;
+  }
+
   /** A command that is not active yet. @param interrupt Whether its end raises one. */
   begin(interrupt: boolean): void {
     this.#interrupt = interrupt;

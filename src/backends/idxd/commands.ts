@@ -19,8 +19,8 @@ export interface CommandWord {
 
 /**
  * Administrative commands (DSA specification 9.2.12). What has nothing in flight to wait for finishes inside the
- * register write; the rest leaves CMDSTATUS active, and the engines finish it. The only state is in the registers,
- * because engines change them too.
+ * register write; the rest leaves CMDSTATUS active, and the engines finish it. The state is in the registers, because
+ * engines change them too.
  */
 export class CommandProcessor {
   readonly #context: CommandContext;
@@ -29,6 +29,14 @@ export class CommandProcessor {
   constructor(context: CommandContext) {
     this.#context = context;
     this.#run = new CommandRun(context);
+  }
+
+  /** Whether the command that runs interrupts when it ends: the only state that is not in the registers. */
+  get interrupts(): boolean {
+    return this.#run.interrupts;
+  }
+  set interrupts(interrupts: boolean) {
+    this.#run.begin(interrupts);
   }
 
   /** The guest wrote CMD. */

@@ -6,6 +6,7 @@ import type { DsaDescription } from './description.ts';
 import type { EngineAllocation } from './engine-pool.ts';
 import { DsaGuestErrors } from './guest-errors.ts';
 import { MSIXPERM_STRIDE, portalSize, vectorCount, WQCFG_STRIDE } from './layout.ts';
+import { dsaMigration } from './migration.ts';
 import { operationBytes } from './operations.ts';
 import { restoreLocks } from './region.ts';
 import { type DsaRegisterBlock, dsaRegisters } from './registers.ts';
@@ -57,11 +58,12 @@ export function createDsa(context: DsaContext, device: DsaDescription): DsaBehav
       operations: operationBytes(device.operations),
     },
   });
+  const groups = resources.backing;
   const commands = new CommandProcessor({
     device,
     region: bar0,
     queues,
-    groups: resources.backing,
+    groups,
     busMaster: () => context.busMaster,
     trigger: (vector) => {
       irqs.msix.trigger(vector);
@@ -104,6 +106,7 @@ export function createDsa(context: DsaContext, device: DsaDescription): DsaBehav
     resume: () => {
       queues.resume();
     },
+    migration: dsaMigration({ device, groups, region: bar0 }, queues, commands),
     guestErrors: () => guestErrors.all(),
     reset: () => {
       restoreLocks(bar0);

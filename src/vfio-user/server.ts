@@ -2,6 +2,7 @@ import { EventEmitter } from 'eventemitter3';
 
 import type { DeviceCore } from '../native/binding.ts';
 import { coreOf } from '../native/device-handle.ts';
+import { errnoOfError } from '../native/errno.ts';
 import { createListener, isListening, type NativeListener, peerProcess } from './native.ts';
 import { type ConnectionOwner, ServedConnection, type ServerFeatures } from './served-connection.ts';
 import type { ServedDevice } from './served-device.ts';
@@ -37,7 +38,10 @@ export interface ServerEvents {
   disconnected: [client: string, reason: string];
   /** A message was refused; told once for each command of a client. */
   refused: [client: string, message: string];
-  /** Something threw while a client was served: a device's code, or a listener of these events. The client's connection ends. */
+  /**
+   * Something threw while a client was served: a device's code, or a listener of these events. The client's connection ends. Told of a client that
+   * comes when the device is closed, too; then the server closes.
+   */
   failed: [client: string, error: unknown];
   /**
    * Clients cannot be accepted for now (an errno's name); tried again soon. EMFILE: this process has too many open files. EBUSY: what earlier
@@ -54,7 +58,7 @@ const ACCEPT_RETRY_MS = 100;
 
 /** Serves one device to one client at a time, and stays up between clients. Made by {@link serve}. */
 export class Server extends EventEmitter<ServerEvents> implements AsyncDisposable {
-  /** Resolves when the server is closed, by `close` or because its only client is gone. */
+  /** Resolves when the server is closed: by `close`, because its only client is gone, or because a client came when the device was closed. */
   readonly closed: Promise<void>;
   readonly #device: ServedDevice;
   readonly #core: DeviceCore;
@@ -131,8 +135,17 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
     }
     try {
       this.#serve(fd);
-    } catch {
-      // It hung up before it was looked at, or the device is closed.
+    } catch (error) {
+      // An errno: it hung up before it was looked at. Else the device is closed, and is no use to anybody any more.
+      if (errnoOfError(error, 0) === 0) this.#deviceIsGone(error);
+    }
+  }
+
+  #deviceIsGone(error: unknown): void {
+    try {
+      this.emit('failed', `vfio-user client of ${this.#where}`, error);
+    } finally {
+      this.#close('the device is closed');
     }
   }
 

@@ -151,7 +151,11 @@ export class Client extends VfioDevice {
     if (reply.entries === undefined) {
       reply = await this.#channel.ask(regionIoFdsQuestion(index, reply.argsz, MAX_MESSAGE_FDS));
     }
-    const { entries = [], fds } = reply;
+    const { argsz, entries, fds } = reply;
+    if (entries === undefined) {
+      const problem = `deviceGetRegionIoFds: the reply needs ${argsz} bytes now; it said that less is enough`;
+      throw new VfioError('EPROTO', problem, 'deviceGetRegionIoFds');
+    }
     return {
       entries,
       [Symbol.dispose]: () => {

@@ -166,6 +166,17 @@ describe('what a client says', () => {
     await end(both);
   });
 
+  it('GET_REGION_IO_FDS: a server that never has room enough has made no sense', async () => {
+    const both = await agreed();
+    const { client, server } = both;
+    const asking = expect(client.regionEventFds(1)).rejects.toMatchObject({ name: 'VfioError', code: 'EPROTO' });
+    for (const count of [3, 4]) {
+      await answer(server, wire.encodeRegionIoFds({ argsz: 16 + count * 40, flags: 0, index: 1, count }));
+    }
+    await asking;
+    await end(both);
+  });
+
   it('SET_IRQS: as many messages as eventfds and gaps make necessary', async () => {
     const both = await agreed({ max_msg_fds: 2 });
     const { client, server } = both;

@@ -19,6 +19,12 @@ const RANGE_SIZE = 16;
 /** Data of DMA_LOGGING_REPORT in front of the bitmap. */
 export const DMA_LOGGING_REPORT_SIZE = 24;
 
+/** Bytes of a bitmap of `size` bytes of memory: a bit for each page, in words of 64 bits. The page has 1 byte or more. */
+export function dirtyBitmapBytes(size: bigint, pageSize: bigint): bigint {
+  const pages = (size + pageSize - 1n) / pageSize;
+  return ((pages + 63n) / 64n) * 8n;
+}
+
 export function encodeDmaLoggingStart({ pageSize, ranges }: DmaLoggingStart): Uint8Array {
   return joined(longs(pageSize), words(ranges.length, 0), ...ranges.map(({ iova, size }) => longs(iova, size)));
 }

@@ -4,16 +4,16 @@ import { constants } from 'node:os';
 import type { DeviceCore } from '../native/binding.ts';
 import { joined, longs } from './bytes.ts';
 import { DeviceFeature, type Feature, FEATURE_DATA_MAX } from './device-features.ts';
-import { decodeDmaLoggingReport, decodeDmaLoggingStart, DMA_LOGGING_REPORT_SIZE } from './dma-logging-data.ts';
+import {
+  decodeDmaLoggingReport,
+  decodeDmaLoggingStart,
+  dirtyBitmapBytes,
+  DMA_LOGGING_REPORT_SIZE,
+} from './dma-logging-data.ts';
 
 const { EINVAL } = constants.errno;
 /** Ranges of one DMA_LOGGING_START: one more is enough to be refused. */
 const RANGES_MAX = 256;
-
-/** Bytes of a bitmap: whole 64-bit words. */
-function bitmapSize(length: bigint, pageSize: bigint): bigint {
-  return ((length - 1n) / pageSize / 64n + 1n) * 8n;
-}
 
 /** The features, by number. Every device has them, whether it can be migrated or not. */
 export function dmaLoggingFeatures(core: DeviceCore): readonly (readonly [number, Feature])[] {
@@ -48,7 +48,7 @@ export function dmaLoggingFeatures(core: DeviceCore): readonly (readonly [number
         get: (data, room) => {
           const request = decodeDmaLoggingReport(data);
           if (request === undefined || request.size === 0n || request.pageSize === 0n) return EINVAL;
-          const size = bitmapSize(request.size, request.pageSize);
+          const size = dirtyBitmapBytes(request.size, request.pageSize);
           if (size > BigInt(Math.min(room, FEATURE_DATA_MAX) - DMA_LOGGING_REPORT_SIZE)) return EINVAL;
           const bitmap = new Uint8Array(Number(size));
           const errno = core.reportDirty(request.iova, request.size, request.pageSize, bitmap);

@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 
 import type { DeviceCore } from '../native/binding.ts';
+import { dirtyBitmapBytes } from './dma-logging-data.ts';
 import { VfioError } from './vfio-error.ts';
 import { checkAddress, checkRange, type DmaRange } from './vfio-requests.ts';
 
@@ -73,7 +74,7 @@ function bitmapFor(request: string, range: DmaRange, pageSize: bigint): Uint8Arr
   checkRange(request, range);
   checkAddress(request, 'pageSize', pageSize);
   if (range.size === 0n || pageSize === 0n) throw VfioError.refused(request, constants.errno.EINVAL);
-  const bytes = ((range.size - 1n) / pageSize / 64n + 1n) * 8n;
+  const bytes = dirtyBitmapBytes(range.size, pageSize);
   if (bytes <= LARGEST_BITMAP) return new Uint8Array(Number(bytes));
   throw VfioError.badArgument(request, `the bitmap has ${bytes} bytes; expected at most ${LARGEST_BITMAP}`);
 }

@@ -1,3 +1,4 @@
+import { dirtyBitmapBytes } from '../../mdev/dma-logging-data.ts';
 import { joined, longs, viewOf, words } from './bytes.ts';
 import { DMA_UNMAP_SIZE, type DmaUnmap } from './dma-unmap.ts';
 
@@ -5,12 +6,6 @@ import { DMA_UNMAP_SIZE, type DmaUnmap } from './dma-unmap.ts';
 export const DMA_UNMAP_GET_DIRTY_BITMAP = 1;
 /** Behind DMA_UNMAP's 24 bytes when the bitmap is asked for: page size u64 and bytes of bitmap u64; in the reply the bitmap follows. */
 export const DIRTY_BITMAP_SIZE = 16;
-
-/** Bytes of a bitmap of `size` bytes of memory: a bit for each page, in words of 64 bits. */
-export function dirtyBitmapBytes(size: bigint, pageSize: bigint): bigint {
-  const pages = (size + pageSize - 1n) / pageSize;
-  return ((pages + 63n) / 64n) * 8n;
-}
 
 /** DMA_UNMAP that asks which pages the device wrote. */
 export function encodeDmaUnmapDirty(range: Pick<DmaUnmap, 'address' | 'size'>, pageSize: bigint): Uint8Array {

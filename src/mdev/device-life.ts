@@ -1,3 +1,4 @@
+import { guarded } from './guarded.ts';
 import { type MdevState, type MdevTransition, nextState } from './life-cycle.ts';
 import type { MdevDeviceEvents, MdevFailure } from './mdev-device-events.ts';
 
@@ -99,22 +100,12 @@ export class DeviceLife {
     this.#owner.cutOff(to);
     report?.();
     this.tell('state', { from, to, transition });
-    this.tell(to, failure);
+    // Who was told of the state may have mended or closed the instance.
+    if (this.#state === to && this.#failure === failure) this.tell(to, failure);
   }
 
   #failureOf(path: string, error: unknown): MdevFailure {
     const stack = error instanceof Error ? error.stack : undefined;
     return { ...this.#subject, path, error, stack };
-  }
-}
-
-/** Calls somebody who is told. Their error is thrown where nobody's state depends on it. */
-export function guarded(call: () => unknown): void {
-  try {
-    call();
-  } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
   }
 }

@@ -78,14 +78,11 @@ export class InstancePlace {
   }
 
   /**
-   * Gives everything back.
-   * @returns Whether there was an instance.
+   * Gives everything back. What the disposal of the type's resources throws passes through.
    */
-  end(): boolean {
-    const existed = this.#device !== undefined;
+  end(): void {
     this.#move('end');
     this.allocation[Symbol.dispose]();
-    return existed;
   }
 
   /** Lets those go on who wait for the end. */

@@ -19,7 +19,7 @@ export interface MdevFailure {
   readonly stack: string | undefined;
 }
 
-/** What an instance tells. */
+/** What an instance tells, each after it has happened. A listener's error is not the instance's: it is uncaught. */
 export interface MdevDeviceEvents {
   /** Every transition of the life cycle, after it happened. */
   state: [change: { readonly from: MdevState; readonly to: MdevState; readonly transition: MdevTransition }];
@@ -36,6 +36,7 @@ export interface MdevDeviceEvents {
   guestError: [error: GuestError];
   /** The device had an error (`MdevDevice.error`); it is recorded, and if `isolated` says so, `frozen` was told. */
   deviceError: [report: ErrorReport];
+  /** After `state`; not when a listener of that has mended or closed the instance meanwhile. So is `failed`. */
   frozen: [failure: MdevFailure];
   failed: [failure: MdevFailure];
   /**

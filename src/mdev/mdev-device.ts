@@ -13,7 +13,8 @@ import { describeDevice, type DeviceDescription } from './device-description.ts'
 import { DeviceErrors, type ErrorReport } from './device-errors.ts';
 import { DeviceSession } from './device-session.ts';
 import { endsWithin } from './ends-within.ts';
-import { DeviceLife, guarded } from './device-life.ts';
+import { DeviceLife } from './device-life.ts';
+import { guarded } from './guarded.ts';
 import { GuestErrorWatch } from './guest-error-watch.ts';
 import type { Container, ContainerMember } from './iommu/container.ts';
 import type { GroupMember, IommuGroup } from './iommu/iommu-group.ts';

@@ -2,6 +2,7 @@ import { EventEmitter } from 'eventemitter3';
 
 import type { AttributeInput } from './attributes.ts';
 import { endsWithin } from './ends-within.ts';
+import { guarded } from './guarded.ts';
 import { InstancePlace } from './instance-place.ts';
 import { MdevDevice } from './mdev-device.ts';
 import { MdevError } from './mdev-error.ts';
@@ -35,11 +36,14 @@ export interface Removal {
   readonly uuid: string;
   /** Name of the parent. */
   readonly parent: string;
-  /** What the behaviour threw when it closed, if it did. The instance is gone all the same. */
+  /**
+   * What the behaviour threw when it closed, or else its resources when they were disposed of. The instance is gone all
+   * the same.
+   */
   readonly error: unknown;
 }
 
-/** What a registry tells. */
+/** What a registry tells, each after it has happened. A listener's error is not the registry's: it is uncaught. */
 export interface MdevRegistryEvents {
   parentRegistered: [parent: ParentDevice];
   parentUnregistered: [parent: ParentDevice];
@@ -70,7 +74,7 @@ export class MdevRegistry extends EventEmitter<MdevRegistryEvents> {
       throw new MdevError('EEXIST', `parent ${parent.name} is registered already`);
     }
     this.#parents.set(parent.name, { parent, unregistering: false });
-    this.emit('parentRegistered', parent);
+    this.#tell('parentRegistered', parent);
   }
 
   /**
@@ -85,7 +89,7 @@ export class MdevRegistry extends EventEmitter<MdevRegistryEvents> {
     const children = [...this.#places.values()].filter((place) => place.parent === entry.parent);
     await Promise.all(children.map((place) => this.#removeNow(place)));
     this.#parents.delete(name);
-    this.emit('parentUnregistered', entry.parent);
+    this.#tell('parentUnregistered', entry.parent);
     await entry.parent.close();
   }
 
@@ -165,7 +169,7 @@ export class MdevRegistry extends EventEmitter<MdevRegistryEvents> {
       this.#end(place, undefined);
       throw error;
     }
-    this.emit('created', device);
+    this.#tell('created', device);
     return device;
   }
 
@@ -208,11 +212,20 @@ export class MdevRegistry extends EventEmitter<MdevRegistryEvents> {
   /** The instance is closed, or was never made. */
   #end(place: InstancePlace, failure: unknown): void {
     this.#places.delete(place.uuid);
+    const existed = place.device !== undefined;
+    let error = failure;
     try {
-      if (place.end()) this.emit('removed', { uuid: place.uuid, parent: place.parent.name, error: failure });
-    } finally {
-      place.settle();
+      place.end();
+    } catch (disposal) {
+      // The first error is the one that counts, also that of a creation.
+      error ??= disposal;
     }
+    if (existed) this.#tell('removed', { uuid: place.uuid, parent: place.parent.name, error });
+    place.settle();
+  }
+
+  #tell<E extends keyof MdevRegistryEvents>(event: E, ...details: MdevRegistryEvents[E]): void {
+    guarded(() => (this.emit as (name: string, ...parameters: unknown[]) => boolean)(event, ...details));
   }
 
   #parentEntry(name: string): ParentEntry {

@@ -26,7 +26,9 @@ test('what the table does not allow is refused, and what a place has is given ba
         remove: () => {
           place.remove();
         },
-        end: () => place.end(),
+        end: () => {
+          place.end();
+        },
       };
       for (const step of path) steps[step]();
       expect(place.state).toBe(state);

@@ -50,7 +50,7 @@ export function logDevice(device: MdevDevice): void {
     log.line(`instance ${device.uuid} goes on after ${name}${cause === undefined ? '' : `: ${textOf(cause)}`}`);
   });
   device.on('frozen', (failure) => {
-    tell(`instance ${device.uuid} is frozen until its client resets it: ${cause(failure)}`);
+    tell(`instance ${device.uuid} is frozen until its client resets it, or the next one comes: ${cause(failure)}`);
   });
   device.on('abandoned', (work) => {
     tell(`instance ${device.uuid} was closed although its ${work.join(', ')} did not end`);

@@ -13,7 +13,8 @@ export type RegionHooks<R extends Regions, C extends readonly Capability[] = rea
 
 /**
  * What a vendor gives back for a new instance. Every function is synchronous where it may not wait: it runs while a
- * guest access waits for its answer. One that throws puts this instance into `failed`.
+ * guest access waits for its answer. One that throws puts this instance into `failed`; so does one that gives a promise
+ * where none is declared (an `async` function).
  */
 export interface MdevBehaviour<R extends Regions = Regions, C extends readonly Capability[] = readonly Capability[]> {
   /** What happens when the guest touches registers. Registers without hooks are served natively. */
@@ -26,7 +27,8 @@ export interface MdevBehaviour<R extends Regions = Regions, C extends readonly C
   readonly busMaster?: (enabled: boolean) => void;
   /**
    * The guest put the function into another power state: D0 to D3hot. Outside D0 the BARs do not answer and guest memory
-   * is out of reach. Told after the access, before `busMaster`; not for what a reset does to it.
+   * is out of reach, the latter unless bus master is not enforced. Told after the access, before `busMaster`; not for what
+   * a reset does to it.
    */
   readonly powerState?: (state: PowerState) => void;
   /**
@@ -34,7 +36,10 @@ export interface MdevBehaviour<R extends Regions = Regions, C extends readonly C
    * reset and when the instance is frozen, fails or closes. It may be called again when nothing runs.
    */
   readonly stop?: () => void;
-  /** The function was reset; registers, config space and locks have their reset values already. */
+  /**
+   * The function was reset; registers, config space and locks have their reset values already. A reset that ends `frozen`
+   * ends a pause too: `resume` is called after it.
+   */
   readonly reset?: (kind: ResetKind) => void;
   /**
    * Pause: resolves when nothing touches guest memory, interrupts or registers any more. Without it, the instance
@@ -46,7 +51,7 @@ export interface MdevBehaviour<R extends Regions = Regions, C extends readonly C
    * second while a client holds the instance, and when it leaves. Counters belong where the mistakes are seen.
    */
   readonly guestErrors?: () => readonly GuestError[];
-  /** Go on after `quiesce`. */
+  /** Go on after `quiesce`: the owner says so, the client has left, or a reset has mended what was paused when it froze. */
   readonly resume?: () => void;
   /** Makes instances migratable, together with `quiesce` and `resume`; without it their clients are told that there is no migration. */
   readonly migration?: MigrationBehaviour;

@@ -1,4 +1,5 @@
 import type { MdevBehaviour } from './behaviour.ts';
+import { callSynchronously } from './call-synchronously.ts';
 
 /**
  * Runs a vendor's `create`, which may never settle.
@@ -14,7 +15,7 @@ export async function createBehaviour(
     .then(
       async (behaviour) => {
         if (!late) return;
-        behaviour.stop?.();
+        callSynchronously('stop', () => behaviour.stop?.());
         await behaviour.close?.();
       },
       () => undefined,

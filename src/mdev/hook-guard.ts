@@ -1,4 +1,5 @@
 import type { Hooks, RegisterBlock, RegisterHooks, Registers } from '../emulation/index.ts';
+import { callSynchronously } from './call-synchronously.ts';
 
 /** What a hook threw, and where. Its stack is that of what was thrown. */
 export class HookFailure extends Error {
@@ -51,23 +52,23 @@ function guardRegister(hooks: object, path: (index: number) => string): object {
   if (typeof beforeRead === 'function') {
     guarded.beforeRead = (access) => {
       try {
-        return beforeRead.call(hooks, access);
+        return callSynchronously('beforeRead', () => beforeRead.call(hooks, access));
       } catch (error) {
         throw new HookFailure(path(access.index), error);
       }
     };
   }
-  if (typeof beforeWrite === 'function') guarded.beforeWrite = guardWrite(beforeWrite.bind(hooks), path);
-  if (typeof afterWrite === 'function') guarded.afterWrite = guardWrite(afterWrite.bind(hooks), path);
+  if (typeof beforeWrite === 'function') guarded.beforeWrite = guardWrite('beforeWrite', beforeWrite.bind(hooks), path);
+  if (typeof afterWrite === 'function') guarded.afterWrite = guardWrite('afterWrite', afterWrite.bind(hooks), path);
   return guarded;
 }
 
 type WriteHook = NonNullable<RegisterHooks['afterWrite']>;
 
-function guardWrite(hook: WriteHook, path: (index: number) => string): WriteHook {
+function guardWrite(name: string, hook: WriteHook, path: (index: number) => string): WriteHook {
   return (next, previous, access) => {
     try {
-      return hook(next, previous, access);
+      return callSynchronously(name, () => hook(next, previous, access));
     } catch (error) {
       throw new HookFailure(path(access.index), error);
     }

@@ -7,7 +7,8 @@ import { MdevError } from './mdev-error.ts';
  * - `attached`: a client holds it, and has not begun to use it.
  * - `running`: in use.
  * - `quiesced`: in use and paused; the device neither reads nor writes guest memory and raises no interrupt.
- * - `frozen`: isolated after an error; reads give all ones, writes are dropped, until it is recovered by a reset.
+ * - `frozen`: isolated after an error; reads give all ones, writes are dropped, until it is recovered by a reset, which the
+ *   next client's coming is too.
  * - `failed`: its behaviour threw; reads give all ones, writes are dropped. Only `close` leads out.
  * - `closed`: gone.
  */

@@ -6,6 +6,7 @@ import type { DeviceHandle } from '../native/device-handle.ts';
 import { type Attachment, createAttachment, type Holder } from './attachment.ts';
 import type { AttributeValues } from './attributes.ts';
 import type { MdevBehaviour } from './behaviour.ts';
+import { callSynchronously } from './call-synchronously.ts';
 import { createContext } from './create-context.ts';
 import { createBehaviour } from './create-behaviour.ts';
 import { deferred, type Deferred } from './deferred.ts';
@@ -276,9 +277,10 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
 
   /**
    * Takes hold of the instance for a client, and with it of its group: what is mapped for this client is an address space
-   * of its own, so that nobody can hold other instances of the group meanwhile.
+   * of its own, so that nobody can hold other instances of the group meanwhile. A frozen instance is reset first.
    * @throws {@link MdevError} `EBUSY` when it is held, or its group is, which says by whom and since when, and when its group
-   * is not viable; `EIO` when it is frozen or failed; `ENODEV` when it is closed.
+   * is not viable; `EIO` when it has failed, or fails or freezes again during that reset; `ENODEV` when it is closed.
+   * Nobody holds it then.
    */
   attach(holder: Holder): Attachment {
     return this.#attach(holder, undefined);
@@ -291,9 +293,15 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
    */
   open(holder: Holder, options?: OpenOptions): DeviceSession {
     const attachment = this.#attach(holder, options);
-    attachment.start();
+    try {
+      attachment.start();
+      this.#checkHeld(attachment);
+    } catch (error) {
+      attachment.detach();
+      throw error;
+    }
     const reset = (): void => {
-      this.reset();
+      this.#reset('client');
     };
     return new DeviceSession({ attachment, function: this.#function, reset, migration: this.#migration });
   }
@@ -354,9 +362,10 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
     }
     this.#paused = true;
     // Meanwhile the client may have left: then there is nobody to say when to go on.
-    if (this.state !== 'running') this.#resumeBehaviour();
-    this.#life.transit('quiesce');
+    if (this.state === 'created' || this.state === 'attached') this.#resumeBehaviour();
+    this.#life.check('quiesce');
     this.#function.setPaused(true);
+    this.#life.transit('quiesce');
   }
 
   /**
@@ -403,23 +412,32 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
     if (held !== undefined) {
       throw new MdevError('EBUSY', `${this.#who} is held by ${held.holder.name} since ${held.since.toISOString()}`);
     }
+    // As vfio-pci resets a function that is opened: nothing else could mend it for a client that begins with config space.
+    if (this.state === 'frozen') this.#reset('client');
     this.#life.check('attach');
     const { container } = options ?? {};
     this.#takeMemory(holder, options);
-    this.#life.transit('attach');
     const attachment = createAttachment(holder, container, {
       isActive: (candidate) => candidate === this.#attachment,
       start: () => {
-        this.#life.transit('start');
+        this.#life.check('start');
         this.#started = true;
+        this.#life.transit('start');
       },
       detach: () => {
         this.#detach();
       },
     });
     this.#attachment = attachment;
-    this.#guestErrors.start();
-    this.#life.tell('attached', holder);
+    try {
+      this.#guestErrors.start();
+      this.#life.transit('attach');
+    } catch (error) {
+      this.#detach();
+      throw error;
+    }
+    if (attachment.active) this.#life.tell('attached', holder);
+    this.#checkHeld(attachment);
     return attachment;
   }
 
@@ -434,6 +452,16 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
       this.group.release(this.#member);
       throw error;
     }
+  }
+
+  /** @throws `MdevError` when who was told of the hold has ended it. */
+  #checkHeld(attachment: Attachment): void {
+    if (attachment.active) return;
+    const code = this.state === 'closed' ? 'ENODEV' : this.state === 'failed' ? 'EIO' : 'EBUSY';
+    throw new MdevError(
+      code,
+      `${this.#who} was taken away from ${attachment.holder.name} at once; it is ${this.state}`,
+    );
   }
 
   /** Ends the client's hold, whatever the state. */
@@ -451,7 +479,8 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
     if (this.state !== 'closed') {
       const wasQuiesced = this.state === 'quiesced';
       this.#life.transit('detach');
-      if (wasQuiesced) this.#resumeBehaviour();
+      // Who was told may have closed or failed it.
+      if (wasQuiesced && this.#life.state === 'created') this.#resumeBehaviour();
     }
     this.#life.tell('detached', held.holder);
     this.#released?.resolve();
@@ -493,7 +522,9 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
   #resumeBehaviour(): MdevFailure | undefined {
     this.#paused = false;
     this.#function.setPaused(false);
-    return this.#life.attempt('resume', () => this.#behaviour.resume?.());
+    return this.#life.attempt('resume', () => {
+      callSynchronously('resume', () => this.#behaviour.resume?.());
+    });
   }
 
   #resume(): void {

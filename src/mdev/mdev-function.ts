@@ -17,6 +17,7 @@ import { type DeviceHandle, deviceHandle } from '../native/device-handle.ts';
 import type { MdevBehaviour } from './behaviour.ts';
 import { bindHooks } from './bind-hooks.ts';
 import { buildRegions, fillMemories, type RegionMemories } from './build-regions.ts';
+import { callSynchronously } from './call-synchronously.ts';
 import { checkMsixOwner } from './check-msix.ts';
 import { irqInfos, regionInfos } from './device-info.ts';
 import type { DeviceConfigSpace } from './device-config-space.ts';
@@ -45,8 +46,11 @@ export interface MdevFunctionHost {
 /** Name of the region of config space, for hooks and the paths of what they throw. */
 const CONFIG = 'config';
 
-/** Who asked for a reset: the guest by PCI Express FLR, the client by DEVICE_RESET, or who owns the instance. */
-export type ResetCause = 'flr' | 'client' | 'owner';
+/**
+ * Who asked for a reset: the guest by PCI Express FLR or by leaving D3hot (PCI Power Management 1.2, 5.4.1), the client by
+ * DEVICE_RESET or by coming to a frozen instance, or who owns the instance.
+ */
+export type ResetCause = 'flr' | 'power' | 'client' | 'owner';
 
 /**
  * The PCI function of one instance: native core, register regions, config space and interrupts, and the behaviour that
@@ -191,13 +195,13 @@ export class MdevFunction {
         count: dmaFaults,
       },
       { kind: 'refused', message: 'an access or a request was refused with an errno', count: refused },
-      ...(this.#behaviour.guestErrors?.() ?? []),
+      ...(callSynchronously('guestErrors', () => this.#behaviour.guestErrors?.()) ?? []),
     ];
   }
 
   /** Resets function and config space. What the behaviour throws passes through. */
   reset(cause: ResetCause, kind: 'cold' | 'function' = 'function'): void {
-    this.#behaviour.stop?.();
+    this.#stop();
     this.#pci?.reset(kind);
     this.#resetRegions(cause, kind);
   }
@@ -210,7 +214,7 @@ export class MdevFunction {
     this.#isolated = true;
     this.core.setIsolated(true);
     try {
-      this.#behaviour.stop?.();
+      this.#stop();
     } finally {
       this.#applyBusMaster();
     }
@@ -248,6 +252,10 @@ export class MdevFunction {
     this.#applyBusMaster();
   }
 
+  #stop(): void {
+    callSynchronously('stop', () => this.#behaviour.stop?.());
+  }
+
   #bindConfigSpace(hooks: object | undefined): void {
     const host: PciHost = {
       memoryDecode: (enabled) => {
@@ -272,10 +280,10 @@ export class MdevFunction {
         this.irqs.maskMsi(mask);
       },
       interruptStatus: () => this.irqs.intxAsserted,
-      functionReset: () => {
-        // FLR; config space is reset already.
-        this.#behaviour.stop?.();
-        this.#resetRegions('flr', 'function');
+      functionReset: (cause) => {
+        // Config space is reset already.
+        this.#stop();
+        this.#resetRegions(cause, 'function');
       },
       msixControl: (control) => {
         this.#msixControl = control;
@@ -298,7 +306,7 @@ export class MdevFunction {
     this.registers.reset(kind, VfioRegion.config);
     if (kind === 'cold') this.#refillMemories();
     this.irqs.reset();
-    this.#behaviour.reset?.(kind);
+    callSynchronously('reset', () => this.#behaviour.reset?.(kind));
     this.#host.wasReset(kind, cause);
   }
 
@@ -340,7 +348,7 @@ export class MdevFunction {
     if (state === this.#toldPowerState) return;
     this.#toldPowerState = state;
     try {
-      this.#behaviour.powerState?.(state);
+      callSynchronously('powerState', () => this.#behaviour.powerState?.(state));
     } catch (error) {
       throw new HookFailure('config.PMCSR', error);
     }
@@ -356,7 +364,7 @@ export class MdevFunction {
     this.#toldBusMaster = enabled;
     if (enabled) this.#applyBusMaster();
     try {
-      this.#behaviour.busMaster?.(enabled);
+      callSynchronously('busMaster', () => this.#behaviour.busMaster?.(enabled));
     } catch (error) {
       throw new HookFailure('config.COMMAND', error);
     } finally {

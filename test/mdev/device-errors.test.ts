@@ -173,6 +173,8 @@ const steps = fc
 function expectedAfter(state: MdevState, step: Step, held: boolean, started: boolean): MdevState | undefined {
   if (step === 'error') return 'frozen';
   if (step === 'detach' && !held) return state;
+  // A client that comes to a frozen device gets it reset.
+  if (step === 'attach' && state === 'frozen' && !held) return 'attached';
   if (step !== 'reset') return LIFE_CYCLE[state][step];
   if (state !== 'frozen') return state;
   return held ? (started ? 'running' : 'attached') : 'created';

@@ -55,7 +55,7 @@ describe('reset', () => {
     change(device);
     const { guest, log } = device;
     guest.session.sync.reset();
-    expect(log).toEqual([...told, 'told function by owner']);
+    expect(log).toEqual([...told, 'told function by client']);
     expect(guest.read16(At.command, CONFIG)).toBe(0);
     guest.write16(At.command, 6, CONFIG);
     expect(guest.read32(At.control)).toBe(0x10);

@@ -137,9 +137,9 @@ export class PciFunction<R extends Registers = Registers> {
     return this.#registers;
   }
 
-  #resetByGuest(): void {
+  #resetByGuest(cause: 'flr' | 'power'): void {
     this.reset('function');
-    this.#host.functionReset?.();
+    this.#host.functionReset?.(cause);
   }
 
   #ownHooks(): object {
@@ -192,7 +192,7 @@ export class PciFunction<R extends Registers = Registers> {
     return {
       afterWrite: ({ initiateFunctionLevelReset }) => {
         if (!initiateFunctionLevelReset) return undefined;
-        if (this.#bound().pciExpress?.DEVCAP.functionLevelReset === true) this.#resetByGuest();
+        if (this.#bound().pciExpress?.DEVCAP.functionLevelReset === true) this.#resetByGuest('flr');
         return { initiateFunctionLevelReset: false };
       },
     };
@@ -207,7 +207,7 @@ export class PciFunction<R extends Registers = Registers> {
         return refused ? { powerState: previous.powerState } : undefined;
       },
       afterWrite: ({ powerState, noSoftReset }, previous) => {
-        if (previous.powerState === D3_HOT && powerState === 0 && !noSoftReset) this.#resetByGuest();
+        if (previous.powerState === D3_HOT && powerState === 0 && !noSoftReset) this.#resetByGuest('power');
         else this.synchronize();
       },
     };

@@ -38,8 +38,11 @@ export interface PciHost {
    * device, whatever COMMAND.interruptDisable says.
    */
   interruptStatus?(): boolean;
-  /** The guest started a function-level reset, or left D3hot without "no soft reset". Config space is reset already. */
-  functionReset?(): void;
+  /**
+   * The guest started a function-level reset (`flr`), or left D3hot without "no soft reset" (`power`). Config space is reset
+   * already.
+   */
+  functionReset?(cause: 'flr' | 'power'): void;
   /** MSI was enabled or disabled, or was given another number of vectors. */
   msiControl?(control: MsiControl): void;
   /** The guest masks these MSI vectors: bit n is vector n. Told before `msiControl`, if one access changes both. */

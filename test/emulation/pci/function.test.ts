@@ -27,7 +27,7 @@ function recorder(): { readonly log: string[]; readonly host: Required<PciHost> 
       intxDisabled: (disabled) => void log.push(`intx ${disabled ? 'off' : 'on'}`),
       interruptStatus: () => true,
       busMaster: (enabled) => void log.push(`master ${enabled ? 'on' : 'off'}`),
-      functionReset: () => void log.push('reset'),
+      functionReset: (cause) => void log.push(`reset by ${cause}`),
       msixControl: ({ enabled, masked }) => void log.push(`msix ${enabled ? 'on' : 'off'}${masked ? ' masked' : ''}`),
       msiControl: ({ enabled, vectors }) => void log.push(`msi ${enabled ? 'on' : 'off'} ${vectors}`),
       msiMask: (mask) => void log.push(`msi mask ${mask}`),
@@ -90,7 +90,7 @@ describe('PciFunction', () => {
     write(0x10, 0xffff_0000, 4);
     write(DEVCTL, 0x2930, 2);
     region.registers.AER.UNCORRECTABLE_STATUS.internal = true;
-    expect(write(offset, value, size)).toEqual(['memory off', 'master off', 'intx on', 'msix off', 'reset']);
+    expect(write(offset, value, size)).toEqual(['memory off', 'master off', 'intx on', 'msix off', 'reset by flr']);
     expect(readNumber(region, COMMAND, 2)).toBe(0n);
     expect(pci.barAddress(0)).toBe(0n);
     expect(region.registers.AER.UNCORRECTABLE_STATUS.internal).toBe(true);
@@ -145,7 +145,7 @@ describe('PciFunction', () => {
     region.write(COMMAND, bytesOf(6n, 2));
     for (const state of [1, 2, 3, 0]) region.write(0x44, bytesOf(BigInt(state), 2));
     const off = ['memory off', 'master off', 'intx off'];
-    expect(log).toEqual(['memory on', 'master on', 'D2', ...off, 'D3', 'D0', 'intx on', 'reset']);
+    expect(log).toEqual(['memory on', 'master on', 'D2', ...off, 'D3', 'D0', 'intx on', 'reset by power']);
     expect(readNumber(region, COMMAND, 2)).toBe(0n);
   });
 

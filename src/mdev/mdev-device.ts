@@ -352,7 +352,7 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
         this.#quiescing = false;
       }
       // Nobody waits for it any more.
-      if (wait.expired) this.#resumeBehaviour();
+      if (wait.expired) this.#resumeUnlessEnded();
     })();
     if (limit === undefined) {
       await quiesced;
@@ -362,7 +362,7 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
     }
     this.#paused = true;
     // Meanwhile the client may have left: then there is nobody to say when to go on.
-    if (this.state === 'created' || this.state === 'attached') this.#resumeBehaviour();
+    if (this.state !== 'running') this.#resumeUnlessEnded();
     this.#life.check('quiesce');
     this.#function.setPaused(true);
     this.#life.transit('quiesce');
@@ -517,6 +517,12 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
       throw new MdevError('EIO', `${this.#who} froze again during its reset`);
     }
     this.#life.transit(this.#attachment === undefined ? 'recoverIdle' : this.#started ? 'recover' : 'recoverAttached');
+  }
+
+  /** After a pause that nobody wants any more. A frozen one goes on with the reset that mends it. */
+  #resumeUnlessEnded(): void {
+    this.#paused = true;
+    if (!['frozen', 'failed', 'closed'].includes(this.state)) this.#resumeBehaviour();
   }
 
   #resumeBehaviour(): MdevFailure | undefined {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import { expectCleanCopies } from './support/dmatest.ts';
 import { bootGuest } from './support/guest.ts';
+import { mdevDevice } from './support/server.ts';
 
 /** Copies per thread. Long runs ask for more. */
 const ITERATIONS = Number(process.env['MDEV_GUEST_ITERATIONS'] ?? 100);
@@ -9,7 +10,7 @@ const ITERATIONS = Number(process.env['MDEV_GUEST_ITERATIONS'] ?? 100);
 describe('dmatest', () => {
   it('copies without a failure on one queue of dsa-cfg-v1', async () => {
     const guest = await bootGuest({
-      server: { type: 'dsa-cfg-v1' },
+      devices: [mdevDevice({ type: 'dsa-cfg-v1' })],
       script: 'copy.sh',
       env: { CONFIGURE: 'yes', ITERATIONS, THREADS: 1 },
     });
@@ -19,7 +20,7 @@ describe('dmatest', () => {
 
   it('copies without a failure on dsa-1dwq-v1 as it comes', async () => {
     const guest = await bootGuest({
-      server: { type: 'dsa-1dwq-v1' },
+      devices: [mdevDevice({ type: 'dsa-1dwq-v1' })],
       script: 'copy.sh',
       env: { CONFIGURE: 'no', ITERATIONS, THREADS: 1 },
     });
@@ -29,7 +30,7 @@ describe('dmatest', () => {
 
   it('copies from four threads at once', async () => {
     const guest = await bootGuest({
-      server: { type: 'dsa-cfg-v1' },
+      devices: [mdevDevice({ type: 'dsa-cfg-v1' })],
       script: 'copy.sh',
       env: { CONFIGURE: 'yes', ITERATIONS, THREADS: 4 },
     });
@@ -38,7 +39,7 @@ describe('dmatest', () => {
 
   it('copies in guest memory that the server cannot map', async () => {
     const guest = await bootGuest({
-      server: { type: 'dsa-cfg-v1' },
+      devices: [mdevDevice({ type: 'dsa-cfg-v1' })],
       script: 'copy.sh',
       env: { CONFIGURE: 'yes', ITERATIONS, THREADS: 1 },
       share: false,

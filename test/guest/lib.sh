@@ -25,5 +25,5 @@ usage() {
 # A hash of everything in this folder that decides what setup.sh builds.
 kit_hash() {
   local kit=$1
-  cat "$kit"/{lib.sh,setup.sh,mkinitramfs.sh,init,functions.sh} "$kit"/movdir64b_emul/* | sha256sum | cut -d ' ' -f 1
+  cat "$kit"/{lib.sh,setup.sh,mkinitramfs.sh,init,functions.sh} "$kit"/movdir64b_emul/* "$kit"/programs/* | sha256sum | cut -d ' ' -f 1
 }

@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import type { Description } from './support/description.ts';
 import { configImage, describeDevice, lspciOf, readOnlyDifferences } from './support/description.ts';
 import { bootGuest } from './support/guest.ts';
+import { mdevDevice } from './support/server.ts';
 import { parseLspci } from './support/lspci.ts';
 
 /** The offsets of the capabilities in the first 256 bytes, ascending. */
@@ -15,7 +16,7 @@ function standardCapabilities({ configSpace }: Description): number[] {
 
 it.each(['dsa-cfg-v1', 'dsa-1dwq-v1'])('the guest’s lspci agrees with the description of %s', async (type) => {
   const description = await describeDevice({ type });
-  const guest = await bootGuest({ server: { type }, script: 'probe.sh' });
+  const guest = await bootGuest({ devices: [mdevDevice({ type })], script: 'probe.sh' });
   const seen = parseLspci(guest.part('lspci'));
 
   expect(seen.regions).toEqual(

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Packs the guest's initramfs: busybox, accel-config, lspci, the modules that the tests load, and init.
+# Packs the guest's initramfs: busybox, accel-config, lspci, the kit's programs, the modules that the tests load, init.
 #
 # usage: mkinitramfs.sh
 #
@@ -17,7 +17,7 @@ case ${1:-} in
 esac
 
 # What the scripts in scripts/ load; dependencies come along.
-modules=(idxd dmatest movdir64b_emul movdir64b_test)
+modules=(idxd dmatest movdir64b_emul movdir64b_test uio_pci_generic)
 programs=(/usr/bin/accel-config /usr/bin/lspci /usr/bin/setpci)
 
 release=$(cat "$GUEST_DIR/kernel-release") || die "no guest in $GUEST_DIR: run setup.sh"
@@ -79,6 +79,9 @@ for program in "${programs[@]}"; do
   add_program "$program"
 done
 add_modules
+for source in "$kit"/programs/*.c; do
+  install -m 755 "$GUEST_ROOT/usr/local/bin/$(basename "$source" .c)" "$stage/usr/bin/"
+done
 install -m 755 "$kit/init" "$stage/init"
 install -D -m 644 "$kit/functions.sh" "$stage/usr/lib/guest/functions.sh"
 (cd "$stage" && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0) > "$GUEST_DIR/initramfs.cpio.new"

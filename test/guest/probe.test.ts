@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 
 import type { GuestResult } from './support/guest.ts';
 import { bootGuest } from './support/guest.ts';
+import { mdevDevice } from './support/server.ts';
 
 /** The driver's attributes of the device, by name. */
 function attributes(guest: GuestResult): Map<string, string> {
@@ -9,7 +10,7 @@ function attributes(guest: GuestResult): Map<string, string> {
 }
 
 it('the in-tree driver probes dsa-cfg-v1', async () => {
-  const guest = await bootGuest({ server: { type: 'dsa-cfg-v1' }, script: 'probe.sh' });
+  const guest = await bootGuest({ devices: [mdevDevice({ type: 'dsa-cfg-v1' })], script: 'probe.sh' });
 
   expect(guest.part('driver')).toEqual(['idxd']);
   expect(guest.part('state')).toEqual(['disabled']);
@@ -28,7 +29,7 @@ it('the in-tree driver probes dsa-cfg-v1', async () => {
 });
 
 it('the in-tree driver probes dsa-1dwq-v1', async () => {
-  const guest = await bootGuest({ server: { type: 'dsa-1dwq-v1' }, script: 'probe.sh' });
+  const guest = await bootGuest({ devices: [mdevDevice({ type: 'dsa-1dwq-v1' })], script: 'probe.sh' });
 
   expect(guest.part('driver')).toEqual(['idxd']);
   expect(guest.part('queues')).toEqual(['1']);

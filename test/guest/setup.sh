@@ -113,6 +113,17 @@ build_modules() {
   in_root depmod "$release"
 }
 
+# 5. The programs of this kit.
+build_programs() {
+  local source name
+  for source in "$kit"/programs/*.c; do
+    name=$(basename "$source" .c)
+    cp "$source" "$GUEST_ROOT/tmp/$name.c"
+    in_root gcc -std=gnu17 -O2 -Wall -Wextra -Werror -static -o "/usr/local/bin/$name" "/tmp/$name.c"
+    rm "$GUEST_ROOT/tmp/$name.c"
+  done
+}
+
 mirror=${DEBIAN_MIRROR:-$(find_mirror)}
 [ -n "$mirror" ] || die 'apt of this machine has no Debian archive configured: set DEBIAN_MIRROR'
 
@@ -129,6 +140,7 @@ series=$(cut -d . -f 1,2 <<< "$release")
 install_packages
 unpack_kernel
 build_modules
+build_programs
 printf '%s\n' "$release" > "$GUEST_DIR/kernel-release"
 "$kit/mkinitramfs.sh"
 printf '%s\n' "$expected" > "$stamp"

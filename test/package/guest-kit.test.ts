@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { resolve } from 'node:path';
+import { readdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
@@ -14,7 +15,7 @@ import {
 import type { Description } from '../guest/support/description.ts';
 import { configImage, lspciOf, readOnlyDifferences } from '../guest/support/description.ts';
 import { parseSummary } from '../guest/support/dmatest.ts';
-import { parseAllowList, readAllowList, unexpectedLines } from '../guest/support/kernel-log.ts';
+import { parseAllowList, readAllowLists, unexpectedLines } from '../guest/support/kernel-log.ts';
 import { parseLspci } from '../guest/support/lspci.ts';
 import { parseParts } from '../guest/support/parts.ts';
 
@@ -37,18 +38,24 @@ describe('the guest’s output', () => {
   });
 });
 
-describe('dmesg.allow', () => {
-  it('gives a reason on every line', () => {
-    expect(readAllowList().length).toBeGreaterThan(0);
+describe('an allow list', () => {
+  it.each(readdirSync(join(kit, 'allow')))('gives a reason on every line: %s', (name) => {
+    expect(readAllowLists([name]).length).toBeGreaterThan(0);
+  });
+
+  it('of one scenario is of no use to the others', () => {
+    const line = '<3>[    1.2] idxd 0000:00:01.0: HALT: dsa0 config fails';
+    expect(unexpectedLines([line], readAllowLists(['common']))).toEqual([line]);
+    expect(unexpectedLines([line], readAllowLists(['common', 'flr']))).toEqual([]);
   });
 
   it.each(['^idxd: hello$', '^idxd ## ', 'a ## b ## c'])('refuses "%s"', (line) => {
-    expect(() => parseAllowList(`# comment\n\n${line}\n`)).toThrow('dmesg.allow line 3');
+    expect(() => parseAllowList(`# comment\n\n${line}\n`, 'mine')).toThrow('mine line 3');
   });
 });
 
 describe('the kernel log', () => {
-  const allowed = parseAllowList('^idxd \\S+: quite normal$ ## a test');
+  const allowed = parseAllowList('^idxd \\S+: quite normal$ ## a test', 'mine');
 
   it.each([
     '<4>[    1.2] idxd 0000:00:01.0: odd',
@@ -56,6 +63,8 @@ describe('the kernel log', () => {
     '<28>[    1.2] dmaengine wq0.0: daemon facility, warning level',
     '<4>[    1.2] dsa dsa0: odd',
     '<2>[    1.2][    T1] DMAR: fault',
+    '<3>[    1.2] irq 22: nobody cared (try booting with the "irqpoll" option)',
+    '<4>[    1.2] uio_pci_generic 0000:00:01.0: No IRQ assigned to device: no support for interrupts?',
     '<4>[    1.2] idxd 0000:00:01.0: quite normal, with more behind it',
     '<6>[    1.2] BUG: kernel NULL pointer dereference, address: 0000000000000484',
     '<4>[    1.2] WARNING: CPU: 0 PID: 1 at drivers/dma/idxd/irq.c:12',

@@ -8,6 +8,13 @@ if [ "$CONFIGURE" = yes ]; then
 fi
 part configurable
 cat "$DSA_BUS/devices/dsa0/configurable"
+part path
+readlink "/sys/bus/pci/devices/$(dsa_address)"
+part lspci
+lspci -vvv -s "$(dsa_address)" 2>/dev/null
+part iommu
+# DMA-FQ and DMA translate; there is no group without an IOMMU.
+cat "/sys/bus/pci/devices/$(dsa_address)/iommu_group/type" 2>/dev/null || echo none
 claim_queue
 enable_queue
 run_dmatest "$ITERATIONS" "$THREADS"

@@ -4,17 +4,16 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
-import { readAllowList, unexpectedLines } from './kernel-log.ts';
+import { readAllowLists, unexpectedLines } from './kernel-log.ts';
 import { parseParts } from './parts.ts';
-import type { ServerOptions } from './server.ts';
-import { startServer } from './server.ts';
+import type { GuestDevice, Server } from './server.ts';
 
 const kit = resolve(import.meta.dirname, '..');
 
 /** How to boot the guest and what to run in it. */
 export interface GuestOptions {
-  /** The device it gets; none when absent. */
-  readonly server?: ServerOptions;
+  /** The devices it gets, each with a server of its own, in the order of their places on the bus. */
+  readonly devices?: readonly GuestDevice[];
   /** A script of test/guest/scripts, by name. */
   readonly script: string;
   /** Variables for the script. */
@@ -25,8 +24,14 @@ export interface GuestOptions {
   readonly reboot?: boolean;
   /** Guest memory as QEMU spells it (default 1G). */
   readonly memory?: string;
-  /** Further arguments of QEMU. */
+  /** Further arguments of QEMU, before the devices. */
   readonly qemuArguments?: readonly string[];
+  /** More of the kernel's command line. */
+  readonly append?: string;
+  /** Lists of test/guest/allow that hold in this scenario beside `common`. */
+  readonly allow?: readonly string[];
+  /** QEMU's trace events to be counted. */
+  readonly trace?: readonly string[];
   /** Seconds until the run is given up (default 150). */
   readonly timeout?: number;
 }
@@ -37,20 +42,22 @@ export interface GuestResult {
   part(name: string): readonly string[];
   /** The lines of every part with this name, in order. */
   parts(name: string): (readonly string[])[];
+  /** How often QEMU traced this event, which must be one of `trace`. */
+  traced(event: string): number;
 }
 
 /**
- * Serves a device, boots the guest with it, runs the script and stops the server.
+ * Serves the devices, boots the guest with them, runs the script and stops the servers.
  *
  * Throws, with all that helps to see why, unless all of this holds: QEMU ends by itself, the script succeeds on every
- * boot, no kernel line is unexpected (see kernel-log.ts), and the server outlives the guest and ends cleanly when asked.
+ * boot, no kernel line is unexpected (see kernel-log.ts), and every server outlives the guest and ends cleanly when asked.
  */
 export async function bootGuest(options: GuestOptions): Promise<GuestResult> {
-  await using server = options.server === undefined ? undefined : await startServer(options.server);
   const scratch = await mkdtemp(join(tmpdir(), 'mdev-guest-'));
+  const servers: Server[] = [];
   try {
-    const console = join(scratch, 'console');
-    const { code, output, diagnostics } = await run(options, console, server?.deviceArgument);
+    for (const device of options.devices ?? []) servers.push(await device.start());
+    const { code, output, diagnostics, console, trace } = await run(options, scratch, servers);
     const parts = parseParts(output);
     const named = (name: string): (readonly string[])[] =>
       parts.filter((part) => part.name === name).map((part) => part.lines);
@@ -62,11 +69,11 @@ export async function bootGuest(options: GuestOptions): Promise<GuestResult> {
     for (const status of named('end')) {
       if (status[0] !== '0') problems.push(`the script ended with ${status.join(' ')}`);
     }
-    const allowed = readAllowList();
+    const allowed = readAllowLists(['common', ...(options.allow ?? [])]);
     problems.push(
       ...named('dmesg').flatMap((log) => unexpectedLines(log, allowed).map((line) => `unexpected: ${line}`)),
     );
-    if (server?.isRunning() === false) problems.push('the server did not outlive the guest');
+    if (!servers.every((server) => server.isRunning())) problems.push('a server did not outlive the guest');
     if (problems.length > 0) {
       const seen = parts.map(
         ({ name, lines }) => `@@ ${name}\n${(name === 'dmesg' ? lines.slice(-40) : lines).join('\n')}`,
@@ -77,15 +84,14 @@ export async function bootGuest(options: GuestOptions): Promise<GuestResult> {
           '--- guest',
           ...seen,
           '--- console',
-          await readFile(console, 'utf8').catch(() => ''),
+          console,
           '--- QEMU',
           diagnostics,
-          '--- server',
-          server?.diagnostics() ?? '',
+          ...servers.flatMap((server) => ['--- server', server.diagnostics()]),
         ].join('\n'),
       );
     }
-    await server?.stop();
+    for (const server of servers) await server.stop();
 
     return {
       parts: named,
@@ -98,26 +104,45 @@ export async function bootGuest(options: GuestOptions): Promise<GuestResult> {
         }
         return lines;
       },
+      traced(event) {
+        if (options.trace?.includes(event) !== true) throw new Error(`QEMU was not asked to trace ${event}`);
+        return trace.filter((line) => line.startsWith(`${event} `)).length;
+      },
     };
   } finally {
+    for (const server of servers) await server[Symbol.asyncDispose]();
     await rm(scratch, { recursive: true, force: true });
   }
 }
 
+/** How a run of guest-run ended, and what was written meanwhile. */
+interface Run {
+  readonly code: number | null;
+  /** The guest's. */
+  readonly output: string;
+  /** QEMU's standard error. */
+  readonly diagnostics: string;
+  readonly console: string;
+  /** QEMU's trace, a line for each event. */
+  readonly trace: readonly string[];
+}
+
 /** Runs guest-run to its end. */
-async function run(
-  options: GuestOptions,
-  console: string,
-  deviceArgument: string | undefined,
-): Promise<{ code: number | null; output: string; diagnostics: string }> {
+async function run(options: GuestOptions, scratch: string, servers: readonly Server[]): Promise<Run> {
+  const console = join(scratch, 'console');
+  const trace = join(scratch, 'trace');
   const args = ['--console', console, '--timeout', String(options.timeout ?? 150)];
   if (options.memory !== undefined) args.push('--memory', options.memory);
   if (options.share === false) args.push('--no-share');
   if (options.reboot === true) args.push('--reboot');
+  if (options.append !== undefined) args.push('--append', options.append);
   for (const [name, value] of Object.entries(options.env ?? {})) args.push('--env', `${name}=${value}`);
-  args.push(join(kit, 'scripts', options.script), '--');
-  if (deviceArgument !== undefined) args.push('-device', deviceArgument);
-  args.push(...(options.qemuArguments ?? []));
+  args.push(join(kit, 'scripts', options.script), '--', ...(options.qemuArguments ?? []));
+  for (const event of options.trace ?? []) args.push('-trace', event);
+  if (options.trace !== undefined) args.push('-D', trace);
+  servers.forEach((server, index) => {
+    args.push('-device', placed(server.deviceArgument, options.devices?.[index]?.bus));
+  });
 
   const child = spawn(join(kit, 'guest-run'), args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
@@ -125,5 +150,12 @@ async function run(
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => (output += chunk));
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => (diagnostics += chunk));
   const [code] = (await once(child, 'close')) as [number | null];
-  return { code, output, diagnostics };
+  const written = (file: string): Promise<string> => readFile(file, 'utf8').catch(() => '');
+  return { code, output, diagnostics, console: await written(console), trace: (await written(trace)).split('\n') };
+}
+
+/** QEMU's `-device` argument for a device that is plugged into a bus other than the root. */
+function placed(deviceArgument: string, bus: string | undefined): string {
+  if (bus === undefined) return deviceArgument;
+  return JSON.stringify({ ...(JSON.parse(deviceArgument) as object), bus });
 }

@@ -23,18 +23,31 @@ export interface ServerOptions {
   readonly set?: Readonly<Record<string, string | number>>;
 }
 
-/** A running `mdev serve`. */
-export interface Server {
-  /** QEMU's `-device` argument, taken from the ready line. */
+/** A server of one device. */
+export interface Server extends AsyncDisposable {
+  /** QEMU's `-device` argument. */
   readonly deviceArgument: string;
-  /** What the server has written to standard error so far. */
+  /** What there is to know when a test has failed. */
   diagnostics(): string;
-  /** Whether the process still runs. */
+  /** Whether it still serves. */
   isRunning(): boolean;
-  /** Asks the server to end with SIGTERM; throws unless it ends in time with exit code 0. */
+  /** Ends it as an operator would; throws unless that goes well. */
   stop(): Promise<void>;
-  /** Ends the process whatever its state. For cleaning up. */
+  /** Ends it whatever its state. For cleaning up. */
   [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** A device for a guest. */
+export interface GuestDevice {
+  /** QEMU's name of the bus that it is plugged into; the root when absent. */
+  readonly bus?: string;
+  /** Serves a new instance. */
+  start(): Promise<Server>;
+}
+
+/** A device that `mdev serve` serves. */
+export function mdevDevice({ bus, ...options }: ServerOptions & Pick<GuestDevice, 'bus'>): GuestDevice {
+  return { ...(bus === undefined ? {} : { bus }), start: () => startServer(options) };
 }
 
 /** Runs `mdev` with arguments to its end and returns its standard output. Throws when it fails or takes too long. */
@@ -47,8 +60,8 @@ export async function runMdev(...args: string[]): Promise<string> {
   return stdout;
 }
 
-/** Starts `mdev serve` on a socket of its own and waits for its ready line. */
-export async function startServer(options: ServerOptions): Promise<Server> {
+/** Starts `mdev serve` on a socket of its own and waits for its ready line. Ends with SIGTERM and exit code 0. */
+async function startServer(options: ServerOptions): Promise<Server> {
   const folder = await mkdtemp(join(tmpdir(), 'mdev-serve-'));
   const attributes = Object.entries(options.set ?? {}).flatMap(([name, value]) => ['--set', `${name}=${value}`]);
   const [program = '', ...prefix] = command;

@@ -103,6 +103,7 @@ export class MdevFunction {
       this.irqs = new Irqs(this.core, this.configSpace, this.irqInfos, platform.msixOwner);
       this.irqs.bindPending();
       this.core.setEnforceMemoryDecode(platform.enforceMemoryDecode);
+      this.core.setAskUnmapped(platform.askUnmapped);
       applyDmaLimits(this.core, platform.dma);
       this.#applyBusMaster();
     } catch (error) {

@@ -41,6 +41,12 @@ export interface PlatformCapabilities {
    * then goes on, and the client is told ETIMEDOUT. QEMU waits 5 s.
    */
   readonly answersWithin: number;
+  /**
+   * A client that has mapped nothing at all is asked for each access by message, and its refusal is the fault: QEMU's
+   * virtual IOMMU translates so where the guest's page tables are of the first stage. Off for clients that cannot answer
+   * DMA_READ and DMA_WRITE: then these accesses fault.
+   */
+  readonly askUnmapped: boolean;
   /** What clients may map. */
   readonly dma: DmaLimits;
   /**
@@ -62,6 +68,7 @@ export const defaultPlatformCapabilities: PlatformCapabilities = Object.freeze({
   enforceBusMaster: true,
   reportErrors: false,
   answersWithin: 4000,
+  askUnmapped: true,
   dma: defaultDmaLimits,
   hiddenCapabilities: [],
   hiddenFields: [],

@@ -194,6 +194,8 @@ export interface DeviceCore {
   setBusMaster(enabled: boolean): void;
   /** Whether bus master matters at all. It does at first. */
   setEnforceBusMaster(enforced: boolean): void;
+  /** Whether a client that has mapped nothing is asked for each access by message. It is at first. */
+  setAskUnmapped(ask: boolean): void;
   /**
    * Gives the device guest memory.
    *

@@ -61,4 +61,19 @@ describe('behind an IOMMU that translates', () => {
     expect(guest.traced('vfio_user_dma_map')).toBeGreaterThan(2 * ITERATIONS);
     expect(guest.traced('vfio_user_recv_request')).toBe(0);
   });
+
+  it('copies with page tables of the first stage, which no map tells of', async () => {
+    const guest = await bootGuest({
+      devices: [mdevDevice({ type: 'dsa-cfg-v1' })],
+      qemuArguments: ['-device', 'intel-iommu,intremap=on,caching-mode=on,scalable-mode=on,fsts=on'],
+      script: 'copy.sh',
+      env: { CONFIGURE: 'yes', ITERATIONS, THREADS: 1 },
+      trace: ['vfio_user_dma_map', 'vfio_user_recv_request'],
+    });
+    expect(guest.part('iommu').join('')).toMatch(/^DMA/);
+    expectCleanCopies(guest, 1, 1, ITERATIONS);
+    // All maps are from before the guest's kernel. A copy reads, writes, and writes its record in two steps.
+    expect(guest.traced('vfio_user_dma_map')).toBeLessThan(ITERATIONS);
+    expect(guest.traced('vfio_user_recv_request')).toBeGreaterThanOrEqual(4 * ITERATIONS);
+  });
 });

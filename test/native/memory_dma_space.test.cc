@@ -295,8 +295,6 @@ void testMessages() {
   CHECK(channel->cancelled.empty());
   CHECK(space->unmap(0, 8 * kPage) == 0);
   CHECK(channel->cancelled == (std::vector<std::pair<uint64_t, uint64_t>>{{0, 8 * kPage}}));
-  CHECK(kind(*space, 0) == kFault);
-
   CHECK(space->map(0, 4 * kPage, kBoth, FileDescriptor(), 0) == 0);
   space->unmapAll();
   CHECK(channel->cancelledAll == 1);
@@ -308,6 +306,38 @@ void testMessages() {
   space->setMessageDma(nullptr);
   CHECK(next->cancelledAll == 1 && space->messageDma() == nullptr);
   CHECK(next.use_count() == 1);
+}
+
+void testClientThatMapsNothing() {
+  auto space = enabledSpace();
+  const FileDescriptor file = memoryFile(1);
+  CHECK(kind(*space, kPage) == kFault);
+  space->setMessageDma(std::make_shared<FakeChannel>());
+  const Translation piece = translate(*space, kTopPage + 5, 2 * kPage, kDmaWrite);
+  CHECK(piece.kind == kMessage && piece.iova == kTopPage + 5 && piece.length == kPage - 5 && piece.file == nullptr);
+  CHECK(DmaSpace::intact(piece));
+  CHECK(translateBackward(*space, 0, 2 * kPage).iova == kTopPage - kPage);
+  CHECK(translateBackward(*space, kPage, 2 * kPage).length == kPage);
+  space->setBusMaster(false);
+  CHECK(kind(*space, kPage) == kFault);
+  space->setBusMaster(true);
+
+  // One map, wherever it is: the client says what there is.
+  CHECK(space->map(0, kPage, kBoth, duplicate(file), 0) == 0);
+  CHECK(kind(*space, kPage) == kFault && kind(*space, 0) == kMapped);
+  CHECK(space->unmap(0, kPage) == 0);
+  CHECK(kind(*space, 0) == kMessage);
+  CHECK(space->map(0, kPage, kDmaRead, FileDescriptor(), 0) == 0);
+  CHECK(kind(*space, kPage) == kFault && kind(*space, 0, kDmaWrite) == kFault);
+  space->unmapAll();
+  CHECK(kind(*space, kPage) == kMessage);
+
+  space->setAskUnmapped(false);
+  CHECK(kind(*space, kPage) == kFault);
+  space->setAskUnmapped(true);
+  CHECK(kind(*space, kPage) == kMessage);
+  space->setMessageDma(nullptr);
+  CHECK(kind(*space, kPage) == kFault);
 }
 
 void testDescriptorsAndMappings() {
@@ -653,11 +683,21 @@ void testRandom() {
 int main() {
   reader();
   const int before = openFiles();
-  const std::vector<std::function<void()>> tests = {
-      testArguments,   testRights,    testOverlaps,  testUnmapRanges,
-      testPieces,      testBusMaster, testMessages,  testDescriptorsAndMappings,
-      testWindowGrows, testKinds,     testHugePages, testLimits,
-      testManyMaps,    testRandom};
+  const std::vector<std::function<void()>> tests = {testArguments,
+                                                    testRights,
+                                                    testOverlaps,
+                                                    testUnmapRanges,
+                                                    testPieces,
+                                                    testBusMaster,
+                                                    testMessages,
+                                                    testClientThatMapsNothing,
+                                                    testDescriptorsAndMappings,
+                                                    testWindowGrows,
+                                                    testKinds,
+                                                    testHugePages,
+                                                    testLimits,
+                                                    testManyMaps,
+                                                    testRandom};
   for (const auto& test : tests) {
     test();
     CHECK(openFiles() == before);

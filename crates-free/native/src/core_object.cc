@@ -100,6 +100,7 @@ class DeviceCoreObject : public Napi::ObjectWrap<DeviceCoreObject> {
   // --- Guest memory ---
   void setBusMaster(const Info& info);
   void setEnforceBusMaster(const Info& info);
+  void setAskUnmapped(const Info& info);
   Napi::Value dmaMap(const Info& info);
   Napi::Value dmaUnmap(const Info& info);
   void dmaUnmapAll(const Info& info);
@@ -392,6 +393,10 @@ void DeviceCoreObject::setEnforceBusMaster(const Info& info) {
   open(info).dma()->setEnforceBusMaster(boolArgument(info.Env(), info[0], "enforced"));
 }
 
+void DeviceCoreObject::setAskUnmapped(const Info& info) {
+  open(info).dma()->setAskUnmapped(boolArgument(info.Env(), info[0], "ask"));
+}
+
 Napi::Value DeviceCoreObject::dmaMap(const Info& info) {
   const Napi::Env env = info.Env();
   DeviceCore& core = open(info);
@@ -579,6 +584,7 @@ Napi::Function DeviceCoreObject::define(Napi::Env env) {
                          InstanceMethod<&This::adoptInterruptState>("adoptInterruptState"),
                          InstanceMethod<&This::setBusMaster>("setBusMaster"),
                          InstanceMethod<&This::setEnforceBusMaster>("setEnforceBusMaster"),
+                         InstanceMethod<&This::setAskUnmapped>("setAskUnmapped"),
                          InstanceMethod<&This::dmaMap>("dmaMap"),
                          InstanceMethod<&This::dmaUnmap>("dmaUnmap"),
                          InstanceMethod<&This::dmaUnmapAll>("dmaUnmapAll"),

@@ -96,6 +96,7 @@ int DmaSpace::map(uint64_t iova, uint64_t size, uint32_t rights, ForeignFd fd, u
     if (error != 0) return error;
   }
   state_->tree.insert({iova, last, offset, file, rights});
+  state_->updateAsks();
   return 0;
 } catch (const std::bad_alloc&) {
   return ENOMEM;
@@ -125,6 +126,7 @@ int DmaSpace::unmap(uint64_t iova, uint64_t size, const DirtyQuery* query, uint6
   // A channel's callback may do anything, also end this space's device.
   const std::shared_ptr<State> state = state_;
   const uint64_t bytes = removeMaps(state->tree, state->files, iova, last);
+  state->updateAsks();
   if (unmapped != nullptr) *unmapped = bytes;
   if (const auto channel = state->currentChannel()) channel->cancel(iova, size);
   // No reader is left that could still mark, and what may arrive by message is marked.
@@ -139,6 +141,7 @@ uint64_t DmaSpace::unmapAll() {
   if (state_->tree.size() == 0) return 0;
   const std::shared_ptr<State> state = state_;
   const uint64_t bytes = removeMaps(state->tree, state->files, 0, kLastAddress);
+  state->updateAsks();
   if (const auto channel = state->currentChannel()) channel->cancelAll();
   state->tracker->unmapped(0, kLastAddress);
   return bytes;
@@ -171,6 +174,11 @@ void DmaSpace::setEnforceBusMaster(bool enforced) {
   updateReachable();
 }
 
+void DmaSpace::setAskUnmapped(bool ask) {
+  state_->askUnmapped = ask;
+  state_->updateAsks();
+}
+
 void DmaSpace::setMessageDma(std::shared_ptr<MessageDma> channel) {
   if (channel != nullptr) channel->setDirtyTracker(state_->tracker);
   {
@@ -178,6 +186,7 @@ void DmaSpace::setMessageDma(std::shared_ptr<MessageDma> channel) {
     if (state_->channel == channel) return;
     std::swap(state_->channel, channel);
   }
+  state_->updateAsks();
   if (channel != nullptr) channel->cancelAll();
 }
 

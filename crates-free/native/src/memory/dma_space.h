@@ -96,6 +96,10 @@ class DmaSpace {
   void setBusMaster(bool enabled);
   /// Default true. Without enforcement bus-master-enable makes no difference (some clients never program COMMAND).
   void setEnforceBusMaster(bool enforced);
+  /// Default true: while a client maps nothing at all, it is asked for every access by message, and faults are its
+  /// answers (QEMU's IOMMU translates so where the guest's page tables are of the first stage). False: such accesses
+  /// fault.
+  void setAskUnmapped(bool ask);
   /// The connection that answers for memory without a file, or null when there is none. The earlier one's requests end
   /// with ECANCELED.
   void setMessageDma(std::shared_ptr<MessageDma> channel);

@@ -30,7 +30,14 @@ struct DmaSpace::State {
   std::atomic<bool> reachable{false};
   mutable std::mutex channelMutex;
   std::shared_ptr<MessageDma> channel;
+  bool askUnmapped = true;
+  /// There is a client to ask, and it has mapped nothing; the readers' copy.
+  std::atomic<bool> asks{false};
 
+  /// Owner thread: after each change of what it depends on.
+  void updateAsks() {
+    asks.store(askUnmapped && tree.size() == 0 && currentChannel() != nullptr, std::memory_order_release);
+  }
   std::shared_ptr<MessageDma> currentChannel() const {
     const std::lock_guard lock(channelMutex);
     return channel;

@@ -49,6 +49,8 @@ export const HEADER_SIZE = 16;
 export const MAX_TRANSFER = 1024 * 1024;
 /** File descriptors of one message that we accept. */
 export const MAX_MESSAGE_FDS = 16;
+/** File descriptors that Linux carries in one message. */
+export const SCM_MAX_FD = 253;
 /** DMA maps that our client makes at most: as many as a server has by default. */
 export const MAX_DMA_MAPS = 65_535;
 /** The page size of our DMA maps, bytes. */

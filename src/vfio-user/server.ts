@@ -4,8 +4,9 @@ import type { DeviceCore } from '../native/binding.ts';
 import { coreOf } from '../native/device-handle.ts';
 import { errnoOfError } from '../native/errno.ts';
 import { createListener, isListening, type NativeListener, peerProcess } from './native.ts';
-import { type ConnectionOwner, ServedConnection, type ServerFeatures } from './served-connection.ts';
+import { type ConnectionOwner, ServedConnection } from './served-connection.ts';
 import type { ServedDevice } from './served-device.ts';
+import type { ServerFeatures } from './version-negotiation.ts';
 
 /** Where clients come from. */
 export type ServeAddress =

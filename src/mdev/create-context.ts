@@ -3,7 +3,7 @@ import type { AttributeValues } from './attributes.ts';
 import type { MdevContext } from './context.ts';
 import type { ErrorReport } from './device-errors.ts';
 import { DeviceDma } from './device-dma.ts';
-import type { MdevFunction } from './mdev-function.ts';
+import type { MdevFunction } from './function/mdev-function.ts';
 import type { Regions } from './regions.ts';
 import type { Tasks } from './tasks.ts';
 

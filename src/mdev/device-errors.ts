@@ -1,7 +1,7 @@
 import type { ErrorMessage, PciError } from '../emulation/index.ts';
 import type { DeviceLife } from './device-life.ts';
 import { MdevError } from './mdev-error.ts';
-import type { MdevFunction } from './mdev-function.ts';
+import type { MdevFunction } from './function/mdev-function.ts';
 
 /** What became of an error of a device. */
 export interface ErrorReport {

@@ -110,4 +110,4 @@ export { HookFailure } from './hook-guard.ts';
 export type { MsixMessage } from './irqs.ts';
 export { MdevDevice, type OpenOptions } from './mdev-device.ts';
 export type { MdevDeviceEvents, MdevFailure } from './mdev-device-events.ts';
-export type { ResetCause } from './mdev-function.ts';
+export type { ResetCause } from './function/reset-cause.ts';

@@ -3,7 +3,7 @@ import type { Holder } from './attachment.ts';
 import type { ErrorReport } from './device-errors.ts';
 import type { GuestError } from './guest-errors.ts';
 import type { MdevState, MdevTransition } from './life-cycle.ts';
-import type { ResetCause } from './mdev-function.ts';
+import type { ResetCause } from './function/reset-cause.ts';
 
 /** Why an instance is in `failed` or `frozen`. */
 export interface MdevFailure {

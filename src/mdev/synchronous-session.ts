@@ -12,7 +12,7 @@ import { MdevError } from './mdev-error.ts';
 import { MessageMemory } from './message-memory.ts';
 import { msiMessage, msiMessageSize } from './msi-message.ts';
 import { mapRegion, type MappedRegion } from './mapped-region.ts';
-import type { MdevFunction } from './mdev-function.ts';
+import type { MdevFunction } from './function/mdev-function.ts';
 import { migrationFeatures } from './migration/features.ts';
 import type { MigrationMachine } from './migration/migration-machine.ts';
 import {

@@ -1,6 +1,6 @@
 import type { AttributeValues } from '../attributes.ts';
 import { MdevError } from '../mdev-error.ts';
-import type { MdevFunction } from '../mdev-function.ts';
+import type { MdevFunction } from '../function/mdev-function.ts';
 import { VfioRegion } from '../vfio.ts';
 import { IncomingStream } from './incoming-stream.ts';
 import { COMPATIBILITY_MAX, DEFAULT_PAYLOAD_MAX, type MigrationBehaviour } from './migration-behaviour.ts';

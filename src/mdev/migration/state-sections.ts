@@ -1,5 +1,5 @@
 import { errnoName } from '../../native/errno.ts';
-import type { MdevFunction } from '../mdev-function.ts';
+import type { MdevFunction } from '../function/mdev-function.ts';
 import { VfioRegion } from '../vfio.ts';
 
 /** A part of an instance's state that the framework knows of. Always of the same size. */

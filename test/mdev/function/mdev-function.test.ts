@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 
-import { memoryFile } from '../../src/native/binding.ts';
-import { coreOf } from '../../src/native/device-handle.ts';
-import { acmeDevice, acmeInstance, type AcmeContext, At } from './support/acme.ts';
-import { CONFIG, Guest } from './support/guest.ts';
+import { memoryFile } from '../../../src/native/binding.ts';
+import { coreOf } from '../../../src/native/device-handle.ts';
+import { acmeDevice, acmeInstance, type AcmeContext, At } from '../support/acme.ts';
+import { CONFIG, Guest } from '../support/guest.ts';
 
 const EIO = 5;
 const EFAULT = 14;

@@ -1,0 +1,125 @@
+import type { MsixControl, PciHost, PowerState } from '../../emulation/index.ts';
+import type { DeviceCore } from '../../native/binding.ts';
+import type { MdevBehaviour } from '../behaviour.ts';
+import { callSynchronously } from '../call-synchronously.ts';
+import { HookFailure } from '../hook-guard.ts';
+import type { Irqs } from '../irqs.ts';
+import type { GuestMemoryGate } from './guest-memory-gate.ts';
+
+/** What a {@link GuestControl} steers. */
+export interface GuestControlled {
+  readonly core: DeviceCore;
+  readonly irqs: Irqs;
+  readonly gate: GuestMemoryGate;
+  readonly behaviour: () => Pick<MdevBehaviour, 'busMaster' | 'powerState'>;
+}
+
+/**
+ * What the guest controls by config space: decode and INTx at once; MSI-X, the power state and bus master when the access is over, because a reset in the
+ * same access makes them void.
+ */
+export class GuestControl {
+  readonly #function: GuestControlled;
+  /** As the guest set it, and as the behaviour knows it. */
+  #powerState: PowerState = 0;
+  #toldPowerState: PowerState = 0;
+  /** What the access in progress changed. */
+  #msixControl: MsixControl | undefined;
+  /** Bus master as the behaviour knows it. */
+  #toldBusMaster = false;
+
+  constructor(controlled: GuestControlled) {
+    this.#function = controlled;
+  }
+
+  /** What config space acts on, but for the reset of its function. */
+  readonly host: Omit<PciHost, 'functionReset'> = {
+    memoryDecode: (enabled) => {
+      this.#function.core.setMemoryDecode(enabled);
+    },
+    ioDecode: (enabled) => {
+      this.#function.core.setIoDecode(enabled);
+    },
+    romDecode: (enabled) => {
+      this.#function.core.setRomDecode(enabled);
+    },
+    busMaster: (enabled) => {
+      this.#function.gate.busMaster = enabled;
+    },
+    intxDisabled: (disabled) => {
+      this.#function.irqs.disableIntx(disabled);
+    },
+    msiControl: (control) => {
+      this.#function.irqs.controlMsi(control);
+    },
+    msiMask: (mask) => {
+      this.#function.irqs.maskMsi(mask);
+    },
+    interruptStatus: () => this.#function.irqs.intxAsserted,
+    msixControl: (control) => {
+      this.#msixControl = control;
+    },
+    powerState: (state) => {
+      this.#powerState = state;
+    },
+  };
+
+  /** An access to config space is over: tells what it changed. */
+  accessed(): void {
+    this.#tellMsixControl();
+    this.#tellPowerState();
+    this.#tellBusMaster();
+  }
+
+  /** Config space was reset. The behaviour is not told: it is about to be reset itself. */
+  reset(): void {
+    this.#msixControl = undefined;
+    this.#toldBusMaster = false;
+    this.#toldPowerState = this.#powerState;
+    this.#function.gate.apply();
+  }
+
+  /** Config space was restored. The behaviour is not told: it is about to be given its own state. */
+  restored(): void {
+    this.#tellMsixControl();
+    this.#toldBusMaster = this.#function.gate.busMaster;
+    this.#toldPowerState = this.#powerState;
+    this.#function.gate.apply();
+  }
+
+  #tellMsixControl(): void {
+    if (this.#msixControl === undefined) return;
+    this.#function.irqs.control(this.#msixControl);
+    this.#msixControl = undefined;
+  }
+
+  #tellPowerState(): void {
+    const state = this.#powerState;
+    if (state === this.#toldPowerState) return;
+    this.#toldPowerState = state;
+    try {
+      callSynchronously('powerState', () => this.#function.behaviour().powerState?.(state));
+    } catch (error) {
+      throw new HookFailure('config.PMCSR', error);
+    }
+  }
+
+  /**
+   * Memory is there before the behaviour hears that it is, and stays until the behaviour has heard that it goes: what is
+   * in flight would end in faults otherwise, which hide what really happened.
+   */
+  #tellBusMaster(): void {
+    const { gate } = this.#function;
+    const { busMaster: enabled } = gate;
+    if (!gate.enforced || enabled === this.#toldBusMaster) return;
+    this.#toldBusMaster = enabled;
+    if (enabled) gate.apply();
+    try {
+      callSynchronously('busMaster', () => this.#function.behaviour().busMaster?.(enabled));
+    } catch (error) {
+      throw new HookFailure('config.COMMAND', error);
+    } finally {
+      gate.apply();
+    }
+  }
+}

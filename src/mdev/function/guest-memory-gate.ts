@@ -1,0 +1,29 @@
+import type { DeviceCore } from '../../native/binding.ts';
+
+/** Whether a function reaches guest memory: what its guest, its errors and its pauses say together, from {@link apply} on. */
+export class GuestMemoryGate {
+  /** COMMAND.busMaster and D0, as the guest set them. */
+  busMaster = false;
+  /** The function was cut off after an error. */
+  isolated = false;
+  /** The function was paused. */
+  paused = false;
+  /** Whether bus master matters at all. */
+  readonly enforced: boolean;
+  readonly #core: DeviceCore;
+
+  constructor(core: DeviceCore, enforced: boolean) {
+    this.#core = core;
+    this.enforced = enforced;
+  }
+
+  /** Whether the guest lets the function reach its memory. */
+  get granted(): boolean {
+    return this.busMaster || !this.enforced;
+  }
+
+  /** Makes it so. */
+  apply(): void {
+    this.#core.setBusMaster(this.granted && !this.isolated && !this.paused);
+  }
+}

@@ -1,0 +1,54 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { expect, it } from 'vitest';
+
+import { propertySeed } from '../../support/seed.ts';
+import { GuestMemory } from './support/load/guest-memory.ts';
+import { migrate } from './support/load/migrate.ts';
+import { Random } from './support/load/random.ts';
+import { ServerProcess } from './support/load/server-process.ts';
+import { firstDifference, VirtualMachine } from './support/load/virtual-machine.ts';
+
+/** More of them in test/deep. */
+const MIGRATIONS = Number(process.env['MDEV_MIGRATIONS'] ?? 20);
+/** Descriptors that are to be in flight whenever the device stops. */
+const IN_FLIGHT = 1000;
+
+it(`${MIGRATIONS} migrations between two processes under load: everything is done once, and done right`, async () => {
+  const random = new Random(propertySeed());
+  const directory = mkdtempSync(join(tmpdir(), 'mdev-load-'));
+  const memory = new GuestMemory(random, { records: MIGRATIONS * 20_000 });
+  const servers = [
+    await ServerProcess.start(memory, join(directory, 'a.sock')),
+    await ServerProcess.start(memory, join(directory, 'b.sock')),
+  ] as const;
+  servers[0].bytes.set(memory.expected.subarray(0, memory.size));
+  memory.message.set(memory.expected.subarray(memory.size));
+  memory.use(servers[0].bytes);
+  const machine = new VirtualMachine(memory, servers[0], random);
+  await servers[0].attach();
+  await machine.bringUp();
+  machine.fill();
+
+  const inFlight: number[] = [];
+  for (let migration = 0; migration < MIGRATIONS; migration++) {
+    inFlight.push(await migrate(machine, servers[migration % 2 === 0 ? 1 : 0], random));
+  }
+  await machine.finish();
+  const ended = [...machine.ended.values()].reduce((sum, count) => sum + count, 0);
+  console.log(`${ended} descriptors; in flight ${Math.min(...inFlight)} to ${Math.max(...inFlight)}`, machine.ended);
+
+  // Nothing has been done twice: records are as the guest has left them, and data as the last descriptor has.
+  expect(firstDifference(memory.file, memory.expected.subarray(0, memory.size))).toBe(-1);
+  expect(firstDifference(memory.message, memory.expected.subarray(memory.size))).toBe(-1);
+  expect(Math.min(...inFlight)).toBeGreaterThanOrEqual(IN_FLIGHT);
+  const interrupts = machine.expectedInterrupts.map(() => 0);
+  for (const server of servers) {
+    for (const [vector, one] of server.eventfds.entries()) interrupts[vector] = (interrupts[vector] ?? 0) + one.read();
+  }
+  expect(interrupts).toEqual(machine.expectedInterrupts);
+  expect([await servers[0].end(), await servers[1].end()]).toEqual([0, 0]);
+  rmSync(directory, { recursive: true });
+});

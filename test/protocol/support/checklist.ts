@@ -26,12 +26,6 @@ export const defects: readonly number[] = upTo(14);
 
 /** What nothing of ours can be asked for yet, each with what is missing. */
 export const notYet: Readonly<Record<string, string>> = {
-  C11: 'MSI',
-  E5: 'extended capabilities',
-  E6: 'extended capabilities',
-  E7: 'extended capabilities',
-  E8: 'extended capabilities',
-  E9: 'extended capabilities',
   H6: 'an engine that polls shadow memory: its ioeventfds carry the value in a shared page, which the specification does not have',
 };
 

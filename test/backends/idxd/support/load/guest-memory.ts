@@ -18,7 +18,8 @@ export interface Arena {
   readonly message: boolean;
 }
 
-export const LIST = 1024;
+/** Bytes of an arena's list: eight descriptors. */
+export const LIST = 512;
 const RECORD = 32;
 /** Much, so that reading takes its time. */
 const CONSTANT = 4 << 20;

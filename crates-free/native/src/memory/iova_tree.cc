@@ -87,7 +87,8 @@ void IovaTree::reserve() {
   reclaim();
   // An erase cuts along two paths. On each level of each it makes a section, and at most two nodes for each level that
   // the remains lack when they are joined; what they lack adds up to the height, and one more per level. Twelve a
-  // level. Leaves are met at the ends of the paths and where the lowest remains are joined.
+  // level. Leaves are met at the ends of the paths and where the lowest remains are joined. That what is left of the
+  // tree gets a root of its own is in it: one node, where there was one level more.
   inners_.pool.reserve(12 * size_t{height() + 1});
   leaves_.pool.reserve(24);
 }
@@ -115,6 +116,10 @@ void IovaTree::erase(uint64_t first, uint64_t last, const std::function<void(con
 void IovaTree::begin() { version_ = lastVersion.fetch_add(1, std::memory_order_relaxed) + 1; }
 
 void IovaTree::publish(IovaNode* root) {
+  // Readers know the tree by its root's version. A root left over from an earlier change, when all else was taken from
+  // around it, has the version of a tree that is gone.
+  const bool changed = root != root_.load(std::memory_order_relaxed);
+  if (changed && root != nullptr && !fresh(root)) root = renewed(root);
   root_.store(root, std::memory_order_release);
   reclaim();
 }

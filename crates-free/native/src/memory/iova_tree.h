@@ -107,6 +107,7 @@ class IovaTree {
   IovaNode* keepBelow(IovaNode* node, const Removal& removal);
   IovaNode* keepAbove(IovaNode* node, const Removal& removal);
   IovaNode* eraseFrom(IovaNode* node, const Removal& removal);
+  IovaNode* renewed(IovaNode* root);
   void begin();
   void publish(IovaNode* root);
 

@@ -1,4 +1,5 @@
 // How an IovaTree changes: nodes are split, fused and joined, and each node of the published tree is copied first.
+#include <type_traits>
 #include <utility>
 
 #include "memory/iova_tree.h"
@@ -263,6 +264,18 @@ IovaNode* IovaTree::eraseFrom(IovaNode* node, const Removal& removal) {
                                               : nullptr;
   discard(top);
   return only;
+}
+
+// A copy in place of the node, of this change's own.
+IovaNode* IovaTree::renewed(IovaNode* root) {
+  const auto copied = [this](auto* node) -> IovaNode* {
+    IovaParts<std::remove_pointer_t<decltype(node)>> parts;
+    parts.append(*node, 0, static_cast<unsigned>(node->count));
+    auto* const own = blank(node);
+    own->fill(parts.part, parts.count);
+    return own;
+  };
+  return isLeaf(root) ? copied(asLeaf(root)) : copied(asInner(root));
 }
 
 }  // namespace mdev

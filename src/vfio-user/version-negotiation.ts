@@ -4,7 +4,7 @@ import { closeFd } from '../native/binding.ts';
 import { coreOf } from '../native/device-handle.ts';
 import { type NativeConnection, socketPair } from './native.ts';
 import { MAX_TRANSFER, VERSION_MINOR } from './protocol.ts';
-import { refusalOf, unlessRefused } from './refusal.ts';
+import { answerWithFds, refusalOf, unlessRefused } from './refusal.ts';
 import type { DeviceHold, ServedDevice } from './served-device.ts';
 import {
   answerVersion,
@@ -118,7 +118,9 @@ export class VersionNegotiation {
       // Whoever heard of it may have ended the connection.
       if (this.#hasEnded) return undefined;
       this.#parts.holds();
-      native.answer(writeVersion(answer), far === undefined ? [] : [far]);
+      // The hold ends with the connection.
+      const errno = answerWithFds(native, writeVersion(answer), far === undefined ? [] : [far]);
+      if (errno !== undefined) return { errno, problem: 'the twin socket cannot be sent' };
     } finally {
       for (const fd of twin) closeFd(fd);
     }
@@ -144,7 +146,14 @@ export class VersionNegotiation {
       });
       this.#hold.start();
       coreOf(device.handle).setClientDmaLimits(maps === undefined ? ALL : BigInt(maps), BigInt(pgsizes ?? 0));
-      native.negotiated({ maxTransfer: clientTransfer(client), writeMultiple }, twin);
+      const agreement = { maxTransfer: clientTransfer(client), writeMultiple };
+      const errno = unlessRefused(() => {
+        native.negotiated(agreement, twin);
+      });
+      if (errno !== undefined) {
+        this.#detach();
+        return { errno, problem: 'the twin socket cannot be kept' };
+      }
     } catch (error) {
       this.#detach();
       const problem = error instanceof Error ? error.message : String(error);

@@ -15,6 +15,7 @@ import {
 } from '../../src/vfio-user/structures/index.ts';
 import { writeVersion } from '../../src/vfio-user/version.ts';
 import { Bench, openFiles, settle, until } from '../vfio-user/support/bench.ts';
+import { fillFiles } from '../vfio-user/support/fill-files.ts';
 import { errorReply, type RawPeer } from '../vfio-user/support/raw-peer.ts';
 import { ABSENT_REGION, LARGE_REGION, Offset } from '../vfio-user/support/test-device.ts';
 
@@ -146,6 +147,32 @@ describe('GET_REGION_IO_FDS', () => {
     ring(fds[2]);
     await until(() => word(bench, 2) === 3n, 'the write');
     expect(again.entries).toEqual(entries);
+  });
+
+  it('keeps what it has made when there are too few file descriptors for all, and gives it the next time', async () => {
+    const opened: number[] = [];
+    for (const rooms of [[], [1, 3, 4]]) {
+      await using bench = new Bench();
+      sixBells(bench);
+      const peer = await client(bench);
+      await settle();
+      const before = openFiles();
+      for (const room of rooms) {
+        {
+          using _files = fillFiles(room);
+          expect(await peer.ask({ command }, request(4096))).toEqual(errorReply(command, constants.errno.EMFILE));
+        }
+        expect(openFiles()).toBeGreaterThan(before);
+      }
+      const { entries, fds } = await bellsOf(peer);
+      expect([entries.length, fds.length]).toEqual([6, 6]);
+      // No more of them than if nothing had failed.
+      opened.push(openFiles() - before);
+      for (const fd of fds) ring(fd);
+      await until(() => word(bench, 5) === 6n, 'the writes');
+      expect(entries.map((_, n) => word(bench, n))).toEqual([1n, 2n, 3n, 4n, 5n, 6n]);
+    }
+    expect(opened[1]).toBe(opened[0]);
   });
 
   it('shows no more than the client takes in one message', async () => {

@@ -1,7 +1,7 @@
 import { describe, type RegisterDescription } from '../emulation/index.ts';
 import type { AttributeValues } from './attributes.ts';
 import type { MdevState } from './life-cycle.ts';
-import type { MdevDevice } from './mdev-device.ts';
+import type { MdevDevice } from './device/mdev-device.ts';
 import type { MdevFunction } from './function/mdev-function.ts';
 import type { PlatformCapabilities } from './platform-capabilities.ts';
 import { type BarName, barsOf, type RegionName, regionsOf } from './regions.ts';

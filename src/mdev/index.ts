@@ -108,6 +108,7 @@ export { DeviceSession } from './device-session.ts';
 export type { GuestError } from './guest-errors.ts';
 export { HookFailure } from './hook-guard.ts';
 export type { MsixMessage } from './irqs.ts';
-export { MdevDevice, type OpenOptions } from './mdev-device.ts';
+export type { OpenOptions } from './device/device-hold.ts';
+export { MdevDevice } from './device/mdev-device.ts';
 export type { MdevDeviceEvents, MdevFailure } from './mdev-device-events.ts';
 export type { ResetCause } from './function/reset-cause.ts';

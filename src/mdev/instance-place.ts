@@ -1,5 +1,5 @@
 import { deferred } from './deferred.ts';
-import type { MdevDevice } from './mdev-device.ts';
+import type { MdevDevice } from './device/mdev-device.ts';
 import { MdevError } from './mdev-error.ts';
 import type { Allocation, ParentDevice } from './parent-device.ts';
 

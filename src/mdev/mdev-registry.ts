@@ -4,7 +4,7 @@ import type { AttributeInput } from './attributes.ts';
 import { endsWithin } from './ends-within.ts';
 import { guarded } from './guarded.ts';
 import { InstancePlace } from './instance-place.ts';
-import { MdevDevice } from './mdev-device.ts';
+import { MdevDevice } from './device/mdev-device.ts';
 import { MdevError } from './mdev-error.ts';
 import type { ParentDevice } from './parent-device.ts';
 import type { PlatformCapabilities } from './platform-capabilities.ts';

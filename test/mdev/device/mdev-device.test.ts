@@ -1,8 +1,8 @@
 import { describe, expect, test, vi } from 'vitest';
 
-import { memoryFile } from '../../src/native/binding.ts';
-import { acmeDevice, acmeInstance, acmeRegisters, At, VECTORS } from './support/acme.ts';
-import { CONFIG, Guest } from './support/guest.ts';
+import { memoryFile } from '../../../src/native/binding.ts';
+import { acmeDevice, acmeInstance, acmeRegisters, At, VECTORS } from '../support/acme.ts';
+import { CONFIG, Guest } from '../support/guest.ts';
 
 describe('quiesce, freeze and recover', () => {
   test('quiesce and resume call the behaviour', async () => {

@@ -1,0 +1,149 @@
+import { type Attachment, createAttachment, type Holder } from '../attachment.ts';
+import { deferred, type Deferred } from '../deferred.ts';
+import type { DeviceLife } from '../device-life.ts';
+import type { MdevFunction } from '../function/mdev-function.ts';
+import { guarded } from '../guarded.ts';
+import type { GuestErrorWatch } from '../guest-error-watch.ts';
+import type { Container, ContainerMember } from '../iommu/container.ts';
+import type { GroupMember, IommuGroup } from '../iommu/iommu-group.ts';
+import { MdevError } from '../mdev-error.ts';
+import type { MigrationMachine } from '../migration/migration-machine.ts';
+import type { DevicePause } from './device-pause.ts';
+import type { DeviceResets } from './device-resets.ts';
+
+/** Where an instance gets its guest memory from. */
+export interface OpenOptions {
+  /** An address space that it shares with other instances of the same owner; one of its own when absent. */
+  readonly container: Container;
+  /** The guest's bridge whose virtual IOMMU the instance is behind, as the container's model says it; none when absent. */
+  readonly bridge?: string;
+}
+
+/** What a {@link DeviceHold} is a hold on. */
+export interface HoldSubject {
+  readonly life: DeviceLife;
+  readonly function: Pick<MdevFunction, 'core' | 'irqs'>;
+  readonly group: IommuGroup;
+  readonly member: GroupMember & ContainerMember;
+  readonly guestErrors: Pick<GuestErrorWatch, 'start' | 'stop'>;
+  readonly pause: Pick<DevicePause, 'goOn'>;
+  readonly resets: Pick<DeviceResets, 'reset'>;
+  readonly migration: () => Pick<MigrationMachine, 'release'> | undefined;
+}
+
+/** Who holds one instance, and with it its group and an address space. */
+export class DeviceHold {
+  readonly #subject: HoldSubject;
+  #attachment: Attachment | undefined;
+  /** The client has begun to use the instance. */
+  #started = false;
+  #released: Deferred | undefined;
+
+  constructor(subject: HoldSubject) {
+    this.#subject = subject;
+  }
+
+  /** The client that holds it. */
+  get attachment(): Attachment | undefined {
+    return this.#attachment;
+  }
+
+  /** What the reset of a frozen instance leads to. */
+  get recovery(): 'recoverIdle' | 'recover' | 'recoverAttached' {
+    if (this.#attachment === undefined) return 'recoverIdle';
+    return this.#started ? 'recover' : 'recoverAttached';
+  }
+
+  /** @throws {@link MdevError} see `MdevDevice.attach` and `MdevDevice.open`. */
+  attach(holder: Holder, options: OpenOptions | undefined): Attachment {
+    const { guestErrors, life, resets } = this.#subject;
+    const held = this.#attachment;
+    if (held !== undefined) {
+      throw new MdevError('EBUSY', `${life.who} is held by ${held.holder.name} since ${held.since.toISOString()}`);
+    }
+    // As vfio-pci resets a function that is opened: nothing else could mend it for a client that begins with config space.
+    if (life.state === 'frozen') resets.reset('client');
+    life.check('attach');
+    this.#takeMemory(holder, options);
+    const attachment = createAttachment(holder, options?.container, {
+      isActive: (candidate) => candidate === this.#attachment,
+      start: () => {
+        life.check('start');
+        this.#started = true;
+        life.transit('start');
+      },
+      detach: () => {
+        this.detach();
+      },
+    });
+    this.#attachment = attachment;
+    try {
+      guestErrors.start();
+      life.transit('attach');
+    } catch (error) {
+      this.detach();
+      throw error;
+    }
+    if (attachment.active) life.tell('attached', holder);
+    this.check(attachment);
+    return attachment;
+  }
+
+  /** @throws {@link MdevError} when who was told of the hold has ended it. */
+  check(attachment: Attachment): void {
+    if (attachment.active) return;
+    const { state, who } = this.#subject.life;
+    const code = state === 'closed' ? 'ENODEV' : state === 'failed' ? 'EIO' : 'EBUSY';
+    throw new MdevError(code, `${who} was taken away from ${attachment.holder.name} at once; it is ${state}`);
+  }
+
+  /** Asks the client to let go and resolves when no client holds the instance any more. */
+  async requestRelease(): Promise<void> {
+    const held = this.#attachment;
+    if (held === undefined) return;
+    this.#released ??= deferred();
+    const { promise } = this.#released;
+    this.#subject.function.irqs.request();
+    this.#subject.life.tell('request', held.holder);
+    guarded(() => held.holder.onRequest?.());
+    await promise;
+  }
+
+  /** Ends the client's hold, whatever the state. */
+  detach(): void {
+    const held = this.#attachment;
+    if (held === undefined) return;
+    const { function: mdevFunction, group, guestErrors, life, member, pause } = this.#subject;
+    this.#attachment = undefined;
+    // Before its memory goes: what the device does not find any more then is no fault of its guest.
+    guestErrors.stop();
+    held.container?.remove(member);
+    mdevFunction.core.clientGone();
+    group.release(member);
+    this.#started = false;
+    this.#subject.migration()?.release();
+    if (life.state !== 'closed') {
+      const wasQuiesced = life.state === 'quiesced';
+      life.transit('detach');
+      // Who was told may have closed or failed it.
+      if (wasQuiesced && this.#subject.life.state === 'created') pause.goOn();
+    }
+    life.tell('detached', held.holder);
+    this.#released?.resolve();
+    this.#released = undefined;
+  }
+
+  /** Takes hold of the group, and what the container has. Nothing is left of it when it throws. */
+  #takeMemory(holder: Holder, options: OpenOptions | undefined): void {
+    const { group, member } = this.#subject;
+    const { bridge, container } = options ?? {};
+    const name = container === undefined ? holder.name : `${holder.name} with container ${container.name}`;
+    group.hold(member, { addressSpace: container ?? {}, name });
+    try {
+      container?.add(member, bridge);
+    } catch (error) {
+      group.release(member);
+      throw error;
+    }
+  }
+}

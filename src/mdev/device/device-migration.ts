@@ -1,0 +1,58 @@
+import { DeclarationError } from '../../emulation/index.ts';
+import type { AttributeValues } from '../attributes.ts';
+import type { MdevBehaviour } from '../behaviour.ts';
+import { endsWithin } from '../ends-within.ts';
+import type { MdevFunction } from '../function/mdev-function.ts';
+import { MdevError } from '../mdev-error.ts';
+import { DeviceState } from '../migration/device-state.ts';
+import { MigrationMachine } from '../migration/migration-machine.ts';
+import type { DevicePause } from './device-pause.ts';
+
+/** What is migrated. */
+export interface MigrationSubject {
+  /** For messages. */
+  readonly who: string;
+  readonly type: string;
+  /** The driver of the parent. */
+  readonly driver: string;
+  readonly attributes: AttributeValues;
+  readonly function: MdevFunction;
+  readonly pause: Pick<DevicePause, 'quiesce' | 'resume'>;
+}
+
+/**
+ * The migration of an instance, or undefined when its behaviour has none.
+ * @throws DeclarationError when the behaviour has migration and cannot be paused.
+ */
+export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour): MigrationMachine | undefined {
+  const { attributes, driver, function: mdevFunction, pause, type, who } = subject;
+  const { migration, quiesce, resume } = behaviour;
+  if (migration === undefined) return undefined;
+  if (quiesce === undefined || resume === undefined) {
+    throw new DeclarationError(`type ${type}: a behaviour with migration needs quiesce and resume`);
+  }
+  const state = new DeviceState({
+    type: `${driver}-${type}`,
+    attributes,
+    function: mdevFunction,
+    behaviour: migration,
+  });
+  const { answersWithin } = mdevFunction.platform;
+  return new MigrationMachine({
+    stop: () => pause.quiesce(answersWithin),
+    resume: () => {
+      pause.resume();
+    },
+    begin: (early) => state.begin(early),
+    save: async () => {
+      const saved = state.save();
+      if (await endsWithin(saved, answersWithin)) return await saved;
+      throw new MdevError('ETIMEDOUT', `${who} was not saved within ${answersWithin} ms`);
+    },
+    estimate: () => state.estimate(),
+    receive: () => state.receive(),
+    restore: (stream) => {
+      state.restore(stream);
+    },
+  });
+}

@@ -1,0 +1,194 @@
+import type { AttributeValues } from '../attributes.ts';
+import type { MdevBehaviour } from '../behaviour.ts';
+import { createBehaviour } from '../create-behaviour.ts';
+import { createContext } from '../create-context.ts';
+import { DeviceErrors } from '../device-errors.ts';
+import { DeviceLife } from '../device-life.ts';
+import { MdevFunction } from '../function/mdev-function.ts';
+import { GuestErrorWatch } from '../guest-error-watch.ts';
+import type { ContainerMember } from '../iommu/container.ts';
+import type { GroupMember, IommuGroup } from '../iommu/iommu-group.ts';
+import type { MdevDeviceEvents } from '../mdev-device-events.ts';
+import type { MdevType } from '../mdev-type.ts';
+import type { MigrationMachine } from '../migration/migration-machine.ts';
+import type { ParentDevice } from '../parent-device.ts';
+import { defaultPlatformCapabilities, type PlatformCapabilities } from '../platform-capabilities.ts';
+import { Tasks } from '../tasks.ts';
+import { DeviceClosing } from './device-closing.ts';
+import { DeviceHold } from './device-hold.ts';
+import { migrationOf } from './device-migration.ts';
+import { DevicePause } from './device-pause.ts';
+import { DeviceResets } from './device-resets.ts';
+
+/** What an instance is made of. */
+export interface MdevDeviceOptions {
+  readonly uuid: string;
+  readonly parent: ParentDevice;
+  readonly type: MdevType;
+  readonly attributes: AttributeValues;
+  readonly resources: Disposable | undefined;
+  /** The same for instances that share an IOMMU group; undefined: one of its own. */
+  readonly groupKey: string | undefined;
+  readonly platform: Partial<PlatformCapabilities>;
+  /** Rejects when nobody waits for the creation any more. */
+  readonly cancelled: Promise<never>;
+}
+
+/** Tells the listeners of an instance, which may throw. */
+export type Emit = (event: keyof MdevDeviceEvents, details: readonly unknown[]) => void;
+
+/** The parts of one instance, and what they tell each other. `MdevDevice` is their face. */
+export class DeviceParts {
+  readonly platform: PlatformCapabilities;
+  readonly life: DeviceLife;
+  readonly function: MdevFunction;
+  readonly errors: DeviceErrors;
+  readonly guestErrors: GuestErrorWatch;
+  readonly group: IommuGroup;
+  readonly pause: DevicePause;
+  readonly resets: DeviceResets;
+  readonly hold: DeviceHold;
+  readonly closing: DeviceClosing;
+  readonly #options: MdevDeviceOptions;
+  readonly #tasks: Tasks;
+  #behaviour: MdevBehaviour = {};
+  #migration: MigrationMachine | undefined;
+
+  constructor(options: MdevDeviceOptions, emit: Emit) {
+    const { groupKey, parent, type } = options;
+    this.#options = options;
+    this.platform = Object.freeze({ ...defaultPlatformCapabilities, ...options.platform });
+    const behaviour = (): MdevBehaviour => this.#behaviour;
+    const migration = (): MigrationMachine | undefined => this.#migration;
+    const life = this.#makeLife(emit);
+    this.life = life;
+    this.#tasks = new Tasks((error) => {
+      life.fail('task', error);
+    });
+    this.function = this.#makeFunction();
+    this.errors = new DeviceErrors(this.function, life);
+    this.guestErrors = new GuestErrorWatch(() => this.function.guestErrors(), {
+      found: (error) => {
+        life.tell('guestError', error);
+      },
+      failed: (error) => {
+        life.fail('guestErrors', error);
+      },
+    });
+    this.pause = new DevicePause({ life, function: this.function, behaviour, type: type.id });
+    this.resets = new DeviceResets({
+      life,
+      function: this.function,
+      pause: this.pause,
+      migration,
+      recovery: () => this.hold.recovery,
+    });
+    const member: GroupMember & ContainerMember = {
+      who: life.who,
+      core: this.function.core,
+      fail: (error) => {
+        life.fail('container', error);
+      },
+    };
+    this.group = parent.groups.join(groupKey, member);
+    const { function: mdevFunction, group, guestErrors, pause, resets } = this;
+    this.hold = new DeviceHold({ life, function: mdevFunction, group, member, guestErrors, pause, resets, migration });
+    this.closing = new DeviceClosing({
+      life,
+      function: mdevFunction,
+      hold: this.hold,
+      tasks: this.#tasks,
+      isolate: () => {
+        this.#isolate();
+      },
+      closeBehaviour: () => this.#behaviour.close?.(),
+      leaveGroup: () => {
+        parent.groups.leave(groupKey, group, member);
+      },
+    });
+  }
+
+  /** Undefined when the instance cannot be migrated. */
+  get migration(): MigrationMachine | undefined {
+    return this.#migration;
+  }
+
+  /**
+   * Makes the behaviour and gives it the function.
+   * @throws What the vendor's `create` throws, and what the declarations refuse. The instance is to be closed then.
+   */
+  async begin(): Promise<void> {
+    const { attributes, cancelled, parent, type } = this.#options;
+    const { function: mdevFunction, life, pause } = this;
+    const context = createContext({
+      ...this.#options,
+      function: mdevFunction,
+      tasks: this.#tasks,
+      fail: (error) => {
+        life.fail('behaviour', error);
+      },
+      freeze: (error) => {
+        life.freeze('behaviour', error);
+      },
+      error: (error, cause) =>
+        life.state === 'failed' || life.state === 'closed' ? undefined : this.errors.add(error, cause),
+    });
+    this.#behaviour = await createBehaviour(() => type.create(context), cancelled);
+    // What `create` started may have failed already.
+    if (life.failure !== undefined) throw life.failure.error;
+    mdevFunction.bind(this.#behaviour);
+    const subject = {
+      who: life.who,
+      type: type.id,
+      driver: parent.driverName,
+      attributes,
+      function: mdevFunction,
+      pause,
+    };
+    this.#migration = migrationOf(subject, this.#behaviour);
+  }
+
+  #makeLife(emit: Emit): DeviceLife {
+    const { parent, type, uuid } = this.#options;
+    const isIsolated = (): boolean => this.function.isolated;
+    return new DeviceLife(
+      { uuid, parent: parent.name, type: type.id },
+      {
+        get isolated() {
+          return isIsolated();
+        },
+        emit,
+        cutOff: (state) => {
+          this.#isolate();
+          this.#migration?.fail();
+          if (state === 'failed') this.#tasks.end();
+          else this.#tasks.reset();
+        },
+      },
+    );
+  }
+
+  #makeFunction(): MdevFunction {
+    const { attributes, type } = this.#options;
+    return new MdevFunction(type.declarationOf(attributes, this.platform), this.platform, {
+      failed: (path, error) => {
+        this.life.fail(path, error);
+      },
+      wasReset: (kind, cause) => {
+        this.#tasks.reset();
+        // It runs after a reset, if it was its client that had stopped it.
+        if (this.#migration?.reset() === true && this.life.state === 'quiesced') this.pause.resume();
+        this.life.tell('reset', { kind, cause });
+      },
+      resetByClient: () => this.resets.resetByClient(),
+    });
+  }
+
+  #isolate(): void {
+    try {
+      this.function.isolate();
+    } catch {
+      // It is cut off natively; that its behaviour cannot even stop changes nothing any more.
+    }
+  }
+}

@@ -1,0 +1,100 @@
+import type { MdevBehaviour } from '../behaviour.ts';
+import { callSynchronously } from '../call-synchronously.ts';
+import type { DeviceLife } from '../device-life.ts';
+import { endsWithin } from '../ends-within.ts';
+import type { MdevFunction } from '../function/mdev-function.ts';
+import type { MdevFailure } from '../mdev-device-events.ts';
+import { MdevError } from '../mdev-error.ts';
+
+/** Whom a {@link DevicePause} pauses. */
+export interface PauseSubject {
+  readonly life: DeviceLife;
+  readonly function: Pick<MdevFunction, 'setPaused'>;
+  readonly behaviour: () => Pick<MdevBehaviour, 'quiesce' | 'resume'>;
+  /** The type's id, for messages. */
+  readonly type: string;
+}
+
+/** The pause of one instance: whether its behaviour runs, which its state alone does not say. */
+export class DevicePause {
+  readonly #subject: PauseSubject;
+  #quiescing = false;
+  #paused = false;
+
+  constructor(subject: PauseSubject) {
+    this.#subject = subject;
+  }
+
+  /** The behaviour is paused, whatever has happened since. */
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /**
+   * Pauses a running instance.
+   * @param limit Milliseconds to wait at most; without it, as long as the behaviour takes.
+   * @throws {@link MdevError} `ENOTTY` when its behaviour cannot, `ETIMEDOUT` when it did not in time and goes on, `EBUSY` when it is on its way already,
+   * else what the life cycle says.
+   */
+  async quiesce(limit?: number): Promise<void> {
+    const { life, type } = this.#subject;
+    life.check('quiesce');
+    const behaviour = this.#subject.behaviour();
+    const { quiesce } = behaviour;
+    if (quiesce === undefined) throw new MdevError('ENOTTY', `${life.who}: type ${type} cannot be quiesced`);
+    if (this.#quiescing) throw new MdevError('EBUSY', `${life.who} is being quiesced`);
+    this.#quiescing = true;
+    const wait = { expired: false };
+    const quiesced = (async () => {
+      try {
+        await quiesce.call(behaviour);
+      } catch (error) {
+        life.fail('quiesce', error);
+        throw error;
+      } finally {
+        this.#quiescing = false;
+      }
+      // Nobody waits for it any more.
+      if (wait.expired) this.#goOnUnlessEnded();
+    })();
+    if (limit === undefined) {
+      await quiesced;
+    } else if (!(await endsWithin(quiesced, limit))) {
+      wait.expired = true;
+      throw new MdevError('ETIMEDOUT', `${life.who} was not quiesced within ${limit} ms; it goes on`);
+    }
+    this.#paused = true;
+    // Meanwhile the client may have left: then there is nobody to say when to go on.
+    if (life.state !== 'running') this.#goOnUnlessEnded();
+    life.check('quiesce');
+    this.#subject.function.setPaused(true);
+    life.transit('quiesce');
+  }
+
+  /**
+   * Lets a quiesced instance go on.
+   * @throws {@link MdevError} when it is not quiesced; `EIO` when its behaviour threw, which fails it.
+   */
+  resume(): void {
+    const { life } = this.#subject;
+    life.check('resume');
+    const failure = this.goOn();
+    if (failure !== undefined) throw new MdevError('EIO', `${life.who} failed to resume`, { cause: failure.error });
+    life.transit('resume');
+  }
+
+  /** Lets the behaviour go on, whatever the state. When it throws, the instance fails. */
+  goOn(): MdevFailure | undefined {
+    this.#paused = false;
+    this.#subject.function.setPaused(false);
+    return this.#subject.life.attempt('resume', () => {
+      callSynchronously('resume', () => this.#subject.behaviour().resume?.());
+    });
+  }
+
+  /** After a pause that nobody wants any more. A frozen one goes on with the reset that mends it. */
+  #goOnUnlessEnded(): void {
+    this.#paused = true;
+    if (!['frozen', 'failed', 'closed'].includes(this.#subject.life.state)) this.goOn();
+  }
+}

@@ -1,0 +1,247 @@
+import { EventEmitter } from 'eventemitter3';
+
+import type { ConfigSpace, PciError } from '../../emulation/index.ts';
+import type { DeviceStatistics } from '../../native/binding.ts';
+import type { DeviceHandle } from '../../native/device-handle.ts';
+import type { Attachment, Holder } from '../attachment.ts';
+import type { AttributeValues } from '../attributes.ts';
+import { describeDevice, type DeviceDescription } from '../device-description.ts';
+import type { ErrorReport } from '../device-errors.ts';
+import { DeviceSession } from '../device-session.ts';
+import type { GuestError } from '../guest-errors.ts';
+import type { IommuGroup } from '../iommu/iommu-group.ts';
+import type { IoEventFd } from '../io-event-fd.ts';
+import type { MdevState } from '../life-cycle.ts';
+import type { MdevDeviceEvents, MdevFailure } from '../mdev-device-events.ts';
+import { MdevError } from '../mdev-error.ts';
+import type { MdevType } from '../mdev-type.ts';
+import type { Migration } from '../migration/migration.ts';
+import type { ParentDevice } from '../parent-device.ts';
+import type { PlatformCapabilities } from '../platform-capabilities.ts';
+import { regionsOf, type Regions } from '../regions.ts';
+import type { IrqInfo, RegionInfo } from '../vfio.ts';
+import type { OpenOptions } from './device-hold.ts';
+import { DeviceParts, type MdevDeviceOptions } from './device-parts.ts';
+
+/**
+ * A mediated instance: a PCI function that one client at a time holds. Made by a registry.
+ *
+ * Everything here runs on the thread that created the instance.
+ */
+export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
+  /** 36 characters, lower case. */
+  readonly uuid: string;
+  readonly parent: ParentDevice;
+  readonly type: MdevType;
+  /** Validated, defaults filled in. */
+  readonly attributes: AttributeValues;
+  /** What this instance's platform does: the type's word, and that of who created it, over the defaults. */
+  readonly platform: PlatformCapabilities;
+  /** Whose instances are held together, or by nobody else. */
+  readonly group: IommuGroup;
+  readonly #parts: DeviceParts;
+
+  /**
+   * Makes an instance and its behaviour.
+   * @internal
+   * @throws What the declaration or the vendor's `create` throws; nothing is left then.
+   */
+  static async create(options: MdevDeviceOptions): Promise<MdevDevice> {
+    const device = new MdevDevice(options);
+    try {
+      await device.#parts.begin();
+      return device;
+    } catch (error) {
+      // Its own errors would hide the first one.
+      await device.close().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  private constructor(options: MdevDeviceOptions) {
+    super();
+    this.uuid = options.uuid;
+    this.parent = options.parent;
+    this.type = options.type;
+    this.attributes = options.attributes;
+    this.#parts = new DeviceParts(options, (event, details) => {
+      (this.emit as (name: string, ...parameters: readonly unknown[]) => boolean)(event, ...details);
+    });
+    this.platform = this.#parts.platform;
+    this.group = this.#parts.group;
+  }
+
+  /** Where the instance is in its life. */
+  get state(): MdevState {
+    return this.#parts.life.state;
+  }
+
+  /** Why it is `frozen` or `failed`. */
+  get failure(): MdevFailure | undefined {
+    return this.#parts.life.failure;
+  }
+
+  /**
+   * Resolves when the instance is closed, by whomever, with what its behaviour threw then, if it did.
+   * @internal
+   */
+  get ended(): Promise<unknown> {
+    return this.#parts.closing.ended;
+  }
+
+  /** The client that holds it. */
+  get attachment(): Attachment | undefined {
+    return this.#parts.hold.attachment;
+  }
+
+  /** GET_REGION_INFO, by VFIO index. */
+  get regions(): readonly RegionInfo[] {
+    return this.#parts.function.regions;
+  }
+
+  /** GET_IRQ_INFO, by VFIO index. */
+  get irqs(): readonly IrqInfo[] {
+    return this.#parts.function.irqInfos;
+  }
+
+  /** GET_REGION_IO_FDS: the bells of all regions, each with its VFIO index. */
+  get ioEventFds(): readonly (IoEventFd & { readonly region: number })[] {
+    return regionsOf(this.bars).flatMap(({ index, region }) =>
+      region.kind === 'mmio' ? (region.ioEventFds ?? []).map((bell) => ({ ...bell, region: index })) : [],
+    );
+  }
+
+  /** Declaration of the config space. */
+  get configSpace(): ConfigSpace {
+    return this.#parts.function.configSpace;
+  }
+
+  /** What is behind the BARs. */
+  get bars(): Regions {
+    return this.#parts.function.bars;
+  }
+
+  /** Its side of migration; undefined when its type cannot be migrated. It is the client's to use. */
+  get migration(): Migration | undefined {
+    return this.#parts.migration;
+  }
+
+  /** The native half, to be handed to a server. */
+  get handle(): DeviceHandle {
+    return this.#parts.function.handle;
+  }
+
+  /**
+   * Counters of what the guest and the client did, and of what was refused. They go on until the instance is closed.
+   */
+  get statistics(): DeviceStatistics {
+    return this.#parts.function.statistics();
+  }
+
+  /**
+   * What the guest did wrong since its client came, or what the last client's guest had done when it left, by kind. As of
+   * the last look, which is up to a second ago.
+   */
+  get guestErrors(): readonly GuestError[] {
+    return this.#parts.guestErrors.all;
+  }
+
+  /**
+   * The instance as data: identity, BARs, capabilities, regions, irqs, and the registers of its config space with their
+   * present values.
+   */
+  describe(): DeviceDescription {
+    return describeDevice(this, this.#parts.function);
+  }
+
+  /**
+   * Takes hold of the instance for a client, and with it of its group: what is mapped for this client is an address space
+   * of its own, so that nobody can hold other instances of the group meanwhile. A frozen instance is reset first.
+   * @throws {@link MdevError} `EBUSY` when it is held, or its group is, which says by whom and since when, and when its group
+   * is not viable; `EIO` when it has failed, or fails or freezes again during that reset; `ENODEV` when it is closed.
+   * Nobody holds it then.
+   */
+  attach(holder: Holder): Attachment {
+    return this.#parts.hold.attach(holder, undefined);
+  }
+
+  /**
+   * Takes hold of the instance for a VMM in this process.
+   * @param options Where its guest memory comes from; from its session alone when absent.
+   * @throws {@link MdevError} see {@link attach}; `EINVAL` when the container and the instance do not go together.
+   */
+  open(holder: Holder, options?: OpenOptions): DeviceSession {
+    const { function: mdevFunction, hold, migration, resets } = this.#parts;
+    const attachment = hold.attach(holder, options);
+    try {
+      attachment.start();
+      hold.check(attachment);
+    } catch (error) {
+      attachment.detach();
+      throw error;
+    }
+    const reset = (): void => {
+      resets.reset('client');
+    };
+    return new DeviceSession({ attachment, function: mdevFunction, reset, migration });
+  }
+
+  /**
+   * Resets the function as VFIO_DEVICE_RESET does: config space and registers have their reset values, eventfds and
+   * memory maps stay. A frozen instance goes on afterwards.
+   * @param kind `cold` is switching power off and on: registers that survive a function-level reset are reset too.
+   * @throws {@link MdevError} `EIO` when it has failed, also when it does during the reset; `ENODEV` when it is closed.
+   */
+  reset(kind: 'cold' | 'function' = 'function'): void {
+    this.#parts.resets.reset('owner', kind);
+  }
+
+  /**
+   * The device has had an error: it is recorded in STATUS, the PCI Express capability and AER, as far as there are any,
+   * and told (`deviceError`). An uncorrectable one freezes the instance: every read gives all ones, writes are dropped,
+   * guest memory is out of reach, and the behaviour has stopped, until {@link reset} lets it go on; its client keeps its
+   * hold, its eventfds and its maps. ERR is signalled then where the platform says so (`reportErrors`). Correctable errors
+   * are only recorded, and so are advisory ones unless their severity is fatal, and what follows while it is frozen.
+   * @param cause What happened, for who reads {@link failure}; the error's name when absent.
+   * @throws {@link MdevError} `ENODEV` when it is closed, `EIO` when it has failed; `RangeError` for an error that AER was
+   * declared without. Nothing has happened then.
+   */
+  error(error: PciError, cause?: unknown): ErrorReport {
+    return this.#parts.errors.add(error, cause);
+  }
+
+  /**
+   * Pauses a running instance.
+   * @param limit Milliseconds to wait at most; without it, as long as the behaviour takes.
+   * @throws {@link MdevError} `ENOTTY` when its behaviour cannot, `ETIMEDOUT` when it did not in time and goes on, else what the life cycle says.
+   */
+  quiesce(limit?: number): Promise<void> {
+    return this.#parts.pause.quiesce(limit);
+  }
+
+  /**
+   * Lets a quiesced instance go on.
+   * @throws {@link MdevError} when it is not quiesced, and `EBUSY` when its client has stopped it for a migration.
+   */
+  resume(): void {
+    const { life, migration, pause } = this.#parts;
+    if (migration?.stopped === true) {
+      throw new MdevError('EBUSY', `${life.who} is stopped by its client, which migrates it`);
+    }
+    pause.resume();
+  }
+
+  /** Asks the client to let go (irq index REQ, `onRequest`) and resolves when no client holds the instance any more. */
+  requestRelease(): Promise<void> {
+    return this.#parts.hold.requestRelease();
+  }
+
+  /**
+   * Ends the instance: takes it away from its client, stops its work and closes its behaviour. Idempotent. What it
+   * took from its parent is given back. Resolves within about 4 s: a behaviour that
+   * does not close within 2 s, and tasks that ignore their signal for 2 s, are left alone (`abandoned`).
+   */
+  close(): Promise<void> {
+    return this.#parts.closing.close();
+  }
+}

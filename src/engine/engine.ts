@@ -34,8 +34,9 @@ export class Engine implements Disposable {
   }
 
   /**
-   * Leaves its group and ends the thread, after at most one chunk. Descriptors that it has in work are abandoned, as by
-   * an abort; those that wait in queues stay for the group's other engines. Repeats do nothing.
+   * Leaves its group and ends the thread, after at most one chunk. Descriptors that it has in work go on where they
+   * stopped, on the next engine of their queue's group that has time; when there is none, on the first that the group is
+   * given. Repeats do nothing.
    */
   close(): void {
     this.#native.close();

@@ -245,7 +245,7 @@ export class QueueDevice implements Disposable {
     return this.statistics(queue).waiting;
   }
 
-  /** Descriptors of a queue that engines have in work. */
+  /** Descriptors of a queue that were begun and have not ended. */
   inFlight(queue: number): number {
     return this.statistics(queue).inFlight;
   }

@@ -12,7 +12,7 @@ export interface QueueStatistics {
   readonly full: number;
   /** Descriptors that wait for an engine now. */
   readonly waiting: number;
-  /** Descriptors on engines now. */
+  /** Descriptors begun and not ended: on engines now, or left by one that was closed. */
   readonly inFlight: number;
 }
 

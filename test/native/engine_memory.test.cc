@@ -17,9 +17,15 @@ constexpr uint64_t kMessages = 0x8000000000;
 thread_local int64_t failing = -1;
 /// No thread gets so much at once.
 std::atomic<std::size_t> tooLarge{SIZE_MAX};
+/// How often a thread wanted so much.
+std::atomic<uint32_t> refused{0};
 
 void* allocate(std::size_t size) {
-  if (size >= tooLarge || failing-- == 0) throw std::bad_alloc();
+  if (size >= tooLarge) {
+    ++refused;
+    throw std::bad_alloc();
+  }
+  if (failing-- == 0) throw std::bad_alloc();
   if (void* const memory = std::malloc(size); memory != nullptr) return memory;
   throw std::bad_alloc();
 }
@@ -87,8 +93,7 @@ void testOwner() {
   for (const auto& engine : more) engine->close();
 }
 
-/// An engine ends while its buffers are with a client that does not answer, and there is no memory for new ones: the
-/// next engine goes on when there is.
+/// There is no memory for what a descriptor of a restored device needs: its engine sleeps, and goes on when there is.
 void testEngine() {
   Device device;
   GuestMemory behind(16);
@@ -98,18 +103,25 @@ void testEngine() {
   device.dma->setMessageDma(client);
   device.addEngines(1);
   device.enable(0, Device::config());
-  device.submit(0, move(kMessages, kBase, 64));
+  device.submit(0, move(kMessages, kBase, 64).record(kBase + 0x1000));
   await("the request", [&] { return client->waiting() == 1; });
-  device.submit(0, noOp().record(kBase + 0x1000));
+  device.queues->suspend();
+  device.queues->cancelMessages();
+  const std::vector<std::byte> state = device.queues->state();
+  const QueueDevice::RestoredQueue settings{Device::config(), device.group};
+  device.queues->restore(state, std::vector<std::optional<QueueDevice::RestoredQueue>>(kQueues, settings));
   tooLarge = kMessageDmaMax;
-  device.engines[0]->close();
-  device.engines.clear();
-  device.addEngines(1);
-  for (int i = 0; i < 1000; ++i) ::sched_yield();
+  const auto start = std::chrono::steady_clock::now();
+  device.queues->resume();
+  constexpr uint32_t kTries = 10;
+  await("its looking for memory", [&] { return refused >= kTries; });
+  CHECK(std::chrono::steady_clock::now() - start >= std::chrono::milliseconds(5 * kTries));
   CHECK_EQUAL(device.memory.status(0x1000), 0);
   tooLarge = SIZE_MAX;
-  await("what waited", [&] { return device.memory.status(0x1000) != 0; });
+  await("the request", [&] { return client->waiting() == 1; });
   CHECK(client->answer());
+  await("the record", [&] { return device.memory.status(0x1000) != 0; });
+  CHECK_EQUAL(device.memory.status(0x1000), dsa::kStatusSuccess);
   device.queues->reset();
   device.dma->setMessageDma(nullptr);
 }

@@ -67,6 +67,11 @@ struct Host {
     }
     CHECK(queues->settled());
   }
+  void replaceEngine(std::size_t index) {
+    engines[index]->close();
+    engines[index] = std::make_shared<Engine>("suspend");
+    group->setEngines(engines);
+  }
   std::vector<uint32_t> words() const {
     std::vector<uint32_t> words;
     for (uint32_t at = 0; at < registers->size(); at += 4) words.push_back(registers->word32(at).load());
@@ -182,6 +187,8 @@ struct SuspendCounts {
   uint32_t moved = 0;
   /// Suspensions that found descriptors in flight.
   uint32_t busy = 0;
+  /// Engines that ended, with whatever they had.
+  uint32_t replaced = 0;
 };
 
 /// Submits everything from one owner thread, and suspends now and then.
@@ -244,6 +251,9 @@ inline SuspendCounts suspendUnderLoad(uint32_t seed) {
       ::sched_yield();
       CHECK(before == Stillness(guest, *host));
       host->queues->resume();
+    } else if (what < 97) {
+      host->replaceEngine(roll(static_cast<uint32_t>(host->engines.size())));
+      ++counts.replaced;
     } else {
       ::sched_yield();
     }
@@ -273,8 +283,10 @@ inline void suspendRuns(uint32_t runs) {
     all.suspended += counts.suspended;
     all.moved += counts.moved;
     all.busy += counts.busy;
+    all.replaced += counts.replaced;
   }
-  std::printf("suspended %u times, %u of them busy, moved %u times\n", all.suspended, all.busy, all.moved);
+  std::printf("suspended %u times, %u of them busy, moved %u times, %u engines replaced\n", all.suspended, all.busy,
+              all.moved, all.replaced);
   CHECK(all.moved > 0 && all.busy > 0 && all.suspended > all.moved);
 }
 

@@ -90,12 +90,6 @@ void GuestAccess::dropBuffers() {
   }
 }
 
-void GuestAccess::dropBusyBuffers() {
-  for (Slot& slot : slots_) {
-    if (slot.buffer != nullptr && slot.buffer->busy()) slot.buffer.reset();
-  }
-}
-
 bool GuestAccess::makeBuffers() noexcept try {
   for (Slot& slot : slots_) {
     if (slot.buffer == nullptr) slot.buffer = std::make_shared<BounceBuffer>();
@@ -205,7 +199,8 @@ void GuestAccess::prefetchRecord(uint64_t address) {
 }
 
 bool GuestAccess::outstanding() const {
-  return std::any_of(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.buffer->busy(); });
+  return std::any_of(slots_.begin(), slots_.end(),
+                     [](const Slot& slot) { return slot.buffer != nullptr && slot.buffer->busy(); });
 }
 
 }  // namespace mdev::dsa

@@ -82,8 +82,6 @@ class GuestAccess {
   /// From now on for this device, this engine and this owner's descriptor, which outlive its use. Nothing may be
   /// outstanding, and the buffers are there.
   void begin(const DmaSpace& dma, const std::shared_ptr<Waker>& waker, const MessageOwner& owner, uint64_t sequence);
-  /// Leaves what is outstanding to itself, and gives up those buffers.
-  void dropBusyBuffers();
   /// Makes the buffers that are missing. False when there is no memory for them: it may be tried again.
   bool makeBuffers() noexcept;
   /// What was fetched before is void: another descriptor begins.

@@ -9,6 +9,12 @@
 #include "engine/queue_run.h"
 
 namespace mdev {
+namespace {
+
+/// When an engine looks again for memory that it did not get.
+constexpr uint32_t kStarvedMilliseconds = 10;
+
+}  // namespace
 
 Engine::Engine(const std::string& name)
     : thread_([this, name] {
@@ -56,13 +62,14 @@ void Engine::run() {
   while (!closing_.load()) {
     refreshGroup();
     if (work()) continue;
+    if (std::exchange(starved_, false)) {
+      parker_->parkFor(kStarvedMilliseconds);
+      continue;
+    }
     if (currentGroup_ != nullptr && !currentGroup_->idle(*this)) continue;
     parker_->park();
   }
-  while (Job* const job = pop()) {
-    job->forsakeMessages();
-    finish(*job, false);
-  }
+  while (Job* const job = pop()) handBack(*job);
   currentGroup_.reset();
 }
 
@@ -82,13 +89,13 @@ bool Engine::work() {
   return worked;
 }
 
+Turn Engine::guarded(Job& job) {
+  const EpochGuard guard(reader_);
+  return job.turn();
+}
+
 void Engine::turn(Job& job) {
-  Turn result;
-  {
-    const EpochGuard guard(reader_);
-    result = job.turn();
-  }
-  switch (result) {
+  switch (guarded(job)) {
     case Turn::yield:
     case Turn::parked:
       append(job);
@@ -106,13 +113,29 @@ void Engine::finish(Job& job, bool completed) {
   const std::shared_ptr<QueueRun> run = job.release();
   run->finish(job, completed);
   run->device->command.check();
-  if (!run->hasWaiting()) return;
   // Somebody may have been waiting for this engine to let go of the queue. Told even in this engine's own group: it may
   // have left that without knowing yet, and does not take the next descriptor then.
-  if (run->groupAddress == currentGroup_.get()) {
-    currentGroup_->submitted(*run, 1);
-  } else if (const std::shared_ptr<Group> group = run->group.lock(); group != nullptr) {
-    group->submitted(*run, 1);
+  if (run->hasWaiting()) announce(*run);
+}
+
+/// The engine ends: somebody else goes on with the job.
+void Engine::handBack(Job& job) {
+  const std::shared_ptr<QueueRun> run = job.run();
+  while (!run->handBack(job)) {
+    // Aborted, and nothing keeps it from ending: here.
+    const Turn result = guarded(job);
+    if (result != Turn::completed && result != Turn::abandoned) continue;
+    finish(job, result == Turn::completed);
+    return;
+  }
+  announce(*run);
+}
+
+void Engine::announce(const QueueRun& run) {
+  if (run.groupAddress == currentGroup_.get()) {
+    currentGroup_->submitted(run, 1);
+  } else if (const std::shared_ptr<Group> group = run.group.lock(); group != nullptr) {
+    group->submitted(run, 1);
   }
 }
 

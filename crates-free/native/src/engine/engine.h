@@ -15,6 +15,8 @@ namespace mdev {
 
 class Group;
 class Job;
+class QueueRun;
+enum class Turn : uint8_t;
 
 /// Serves the queues of its group: at most one descriptor of each at a time, all of them in turns of one chunk, so that
 /// a long one does not keep others waiting.
@@ -28,13 +30,15 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  /// Ends the thread, within one chunk; what it had in work is abandoned, as by an abort. May be called again. Not from
-  /// an engine's thread.
+  /// Ends the thread, within one chunk. What it had in work goes on where it stopped, on the next engine of its group
+  /// that has time, or the next that the group is given. May be called again. Not from an engine's thread.
   void close();
 
   /// Any thread.
   void wake() { parker_->wake(); }
-  const std::shared_ptr<dsa::Waker>& waker() const { return waker_; }
+  const std::shared_ptr<Parker>& parker() const { return parker_; }
+  /// Its own thread, inside Group::take: there is no memory for the job that it would get.
+  void noteStarved() { starved_ = true; }
   std::shared_ptr<Group> group() const;
   /// Called by the group, which knows its members.
   void setGroup(std::shared_ptr<Group> group);
@@ -43,14 +47,16 @@ class Engine {
   void run();
   bool work();
   void turn(Job& job);
+  Turn guarded(Job& job);
   void finish(Job& job, bool completed);
+  void handBack(Job& job);
+  void announce(const QueueRun& run);
   void refreshGroup();
   Job* nextReady();
   void append(Job& job);
   Job* pop();
 
   const std::shared_ptr<Parker> parker_ = std::make_shared<Parker>();
-  const std::shared_ptr<dsa::Waker> waker_ = parker_;
   std::atomic<bool> closing_{false};
 
   mutable std::mutex mutex_;
@@ -64,6 +70,7 @@ class Engine {
   Job* first_ = nullptr;
   Job* last_ = nullptr;
   std::size_t jobs_ = 0;
+  bool starved_ = false;
 
   std::thread thread_;
 };

@@ -30,14 +30,16 @@ Job::~Job() = default;
 
 void Job::begin(std::shared_ptr<QueueRun> run, Engine& engine, uint64_t sequence, const Descriptor& descriptor,
                 const Descriptor* next) {
-  memory_.begin(*run->device->dma, engine.waker(), run->messageOwner(), sequence);
+  jobWaker_->setTarget(engine.parker());
+  memory_.begin(*run->device->dma, waker_, run->messageOwner(), sequence);
   run_ = std::move(run);
+  busy_ = true;
   engine_ = &engine;
   sequence_ = sequence;
   waitsForEarlier_ = false;
   ending_.store(false, std::memory_order_relaxed);
   abandoned_ = false;
-  retry_ = false;
+  retry_ = adopted_ = false;
   own_.member = false;
   start(own_, descriptor);
   upcoming_ = {};
@@ -45,13 +47,29 @@ void Job::begin(std::shared_ptr<QueueRun> run, Engine& engine, uint64_t sequence
 }
 
 void Job::adopt(std::shared_ptr<QueueRun> run, Engine& engine) {
-  memory_.attach(*run->device->dma, engine.waker(), run->messageOwner(), sequence_);
+  jobWaker_->setTarget(engine.parker());
+  memory_.attach(*run->device->dma, waker_, run->messageOwner(), sequence_);
   run_ = std::move(run);
   engine_ = &engine;
-  retry_ = true;
+  adopted_ = true;
+}
+
+void Job::handBack() {
+  run_.reset();
+  engine_ = nullptr;
+  waitsForEarlier_ = false;
+}
+
+Turn Job::endAbandoned(QueueRun& run) {
+  // The caller has the run.
+  run_ = std::shared_ptr<QueueRun>(std::shared_ptr<QueueRun>(), &run);
+  const Turn last = turn();
+  run_.reset();
+  return last;
 }
 
 void Job::end() {
+  busy_ = false;
   engine_ = nullptr;
   waitsForEarlier_ = false;
 }
@@ -76,10 +94,9 @@ bool Job::ready() const {
 Turn Job::turn() {
   // Inside the guard: who suspends the device waits for the turns that have not seen it.
   if (run_->device->suspended.load() && !run_->detached()) return Turn::parked;
-  if (std::exchange(retry_, false) && !aborted()) {
-    memory_.retry();
-    if (memory_.outstanding()) return Turn::parked;
-  }
+  const bool retry = std::exchange(retry_, false) && !aborted();
+  if (retry) memory_.retry();
+  if ((std::exchange(adopted_, false) || retry) && memory_.outstanding() && !run_->detached()) return Turn::parked;
   Budget budget;
   const Step step = advance(own_, budget);
   if (abandoned_ || step == Step::finished) ending_.store(true, std::memory_order_release);

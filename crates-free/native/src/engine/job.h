@@ -11,6 +11,7 @@
 #include "dsa/execution.h"
 #include "dsa/guest_access.h"
 #include "dsa/limits.h"
+#include "engine/job_waker.h"
 
 namespace mdev {
 
@@ -44,12 +45,21 @@ class Job {
   /// Takes a descriptor on for an engine. `next` is the one behind it, or null when there is none yet.
   void begin(std::shared_ptr<QueueRun> run, Engine& engine, uint64_t sequence, const dsa::Descriptor& descriptor,
              const dsa::Descriptor* next);
-  /// An engine goes on with the descriptor of a restored job.
+  /// An engine goes on with a descriptor that no engine has.
   void adopt(std::shared_ptr<QueueRun> run, Engine& engine);
+  /// Its engine lets go of the descriptor, which waits for another one.
+  void handBack();
+  /// The last turn of a descriptor that was aborted while no engine had it, and for which nothing is outstanding: it
+  /// touches no guest memory, and tells the guest only what that may have seen already.
+  Turn endAbandoned(QueueRun& run);
   /// The descriptor has ended: the job is free.
   void end();
-  /// Who executes it; null while it is free.
+  /// Has a descriptor.
+  bool busy() const { return busy_; }
+  /// Who executes it; null while the job is free, and while no engine has its descriptor.
   Engine* engine() const { return engine_; }
+  /// Has a descriptor that no engine has.
+  bool waitsForEngine() const { return busy_ && engine_ == nullptr; }
   uint64_t sequence() const { return sequence_; }
   bool waitsForEarlier() const { return waitsForEarlier_; }
   void setWaitsForEarlier(bool waits) { waitsForEarlier_ = waits; }
@@ -63,10 +73,10 @@ class Job {
   bool ready() const;
   /// Works for at most one chunk. Inside an epoch guard.
   Turn turn();
+  /// Whose it is, while an engine has it.
+  const std::shared_ptr<QueueRun>& run() const { return run_; }
   /// Gives up the reference to the run, which the caller needs to finish the job.
   std::shared_ptr<QueueRun> release();
-  /// Leaves requests by message to themselves, with their buffers.
-  void forsakeMessages() { memory_.dropBusyBuffers(); }
 
   // --- While its device is suspended: the owner thread ---
 
@@ -156,8 +166,13 @@ class Job {
   bool abandoned_ = false;
   /// Requests by message were cancelled to suspend the device.
   bool retry_ = false;
+  /// Another engine had it before.
+  bool adopted_ = false;
 
+  const std::shared_ptr<JobWaker> jobWaker_ = std::make_shared<JobWaker>();
+  const std::shared_ptr<dsa::Waker> waker_ = jobWaker_;
   std::shared_ptr<QueueRun> run_;
+  bool busy_ = false;
   Engine* engine_ = nullptr;
   uint64_t sequence_ = 0;
   bool waitsForEarlier_ = false;

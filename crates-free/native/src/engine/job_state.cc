@@ -116,6 +116,7 @@ void Job::save(StateWriter& archive) const { exchange(*this, archive); }
 void Job::restore(StateReader& archive, const DeviceContext& device, const dsa::QueueLimits& limits) {
   memory_.dropBuffers();
   exchange(*this, archive);
+  busy_ = retry_ = true;
   // A batch has at most 2^15 members, if this is one.
   own_.member = false;
   member_.member = true;

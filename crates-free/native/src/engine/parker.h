@@ -14,9 +14,13 @@ class Parker final : public dsa::Waker {
  public:
   /// Sleeps until woken, or returns at once when woken since the last time. One thread only.
   void park();
+  /// The same, for at most so many milliseconds.
+  void parkFor(uint32_t milliseconds);
   void wake() override;
 
  private:
+  template <typename Sleep>
+  void parkWith(Sleep sleep);
   enum State : uint32_t { kAwake, kParked, kWoken };
   std::atomic<uint32_t> state_{kAwake};
 };

@@ -108,6 +108,7 @@ bool QueueDevice::command(Command command) {
       run->abort();
       // A client need not answer, and a driver may wait for this command without doing anything else.
       if (channel != nullptr) channel->cancelOwner(run->messageOwner());
+      run->endAbandoned();
     }
     run->awaitEnding(run->submitted());
     targets.push_back({run, run->submitted()});

@@ -65,14 +65,25 @@ void QueueRun::abort() {
   }
 }
 
+void QueueRun::endAbandoned() {
+  if (device->suspended.load()) return;
+  const std::lock_guard lock(mutex_);
+  for (const auto& job : jobs_) {
+    if (!job->waitsForEngine() || !aborted(job->sequence()) || job->outstanding()) continue;
+    withoutEngine_.fetch_sub(1);
+    endLocked(*job, job->endAbandoned(*this) == Turn::completed);
+  }
+}
+
 void QueueRun::detach() {
   accepting_ = false;
   messages_.abandonedBefore.store(kEverything);
   const std::lock_guard lock(mutex_);
   dropWaiting();
-  counters_->abandoned.fetch_add(restored_.size(), std::memory_order_relaxed);
-  restored_.clear();
-  resumable_.store(0);
+  for (const auto& job : jobs_) {
+    if (job->waitsForEngine()) endLocked(*job, false);
+  }
+  withoutEngine_.store(0);
   // From now on nothing is dispatched; whatever the guest did to the count, the next enable begins at 0.
   takeOccupancy(status_, kOccupancy);
   for (const auto& job : jobs_) {
@@ -92,6 +103,7 @@ bool QueueRun::ended() const { return !accepting_ && endedBefore(submitted()); }
 
 void QueueRun::reserve(std::size_t engines) {
   const std::lock_guard lock(mutex_);
+  places_ = std::max(places_, engines);
   while (jobs_.size() < engines) jobs_.push_back(std::make_unique<Job>());
 }
 
@@ -102,8 +114,7 @@ uint64_t QueueRun::waiting() const {
 
 uint32_t QueueRun::inFlight() const {
   const std::lock_guard lock(mutex_);
-  const auto busy = std::count_if(jobs_.begin(), jobs_.end(), [](const auto& job) { return job->engine() != nullptr; });
-  return static_cast<uint32_t>(static_cast<std::size_t>(busy) + restored_.size());
+  return static_cast<uint32_t>(std::count_if(jobs_.begin(), jobs_.end(), [](const auto& job) { return job->busy(); }));
 }
 
 bool QueueRun::endedBefore(uint64_t sequence) const {
@@ -113,16 +124,14 @@ bool QueueRun::endedBefore(uint64_t sequence) const {
 
 bool QueueRun::endedBeforeLocked(uint64_t sequence) const {
   if (head_.load() < sequence) return false;
-  if (!restored_.empty() && restored_.back()->sequence() < sequence) return false;
   return std::none_of(jobs_.begin(), jobs_.end(),
-                      [sequence](const auto& job) { return job->engine() != nullptr && job->sequence() < sequence; });
+                      [sequence](const auto& job) { return job->busy() && job->sequence() < sequence; });
 }
 
 bool QueueRun::endingBeforeLocked(uint64_t sequence) const {
-  const bool restored = !restored_.empty() && restored_.back()->sequence() < sequence;
-  return head_.load() >= sequence && !restored && !endedBeforeLocked(sequence) &&
+  return head_.load() >= sequence && !endedBeforeLocked(sequence) &&
          std::all_of(jobs_.begin(), jobs_.end(), [sequence](const auto& job) {
-           return job->engine() == nullptr || job->sequence() >= sequence || job->ending();
+           return !job->busy() || job->sequence() >= sequence || job->ending();
          });
 }
 
@@ -137,51 +146,75 @@ void QueueRun::awaitEnding(uint64_t sequence) {
   }
 }
 
-/// The place of a job that the engine may use, or the number of places.
-std::size_t QueueRun::freeJob(const Engine& engine) const {
-  std::size_t free = jobs_.size();
-  for (std::size_t place = 0; place < jobs_.size(); ++place) {
-    if (jobs_[place]->engine() == &engine) return jobs_.size();
-    if (jobs_[place]->engine() == nullptr) free = place;
+/// The job that the engine is to work with next: one that it goes on with, or a free one for the next descriptor. Null
+/// when there is nothing for it.
+Job* QueueRun::jobFor(const Engine& engine) const {
+  Job* free = nullptr;
+  Job* left = nullptr;
+  uint64_t own = kEverything;
+  for (const auto& job : jobs_) {
+    if (!job->busy()) {
+      free = job.get();
+    } else if (job->engine() == &engine) {
+      own = std::min(own, job->sequence());
+    } else if (job->waitsForEngine() && (left == nullptr || job->sequence() < left->sequence())) {
+      left = job.get();
+    }
   }
-  return free;
+  // Those before everything that waits, and the oldest first: later ones may wait for it, even what the engine has.
+  if (left != nullptr) return left->sequence() < own ? left : nullptr;
+  return own == kEverything && head_.load() != tail_.load() ? free : nullptr;
 }
 
 bool QueueRun::availableTo(const Engine& engine) const {
   // Without the lock: most queues have nothing.
   if (!hasWaiting() || device->suspended.load()) return false;
   const std::lock_guard lock(mutex_);
-  return hasWaiting() && freeJob(engine) != jobs_.size();
+  return jobFor(engine) != nullptr;
 }
 
 Job* QueueRun::take(const std::shared_ptr<QueueRun>& self, Engine& engine) {
   const std::lock_guard lock(mutex_);
   if (!hasWaiting() || device->suspended.load()) return nullptr;
-  const std::size_t place = freeJob(engine);
-  if (place == jobs_.size()) return nullptr;
-  std::unique_ptr<Job>& job = jobs_[place];
-  if (!restored_.empty()) {
-    // Those before everything that waits, and the oldest first: later ones may wait for it.
-    if (!restored_.back()->prepare()) return nullptr;
-    job = std::move(restored_.back());
-    restored_.pop_back();
-    resumable_.fetch_sub(1);
-    job->adopt(self, engine);
-    return job.get();
+  Job* const job = jobFor(engine);
+  if (job == nullptr) return nullptr;
+  if (!job->prepare()) {
+    engine.noteStarved();
+    return nullptr;
   }
-  // Without memory for the job the engine tries again.
-  if (!job->prepare()) return nullptr;
+  if (job->waitsForEngine()) {
+    withoutEngine_.fetch_sub(1);
+    job->adopt(self, engine);
+    return job;
+  }
   const uint64_t head = head_.load();
   const bool last = head + 1 == tail_.load();
   job->begin(self, engine, head, ring_[head % ring_.size()], last ? nullptr : &ring_[(head + 1) % ring_.size()]);
   head_.store(head + 1);
   takeOccupancy(status_, 1);
-  return job.get();
+  return job;
+}
+
+bool QueueRun::handBack(Job& job) {
+  const std::lock_guard lock(mutex_);
+  // Requests that are not cancelled yet belong to an abort that has not come to `endAbandoned`; a suspended device
+  // stays as it is.
+  const bool waits = job.outstanding() || device->suspended.load();
+  if (detached() || (aborted(job.sequence()) && !waits)) return false;
+  job.handBack();
+  withoutEngine_.fetch_add(1);
+  return true;
 }
 
 void QueueRun::finish(Job& job, bool completed) {
-  (completed ? counters_->completed : counters_->abandoned).fetch_add(1, std::memory_order_relaxed);
   const std::lock_guard lock(mutex_);
+  endLocked(job, completed);
+  if (jobs_.size() <= places_) return;
+  std::erase_if(jobs_, [&](const auto& own) { return own.get() == &job; });
+}
+
+void QueueRun::endLocked(Job& job, bool completed) {
+  (completed ? counters_->completed : counters_->abandoned).fetch_add(1, std::memory_order_relaxed);
   job.end();
   if (ownerWaits_) owner_.wake();
   for (const auto& other : jobs_) {

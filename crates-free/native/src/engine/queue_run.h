@@ -47,8 +47,11 @@ class QueueRun {
   void stopAccepting() { accepting_ = false; }
   /// Descriptors so far.
   uint64_t submitted() const { return tail_.load(std::memory_order_relaxed); }
-  /// Abandons everything submitted so far: what waits at once, what is in flight at its chunk.
+  /// Abandons everything submitted so far: what waits at once, what is in flight at its chunk, and what no engine has
+  /// in `endAbandoned`.
   void abort();
+  /// Ends what was aborted while no engine had it. The device is not suspended, and requests by message are cancelled.
+  void endAbandoned();
   /// Abandons everything for good. A turn of an engine that begins afterwards touches neither guest memory nor the
   /// device; who needs the end of those that have begun waits for them (EpochDomain::synchronize). May be called again.
   void detach();
@@ -85,7 +88,7 @@ class QueueRun {
 
   /// Waiting for dispatch.
   uint64_t waiting() const;
-  /// Being executed.
+  /// Begun, and not ended: most of them have an engine.
   uint32_t inFlight() const;
   /// Every descriptor before `sequence` has ended.
   bool endedBefore(uint64_t sequence) const;
@@ -93,7 +96,7 @@ class QueueRun {
   bool aborted(uint64_t sequence) const { return sequence < messages_.abandonedBefore.load(); }
   bool detached() const { return messages_.abandonedBefore.load() == kEverything; }
   /// Something waits for dispatch.
-  bool hasWaiting() const { return head_.load() != tail_.load() || resumable_.load() != 0; }
+  bool hasWaiting() const { return head_.load() != tail_.load() || withoutEngine_.load() != 0; }
   /// Whose the requests by message are that its descriptors make, under their sequence numbers.
   const MessageOwner& messageOwner() const { return messages_; }
 
@@ -103,6 +106,9 @@ class QueueRun {
   bool availableTo(const Engine& engine) const;
   /// Dispatches the next descriptor to the engine, or null.
   Job* take(const std::shared_ptr<QueueRun>& self, Engine& engine);
+  /// The job's engine ends: another one may go on where it stopped. False for a descriptor that was abandoned and has
+  /// nothing to wait for: the engine ends it.
+  bool handBack(Job& job);
   /// The job's descriptor has ended, and is in flight no more.
   void finish(Job& job, bool completed);
   /// True when everything before `job` has ended; else its engine is woken when that comes true.
@@ -121,7 +127,8 @@ class QueueRun {
   static void exchange(Self& self, Archive& archive);
   bool endedBeforeLocked(uint64_t sequence) const;
   bool endingBeforeLocked(uint64_t sequence) const;
-  std::size_t freeJob(const Engine& engine) const;
+  Job* jobFor(const Engine& engine) const;
+  void endLocked(Job& job, bool completed);
   void dropWaiting();
 
   const std::shared_ptr<QueueCounters> counters_;
@@ -137,10 +144,11 @@ class QueueRun {
   /// Dispatch and end of descriptors: `head_`, which jobs are in flight, and which of them wait for others.
   mutable std::mutex mutex_;
   std::vector<std::unique_ptr<Job>> jobs_;
-  /// Jobs of a device that was suspended, which no engine has yet; the oldest is the last. How many they are is looked
+  /// As many as `reserve` wants; what a restored run has beyond goes when its descriptor has ended.
+  std::size_t places_ = 0;
+  /// How many jobs have a descriptor that no engine has, because its engine has ended or the run was restored. Looked
   /// at without the lock.
-  std::vector<std::unique_ptr<Job>> restored_;
-  std::atomic<uint32_t> resumable_{0};
+  std::atomic<uint32_t> withoutEngine_{0};
   /// The owner thread sleeps in `awaitEnding`.
   bool ownerWaits_ = false;
   Parker owner_;

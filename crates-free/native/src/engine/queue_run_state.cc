@@ -21,8 +21,8 @@ void QueueRun::awaitRest() {
   for (;;) {
     {
       const std::lock_guard lock(mutex_);
-      ownerWaits_ = std::any_of(jobs_.begin(), jobs_.end(),
-                                [](const auto& job) { return job->engine() != nullptr && job->ending(); });
+      ownerWaits_ =
+          std::any_of(jobs_.begin(), jobs_.end(), [](const auto& job) { return job->busy() && job->ending(); });
       if (!ownerWaits_) return;
     }
     owner_.park();
@@ -34,13 +34,12 @@ uint32_t QueueRun::resume() {
   for (const auto& job : jobs_) {
     if (job->engine() != nullptr) job->engine()->wake();
   }
-  return static_cast<uint32_t>(tail_.load() - head_.load() + restored_.size());
+  return static_cast<uint32_t>(tail_.load() - head_.load()) + withoutEngine_.load();
 }
 
 bool QueueRun::outstanding() const {
   const std::lock_guard lock(mutex_);
-  return std::any_of(jobs_.begin(), jobs_.end(),
-                     [](const auto& job) { return job->engine() != nullptr && job->outstanding(); });
+  return std::any_of(jobs_.begin(), jobs_.end(), [](const auto& job) { return job->busy() && job->outstanding(); });
 }
 
 void QueueRun::cancelMessages(MessageDma* channel) {
@@ -52,7 +51,7 @@ void QueueRun::cancelMessages(MessageDma* channel) {
   messages_.abandonedBefore.store(before);
   const std::lock_guard lock(mutex_);
   for (const auto& job : jobs_) {
-    if (job->engine() != nullptr) job->interrupted();
+    if (job->busy()) job->interrupted();
   }
 }
 
@@ -61,9 +60,7 @@ bool QueueRun::worthSaving() const {
   const std::lock_guard lock(mutex_);
   const auto alive = [this](const auto& job) { return !aborted(job->sequence()); };
   return head_.load() != tail_.load() ||
-         std::any_of(jobs_.begin(), jobs_.end(),
-                     [&](const auto& job) { return job->engine() != nullptr && alive(job); }) ||
-         std::any_of(restored_.begin(), restored_.end(), alive);
+         std::any_of(jobs_.begin(), jobs_.end(), [&](const auto& job) { return job->busy() && alive(job); });
 }
 
 void QueueRun::save(StateWriter& archive) const {
@@ -78,10 +75,9 @@ void QueueRun::save(StateWriter& archive) const {
 
   std::vector<const Job*> inFlight;
   for (const auto& job : jobs_) {
-    if (job->engine() != nullptr) inFlight.push_back(job.get());
+    if (job->busy()) inFlight.push_back(job.get());
   }
-  for (const auto& job : restored_) inFlight.push_back(job.get());
-  // The oldest last, as `restored_` wants them.
+  // The oldest last: each has a smaller number than the one before.
   std::sort(inFlight.begin(), inFlight.end(), [](const Job* a, const Job* b) { return a->sequence() > b->sequence(); });
   exchangeCount(archive, inFlight.size(), kMostJobs);
   for (const Job* job : inFlight) job->save(archive);
@@ -106,12 +102,12 @@ void QueueRun::restore(StateReader& archive) {
     job->restore(archive, *device, config.limits);
     archive.require(job->sequence() < later);
     later = job->sequence();
-    restored_.push_back(std::move(job));
+    jobs_.push_back(std::move(job));
   }
   head_.store(head);
   tail_.store(tail);
   messages_.abandonedBefore.store(abandonedBefore);
-  resumable_.store(static_cast<uint32_t>(restored_.size()));
+  withoutEngine_.store(static_cast<uint32_t>(jobs_.size()));
 }
 
 }  // namespace mdev

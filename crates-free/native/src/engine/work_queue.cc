@@ -37,6 +37,7 @@ void WorkQueue::adopt(std::shared_ptr<QueueRun> run, std::shared_ptr<Group> grou
 void WorkQueue::resume() {
   if (run_ == nullptr) return;
   unannounced_ = 0;
+  run_->endAbandoned();
   group_->submitted(*run_, run_->resume());
 }
 

@@ -1,6 +1,7 @@
 import { DeclarationError } from '../../emulation/index.ts';
 import type { AttributeValues } from '../attributes.ts';
 import type { MdevBehaviour } from '../behaviour.ts';
+import type { DeviceLife } from '../device-life.ts';
 import { endsWithin } from '../ends-within.ts';
 import type { MdevFunction } from '../function/mdev-function.ts';
 import { MdevError } from '../mdev-error.ts';
@@ -18,6 +19,7 @@ export interface MigrationSubject {
   readonly attributes: AttributeValues;
   readonly function: MdevFunction;
   readonly pause: Pick<DevicePause, 'quiesce' | 'resume'>;
+  readonly life: Pick<DeviceLife, 'fail'>;
 }
 
 /**
@@ -25,7 +27,7 @@ export interface MigrationSubject {
  * @throws DeclarationError when the behaviour has migration and cannot be paused.
  */
 export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour): MigrationMachine | undefined {
-  const { attributes, driver, function: mdevFunction, pause, type, who } = subject;
+  const { attributes, driver, function: mdevFunction, life, pause, type, who } = subject;
   const { migration, quiesce, resume } = behaviour;
   if (migration === undefined) return undefined;
   if (quiesce === undefined || resume === undefined) {
@@ -36,6 +38,9 @@ export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour)
     attributes,
     function: mdevFunction,
     behaviour: migration,
+    fail: (path, error) => {
+      life.fail(path, error);
+    },
   });
   const { answersWithin } = mdevFunction.platform;
   return new MigrationMachine({

@@ -144,6 +144,7 @@ export class DeviceParts {
       attributes,
       function: mdevFunction,
       pause,
+      life,
     };
     this.#migration = migrationOf(subject, this.#behaviour);
   }

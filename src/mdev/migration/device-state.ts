@@ -1,4 +1,5 @@
 import type { AttributeValues } from '../attributes.ts';
+import { AsynchronousError, callSynchronously } from '../call-synchronously.ts';
 import { MdevError } from '../mdev-error.ts';
 import type { MdevFunction } from '../function/mdev-function.ts';
 import { VfioRegion } from '../vfio.ts';
@@ -8,6 +9,10 @@ import { putSections, sizeOfSections, type StateSection, stateSections, takeSect
 import { encodeFront, encodeRecord, RecordKind, refused, STREAM } from './stream-format.ts';
 import { compareHeaders, compatibilityOf, encodeHeader, type StreamHeader } from './stream-header.ts';
 
+const NOTHING = new Uint8Array(0);
+/** Most bytes that an estimate counts for. */
+const ESTIMATE_MAX = 2 ** 52;
+
 /** Whose state it is. */
 export interface StateSubject {
   /** `idxd-dsa-cfg-v1`. */
@@ -15,6 +20,8 @@ export interface StateSubject {
   readonly attributes: AttributeValues;
   readonly function: MdevFunction;
   readonly behaviour: MigrationBehaviour;
+  /** Its behaviour did what leaves it in no known state. */
+  fail(path: string, error: unknown): void;
 }
 
 /** The state of one instance as a stream: what its declaration says, and the vendor's payload. */
@@ -32,14 +39,16 @@ export class DeviceState {
     const { behaviour } = this.#subject;
     const front = encodeFront(encodeHeader(this.#header()));
     if (!early || behaviour.preCopy === undefined) return front;
-    const bytes = this.#vendors('preCopy', () => bytesOf(behaviour.preCopy?.()));
+    const bytes = this.#vendors('preCopy', () => behaviour.preCopy?.(), bytesOf);
     return Buffer.concat([front, encodeRecord(RecordKind.early, bytes)]);
   }
 
   /** The records behind them. The device has stopped. */
   async save(): Promise<Uint8Array> {
     const saved = (async () => bytesOf(await this.#subject.behaviour.save()))();
-    const payload = await saved.catch((error: unknown) => this.#vendors('save', () => thrown(error)));
+    const payload = await saved.catch((error: unknown) => {
+      throw this.#failed('save', error);
+    });
     const state = takeSections(this.#sections);
     return Buffer.concat([encodeRecord(RecordKind.state, state), encodeRecord(RecordKind.payload, payload)]);
   }
@@ -47,7 +56,7 @@ export class DeviceState {
   /** About how many bytes `begin` and `save` give. */
   estimate(): number {
     const { behaviour } = this.#subject;
-    const vendors = this.#vendors('estimate', () => Math.max(Math.trunc(behaviour.estimate?.() ?? 0), 0));
+    const vendors = this.#vendors('estimate', () => behaviour.estimate?.() ?? 0, estimateOf);
     return this.begin(false).length + 2 * STREAM.recordFrontSize + sizeOfSections(this.#sections) + vendors;
   }
 
@@ -75,10 +84,16 @@ export class DeviceState {
     } catch (error) {
       throw refused(messageOf(error), error);
     }
+    const { behaviour } = this.#subject;
     try {
-      this.#subject.behaviour.restore(payload, early);
+      callSynchronously('restore', behaviour.restore.bind(behaviour, payload, early));
     } catch (error) {
       putSections(this.#sections, before);
+      if (error instanceof AsynchronousError) {
+        // What it still does happens to whatever this instance is by then.
+        this.#subject.fail('migration.restore', error);
+        throw this.#failed('restore', error);
+      }
       throw refused(`its payload is refused: ${messageOf(error)}`, error);
     }
   }
@@ -89,8 +104,9 @@ export class DeviceState {
     const { behaviour } = this.#subject;
     if (behaviour.accepts !== undefined) {
       try {
-        behaviour.accepts(header.payloadVersion, compatibilityOf(header));
+        callSynchronously('accepts', () => behaviour.accepts?.(header.payloadVersion, compatibilityOf(header)));
       } catch (error) {
+        if (error instanceof AsynchronousError) throw this.#failed('accepts', error);
         throw refused(messageOf(error), error);
       }
     } else if (header.payloadVersion !== own.payloadVersion) {
@@ -103,11 +119,11 @@ export class DeviceState {
   #header(): StreamHeader {
     const { attributes, behaviour, type } = this.#subject;
     const config = this.#subject.function.registers.get(VfioRegion.config).memory;
-    const compatibility = this.#vendors('compatibility', () => {
-      const bytes = bytesOf(behaviour.compatibility?.() ?? new Uint8Array(0));
-      if (bytes.length <= COMPATIBILITY_MAX) return bytes;
-      throw new RangeError(`${bytes.length} bytes, expected at most ${COMPATIBILITY_MAX}`);
-    });
+    const compatibility = this.#vendors(
+      'compatibility',
+      () => behaviour.compatibility?.() ?? NOTHING,
+      compatibilityBytes,
+    );
     return {
       type,
       id: new DataView(config).getUint32(0, true),
@@ -118,14 +134,18 @@ export class DeviceState {
     };
   }
 
-  /** Runs what is a vendor's: what it throws is told as EIO. */
-  #vendors<T>(what: string, action: () => T): T {
+  /** Calls what is a vendor's, which must be done when it returns, and checks what it gave. What goes wrong is told as EIO. */
+  #vendors<T>(what: string, call: () => unknown, checked: (value: unknown) => T): T {
     try {
-      return action();
+      return checked(callSynchronously(what, call));
     } catch (error) {
-      const message = `type ${this.#subject.type}: migration.${what} failed: ${messageOf(error)}`;
-      throw new MdevError('EIO', message, { cause: error });
+      throw this.#failed(what, error);
     }
+  }
+
+  #failed(what: string, error: unknown): MdevError {
+    const message = `type ${this.#subject.type}: migration.${what} failed: ${messageOf(error)}`;
+    return new MdevError('EIO', message, { cause: error });
   }
 }
 
@@ -135,8 +155,17 @@ function bytesOf(value: unknown): Uint8Array {
   return value;
 }
 
-function thrown(error: unknown): never {
-  throw error;
+/** @throws RangeError when they are too many; TypeError as {@link bytesOf}. */
+function compatibilityBytes(value: unknown): Uint8Array {
+  const bytes = bytesOf(value);
+  if (bytes.length <= COMPATIBILITY_MAX) return bytes;
+  throw new RangeError(`${bytes.length} bytes, expected at most ${COMPATIBILITY_MAX}`);
+}
+
+/** A number of bytes that can be added to others. @throws TypeError when it is no number. */
+function estimateOf(value: unknown): number {
+  if (typeof value !== 'number' || Number.isNaN(value)) throw new TypeError(`${String(value)}, expected a number`);
+  return Math.min(Math.max(Math.trunc(value), 0), ESTIMATE_MAX);
 }
 
 function messageOf(error: unknown): string {

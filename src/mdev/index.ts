@@ -79,7 +79,7 @@ export type {
 export type { ResourcePool } from './resource-pool.ts';
 export { generateUuid, parseUuid } from './uuid.ts';
 export type { MappedArea, MappedRegion } from './mapped-region.ts';
-export { SynchronousSession } from './synchronous-session.ts';
+export { SynchronousSession } from './session/synchronous-session.ts';
 export { type IrqLine, type IrqListener, VfioDevice } from './vfio-device.ts';
 export { VfioError } from './vfio-error.ts';
 export type { DmaMapRequest, DmaRange, FeatureRequest, SetIrqsRequest, WriteOptions } from './vfio-requests.ts';
@@ -104,7 +104,7 @@ export {
 export type { Attachment, Holder } from './attachment.ts';
 export type { DeviceHandle } from '../native/device-handle.ts';
 export type { BarDescription, CapabilityDescription, DeviceDescription } from './device-description.ts';
-export { DeviceSession } from './device-session.ts';
+export { DeviceSession } from './session/device-session.ts';
 export type { GuestError } from './guest-errors.ts';
 export { HookFailure } from './hook-guard.ts';
 export type { MsixMessage } from './irqs.ts';

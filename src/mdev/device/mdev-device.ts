@@ -7,7 +7,7 @@ import type { Attachment, Holder } from '../attachment.ts';
 import type { AttributeValues } from '../attributes.ts';
 import { describeDevice, type DeviceDescription } from '../device-description.ts';
 import type { ErrorReport } from '../device-errors.ts';
-import { DeviceSession } from '../device-session.ts';
+import { DeviceSession } from '../session/device-session.ts';
 import type { GuestError } from '../guest-errors.ts';
 import type { IommuGroup } from '../iommu/iommu-group.ts';
 import type { IoEventFd } from '../io-event-fd.ts';

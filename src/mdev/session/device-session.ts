@@ -1,8 +1,9 @@
-import type { MappedRegion } from './mapped-region.ts';
-import { type HeldInstance, SynchronousSession } from './synchronous-session.ts';
-import type { DeviceInfo, IrqInfo, RegionInfo } from './vfio.ts';
-import { type IrqLine, type IrqListener, VfioDevice } from './vfio-device.ts';
-import type { DmaMapRequest, DmaRange, FeatureRequest, SetIrqsRequest, WriteOptions } from './vfio-requests.ts';
+import type { MappedRegion } from '../mapped-region.ts';
+import { type IrqLine, type IrqListener, VfioDevice } from '../vfio-device.ts';
+import type { DmaMapRequest, DmaRange, FeatureRequest, SetIrqsRequest, WriteOptions } from '../vfio-requests.ts';
+import type { DeviceInfo, IrqInfo, RegionInfo } from '../vfio.ts';
+import type { HeldInstance } from './session-instance.ts';
+import { SynchronousSession } from './synchronous-session.ts';
 
 /**
  * An instance as a VMM in this process uses it, without a socket: over the same native core, by the same rules. Made by `MdevDevice.open`.

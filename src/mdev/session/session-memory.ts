@@ -1,0 +1,99 @@
+import { constants } from 'node:os';
+
+import type { DeviceCore, DmaInfo } from '../../native/binding.ts';
+import { DmaLogging } from '../dma-logging.ts';
+import { MessageMemory } from '../message-memory.ts';
+import { VfioError } from '../vfio-error.ts';
+import { checkRange, completeDmaMap, type DmaMapRequest, type DmaRange } from '../vfio-requests.ts';
+import { check, checkWithFds } from './answers.ts';
+import type { SessionInstance } from './session-instance.ts';
+
+const { EFAULT, ENOTSUP } = constants.errno;
+
+/** The guest memory of a session: in the container that it shares, or its own. */
+export class SessionMemory {
+  /** Which pages of guest memory the device wrote. */
+  readonly logging: DmaLogging;
+  readonly #instance: SessionInstance;
+  /** What answers for memory without a file. */
+  readonly #memory = new MessageMemory();
+  #answersMessages = false;
+
+  constructor(instance: SessionInstance) {
+    this.#instance = instance;
+    this.logging = new DmaLogging(
+      (request) => this.#logged(request),
+      (range) => {
+        this.#forget(range);
+      },
+    );
+  }
+
+  map(request: DmaMapRequest): void {
+    const container = this.#instance.container('dmaMap');
+    if (container !== undefined) {
+      container.dmaMap(request);
+      return;
+    }
+    const { file, iova, memory, offset, rights, size } = completeDmaMap(request);
+    const core = this.#instance.core('dmaMap');
+    if (file === undefined) this.#answerMessages(core);
+    checkWithFds('dmaMap', () => core.dmaMap(iova, size, rights, file?.fd ?? -1, offset));
+    if (file === undefined && memory !== undefined) this.#memory.accept({ address: iova, memory, rights });
+  }
+
+  unmap(range: DmaRange): void {
+    const container = this.#instance.container('dmaUnmap');
+    if (container !== undefined) {
+      container.dmaUnmap(range);
+      return;
+    }
+    checkRange('dmaUnmap', range);
+    check('dmaUnmap', this.#instance.core('dmaUnmap').dmaUnmap(range.iova, range.size));
+    this.#forget(range);
+  }
+
+  unmapAll(): void {
+    const container = this.#instance.container('dmaUnmap');
+    if (container !== undefined) {
+      container.dmaUnmapAll();
+      return;
+    }
+    this.#instance.core('dmaUnmap').dmaUnmapAll();
+    this.#memory.remove(this.#memory.all());
+  }
+
+  /** What may be mapped at present. */
+  info(): DmaInfo {
+    const container = this.#instance.container('dmaInfo');
+    if (container !== undefined) return container.info();
+    return this.#instance.core('dmaInfo').dmaInfo();
+  }
+
+  /** An unmap that reports concerns all devices of a container, and this device knows its own pages only. */
+  #logged(request: string): DeviceCore {
+    const container = this.#instance.container(request);
+    if (request !== 'dmaUnmap' || container === undefined) return this.#instance.core(request);
+    const problem = `dmaUnmap: container ${container.name} does not report dirty pages at an unmap`;
+    throw new VfioError(ENOTSUP, problem, request);
+  }
+
+  #forget({ iova, size }: DmaRange): void {
+    this.#memory.remove(this.#memory.inside(iova, size));
+  }
+
+  /** From now on the device's requests about memory without a file come here, as long as this holds the instance. */
+  #answerMessages(core: DeviceCore): void {
+    if (this.#answersMessages) return;
+    core.setMessageMemory({
+      transfer: (write, address, data) => {
+        if (write) return this.#memory.write(address, data) ? 0 : EFAULT;
+        const read = this.#memory.read(address, data.length);
+        if (read === undefined) return EFAULT;
+        data.set(read);
+        return 0;
+      },
+    });
+    this.#answersMessages = true;
+  }
+}

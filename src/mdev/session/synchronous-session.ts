@@ -1,0 +1,162 @@
+import { constants } from 'node:os';
+
+import type { DmaInfo } from '../../native/binding.ts';
+import type { DmaLogging } from '../dma-logging.ts';
+import type { MsixMessage } from '../irqs.ts';
+import { mapRegion, type MappedRegion } from '../mapped-region.ts';
+import { type DeviceInfo, type IrqInfo, type RegionInfo, VFIO_IRQS, VfioDeviceFlag, VfioIrqSetFlag } from '../vfio.ts';
+import {
+  checkAccess,
+  checkInteger,
+  completeSetIrqs,
+  type DmaMapRequest,
+  type DmaRange,
+  type FeatureRequest,
+  type SetIrqsRequest,
+  type WriteOptions,
+} from '../vfio-requests.ts';
+import { check, checkWithFds, failing, refuse } from './answers.ts';
+import { ProgrammedMessages } from './programmed-messages.ts';
+import { SessionFeatures } from './session-features.ts';
+import { type HeldInstance, SessionInstance } from './session-instance.ts';
+import { SessionMemory } from './session-memory.ts';
+
+const { EINVAL } = constants.errno;
+
+/**
+ * What a {@link DeviceSession} does, done before each call returns: the requests of {@link VfioDevice} for a VMM in this process that cannot wait, or
+ * need not. Every method throws a {@link VfioError}: `ENODEV` after `close` and when the instance was taken away.
+ */
+export class SynchronousSession {
+  /** Which pages of guest memory the device wrote. */
+  readonly dmaLogging: DmaLogging;
+  readonly #instance: SessionInstance;
+  readonly #memory: SessionMemory;
+  readonly #features: SessionFeatures;
+  readonly #messages: ProgrammedMessages;
+
+  /** @internal */
+  constructor(held: HeldInstance) {
+    this.#instance = new SessionInstance(held);
+    this.#memory = new SessionMemory(this.#instance);
+    this.#features = new SessionFeatures(this.#instance);
+    this.#messages = new ProgrammedMessages(this.#instance);
+    this.dmaLogging = this.#memory.logging;
+  }
+
+  info(): DeviceInfo {
+    this.#instance.check('deviceGetInfo');
+    return {
+      flags: VfioDeviceFlag.reset | VfioDeviceFlag.pci,
+      regions: this.#instance.function.regions.length,
+      irqs: VFIO_IRQS,
+    };
+  }
+
+  regionInfo(index: number): RegionInfo {
+    this.#instance.check('deviceGetRegionInfo');
+    checkInteger('deviceGetRegionInfo', 'the index', index);
+    return this.#instance.function.regions[index] ?? refuse('deviceGetRegionInfo', EINVAL);
+  }
+
+  irqInfo(index: number): IrqInfo {
+    this.#instance.check('deviceGetIrqInfo');
+    checkInteger('deviceGetIrqInfo', 'the index', index);
+    return this.#instance.function.irqInfos[index] ?? refuse('deviceGetIrqInfo', EINVAL);
+  }
+
+  readRegion(region: number, offset: number, count: number): Uint8Array {
+    checkAccess('regionRead', region, offset, count);
+    const core = this.#instance.core('regionRead');
+    // What the region cannot hold is refused before it is allocated.
+    if (count > (this.#instance.function.regions[region]?.size ?? 0)) refuse('regionRead', EINVAL);
+    const into = new Uint8Array(count);
+    check('regionRead', core.read(region, offset, into));
+    return into;
+  }
+
+  writeRegion(region: number, offset: number, data: Uint8Array, options?: WriteOptions): void {
+    checkAccess('regionWrite', region, offset, data.length);
+    const errno = this.#instance.core('regionWrite').write(region, offset, data);
+    if (options?.posted !== true) check('regionWrite', errno);
+  }
+
+  mapRegion(index: number): MappedRegion {
+    const info = this.regionInfo(index);
+    return mapRegion(info, info.map?.fds ?? [], 0, info.map?.cache);
+  }
+
+  setIrqs(request: SetIrqsRequest): void {
+    const { action, booleans, count, data, eventfds, index, start } = completeSetIrqs(request);
+    const flags = VfioIrqSetFlag[action] | VfioIrqSetFlag[data];
+    const core = this.#instance.core('deviceSetIrqs');
+    const bytes = data === 'bool' ? booleans : null;
+    checkWithFds('deviceSetIrqs', () => core.setIrqs(flags, index, start, count, bytes, eventfds));
+  }
+
+  /** Into its container, if it shares one. */
+  dmaMap(request: DmaMapRequest): void {
+    this.#memory.map(request);
+  }
+
+  dmaUnmap(range: DmaRange): void {
+    this.#memory.unmap(range);
+  }
+
+  dmaUnmapAll(): void {
+    this.#memory.unmapAll();
+  }
+
+  /** VFIO_DEVICE_FEATURE: `EOPNOTSUPP` for what may have to wait, which is setting the state of a migration; {@link DeviceSession.feature} waits. */
+  feature(request: FeatureRequest): Uint8Array {
+    return this.#features.answer(request);
+  }
+
+  /** @internal {@link feature}, which may wait. */
+  featureAnswer(request: FeatureRequest): Uint8Array | Promise<Uint8Array> {
+    return this.#features.answerInTime(request);
+  }
+
+  /** As {@link DeviceSession.readMigrationData}. */
+  readMigrationData(size: number): Uint8Array {
+    return this.#features.readMigrationData(size);
+  }
+
+  /** As {@link DeviceSession.writeMigrationData}. */
+  writeMigrationData(data: Uint8Array): void {
+    this.#features.writeMigrationData(data);
+  }
+
+  /** VFIO_IOMMU_GET_INFO: what may be mapped at present. */
+  dmaInfo(): DmaInfo {
+    return this.#memory.info();
+  }
+
+  /**
+   * What the guest programmed for an MSI-X vector, for a VMM whose instance owns the table; `EINVAL` when there is no such vector.
+   */
+  msixMessage(vector: number): MsixMessage {
+    return this.#messages.msix(vector);
+  }
+
+  /** As {@link msixMessage}, of MSI: `EINVAL` when there is no such message. Messages beyond what the guest gave share those. */
+  msiMessage(vector: number): MsixMessage {
+    return this.#messages.msi(vector);
+  }
+
+  /** What a vector that fires means, where the instance owns the table. @internal */
+  firedMessage(index: number, vector: number): MsixMessage | undefined {
+    return this.#messages.fired(index, vector);
+  }
+
+  reset(): void {
+    failing('deviceReset', () => {
+      this.#instance.reset('deviceReset');
+    });
+  }
+
+  /** Lets go of the instance, which keeps its state. Idempotent. */
+  close(): void {
+    this.#instance.detach();
+  }
+}

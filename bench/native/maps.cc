@@ -73,7 +73,7 @@ void lookUp(Memory& memory, mdev::EpochDomain::Reader& reader, const std::vector
   uint64_t found = 0;
   const uint64_t start = now_ns();
   for (const uint64_t address : addresses) {
-    const mdev::EpochGuard guard(reader);
+    const mdev::EpochGuard guard(reader, memory.space.epochs());
     const mdev::Translation piece = memory.space.translate(address, 64, mdev::kDmaRead, &cache);
     found += memory.space.finish(piece, piece.pointer, piece.length, false) ? piece.length : 0;
   }

@@ -594,7 +594,7 @@ void testArbiter() {
     Job* const job = device.group->take(*engine);
     CHECK(job != nullptr);
     {
-      const EpochGuard guard(reader);
+      const EpochGuard guard(reader, job->epochs());
       CHECK(job->turn() == Turn::completed);
     }
     const auto run = job->release();

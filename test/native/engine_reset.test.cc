@@ -22,7 +22,7 @@ class StuckPage {
  public:
   StuckPage(const Device& device, uint64_t offset) {
     EpochDomain::Reader reader;
-    const EpochGuard guard(reader);
+    const EpochGuard guard(reader, device.dma->epochs());
     page_ = device.dma->translate(kBase + offset, kPage, kBoth).pointer;
     released_ = held_ = false;
     struct sigaction action {};

@@ -36,7 +36,7 @@ EpochDomain::Reader& reader() {
 /// Writes as an engine does, map by map.
 void write(const DmaSpace& space, uint64_t iova, uint64_t length) {
   while (length != 0) {
-    const EpochGuard guard(reader());
+    const EpochGuard guard(reader(), space.epochs());
     const Translation piece = space.translate(iova, length, kDmaWrite);
     CHECK(piece.kind == Translation::Kind::mapped && piece.iova == iova);
     CHECK(space.finish(piece, piece.pointer, piece.length, true));
@@ -155,7 +155,7 @@ void testPages() {
   };
   dirty();
   {
-    const EpochGuard guard(reader());
+    const EpochGuard guard(reader(), space->epochs());
     const Translation piece = space->translate(base + 20 * kPage, kPage, mdev::kDmaRead);
     CHECK(space->finish(piece, piece.pointer, piece.length, false));
   }
@@ -187,7 +187,7 @@ void testBackwardPieces() {
   const FileDescriptor file = memoryFile(32);
   auto space = spaceWithRegion(file);
   CHECK(start(*space, kPage) == 0);
-  const EpochGuard guard(reader());
+  const EpochGuard guard(reader(), space->epochs());
   // An engine that walks backward writes the end of the piece that it got.
   const Translation piece = space->translateBackward(20 * kPage, 3 * kPage, kDmaWrite);
   CHECK(piece.iova == 17 * kPage && piece.length == 3 * kPage);

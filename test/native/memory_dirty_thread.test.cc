@@ -54,7 +54,7 @@ void testNothingIsLost(bool all) {
       for (uint64_t round = 1; round <= kWrites; ++round) {
         const uint64_t page = random() % kPages;
         {
-          const EpochGuard guard(reader);
+          const EpochGuard guard(reader, space.epochs());
           const uint64_t iova = kBase + page * kPage + index * 8;
           const Translation piece = space.translate(iova, 8, mdev::kDmaWrite);
           CHECK(piece.kind == Translation::Kind::mapped);
@@ -118,7 +118,7 @@ void testStartAndStop() {
       EpochDomain::Reader reader;
       std::mt19937_64 random(index + 1);
       while (!stop.load(std::memory_order_relaxed)) {
-        const EpochGuard guard(reader);
+        const EpochGuard guard(reader, space.epochs());
         const Translation piece = space.translate(kBase + random() % kPages * kPage, kPage, mdev::kDmaWrite);
         if (piece.kind != Translation::Kind::mapped) continue;
         CHECK(space.finish(piece, piece.pointer, piece.length, true));

@@ -47,12 +47,12 @@ EpochDomain::Reader& reader() {
 }
 
 Translation translate(const DmaSpace& space, uint64_t iova, uint64_t length, uint32_t rights = kDmaRead) {
-  EpochGuard guard(reader());
+  EpochGuard guard(reader(), space.epochs());
   return space.translate(iova, length, rights);
 }
 
 Translation translateBackward(const DmaSpace& space, uint64_t end, uint64_t length, uint32_t rights = kDmaRead) {
-  EpochGuard guard(reader());
+  EpochGuard guard(reader(), space.epochs());
   return space.translateBackward(end, length, rights);
 }
 
@@ -372,16 +372,35 @@ void testDescriptorsAndMappings() {
   // The destructor leaves nothing either, and inside a guard it waits for the guard's end, not forever.
   CHECK(space->map(0, 8 * kPage, kBoth, duplicate(file), 0) == 0);
   {
-    EpochGuard guard(reader());
+    EpochGuard guard(reader(), space->epochs());
     const Translation piece = space->translate(0, 8, kDmaRead);
     space.reset();
     CHECK(load(piece.pointer) == 0);
     CHECK(DmaSpace::intact(piece));
     CHECK(mappings().size() == 1);
   }
-  EpochDomain::instance().collect();
+  EpochDomain::collect();
   CHECK(openFiles() == before);
   CHECK(mappings().empty());
+}
+
+/// A reader that is held inside one space, as by a page that does not come.
+void testReadersOfAnotherSpace() {
+  const FileDescriptor file = memoryFile(8);
+  const auto slow = enabledSpace();
+  const auto other = enabledSpace();
+  for (const auto& space : {slow.get(), other.get()}) {
+    CHECK(space->map(0, 4 * kPage, kBoth, duplicate(file), 0) == 0);
+    CHECK(space->map(4 * kPage, 4 * kPage, kBoth, duplicate(file), 4 * kPage) == 0);
+  }
+  const EpochGuard guard(reader(), slow->epochs());
+  CHECK(slow->translate(0, 8, kDmaRead).kind == Translation::Kind::mapped);
+  CHECK(other->startDirtyLog(kPage, {}) == 0);
+  other->stopDirtyLog();
+  CHECK(other->unmap(0, 4 * kPage) == 0);
+  other->setBusMaster(false);
+  CHECK(other->unmapAll() == 4 * kPage);
+  other->awaitReaders();
 }
 
 void testWindowGrows() {
@@ -393,7 +412,7 @@ void testWindowGrows() {
   CHECK(mappings().at(0).size == kPage);
   {
     // A piece found in the old window stays usable until the guard ends.
-    EpochGuard guard(reader());
+    EpochGuard guard(reader(), space->epochs());
     const Translation piece = space->translate(2000 * kPage, 8, kDmaRead);
     CHECK(space->map(2100 * kPage, kPage, kBoth, duplicate(file), 2100 * kPage) == 0);
     CHECK(mappings().size() == 2);
@@ -692,6 +711,7 @@ int main() {
                                                     testMessages,
                                                     testClientThatMapsNothing,
                                                     testDescriptorsAndMappings,
+                                                    testReadersOfAnotherSpace,
                                                     testWindowGrows,
                                                     testKinds,
                                                     testHugePages,

@@ -24,7 +24,10 @@ namespace {
 using mdev::EpochDomain;
 using mdev::EpochGuard;
 
-EpochDomain& domain() { return EpochDomain::instance(); }
+EpochDomain& domain() {
+  static EpochDomain instance;
+  return instance;
+}
 
 /// State letter of a thread of this process, as in /proc: S while it sleeps.
 char threadState(pid_t thread) {
@@ -48,31 +51,31 @@ void testRetireWithoutReaders() {
 void testRetireUnderGuard() {
   EpochDomain::Reader reader;
   bool freed = false;
-  std::optional<EpochGuard> outer(reader);
+  std::optional<EpochGuard> outer(std::in_place, reader, domain());
   domain().retire(EpochDomain::Retirement([&] { freed = true; }));
   const uint64_t ticket = domain().advance();
   {
-    EpochGuard inner(reader);
-    domain().collect();
+    EpochGuard inner(reader, domain());
+    EpochDomain::collect();
     CHECK(!freed);
   }
-  domain().collect();
+  EpochDomain::collect();
   CHECK(!freed);
   CHECK(!domain().passed(ticket));
   outer.reset();
   CHECK(domain().passed(ticket));
   CHECK(!freed);
-  domain().collect();
+  EpochDomain::collect();
   CHECK(freed);
 }
 
 void testYoungGuardHoldsNothingOld() {
   EpochDomain::Reader reader;
   EpochDomain::Reader other;
-  std::optional<EpochGuard> old(other);
+  std::optional<EpochGuard> old(std::in_place, other, domain());
   const uint64_t ticket = domain().advance();
   CHECK(!domain().passed(ticket));
-  EpochGuard young(reader);
+  EpochGuard young(reader, domain());
   old.reset();
   CHECK(domain().passed(ticket));
   CHECK(!domain().passed(domain().advance()));
@@ -89,7 +92,7 @@ void testRetireFromFree() {
 
 void testSynchronizeSleepsUntilTheGuardCloses() {
   EpochDomain::Reader reader;
-  std::optional<EpochGuard> guard(reader);
+  std::optional<EpochGuard> guard(std::in_place, reader, domain());
   std::atomic<pid_t> waiter{0};
   std::atomic<bool> closing{false};
   bool closingSeen = false;
@@ -110,18 +113,58 @@ void testSynchronizeSleepsUntilTheGuardCloses() {
   CHECK(freed);
 }
 
+void testDomainsDoNotWaitForEachOther() {
+  EpochDomain other;
+  EpochDomain::Reader reader;
+  bool freed = false;
+  bool otherFreed = false;
+  {
+    const EpochGuard guard(reader, domain());
+    domain().retire(EpochDomain::Retirement([&] { freed = true; }));
+    other.synchronize();
+    // Nor does what was retired before keep it.
+    other.retire(EpochDomain::Retirement([&] { otherFreed = true; }));
+    CHECK(otherFreed && !freed);
+    CHECK(other.passed(other.advance()));
+    CHECK(!domain().passed(domain().advance()));
+  }
+  // Whoever has something to do frees for all.
+  other.synchronize();
+  CHECK(freed);
+}
+
+/// As an address space does that is given up while it is read.
+void testRetireTheDomainItself() {
+  EpochDomain::Reader reader;
+  auto own = std::make_shared<EpochDomain>();
+  const std::weak_ptr<EpochDomain> alive = own;
+  {
+    const EpochGuard guard(reader, *own);
+    EpochDomain* const last = own.get();
+    EpochDomain::Retirement retirement([kept = std::move(own)] {});
+    last->retire(std::move(retirement));
+    domain().synchronize();
+    CHECK(!alive.expired());
+  }
+  EpochDomain::collect();
+  CHECK(alive.expired());
+}
+
 struct Object {
   uint64_t value;
   uint64_t same;
 };
 
-// Readers look at what writers replace, poison and delete; registrations come and go. ThreadSanitizer reports an access
-// that is not ordered before the poisoning.
+// Readers look at what writers replace, poison and delete, in one domain after the other; registrations come and go.
+// ThreadSanitizer reports an access that is not ordered before the poisoning.
 void testStress() {
   constexpr int kReaders = 3;
   constexpr int kRounds = 30000;
-  std::array<std::atomic<Object*>, 4> published{};
-  for (auto& slot : published) slot.store(new Object{1, 1});
+  struct Place {
+    EpochDomain epochs;
+    std::atomic<Object*> object{new Object{1, 1}};
+  };
+  std::array<Place, 4> places;
   std::atomic<bool> stop{false};
   std::atomic<uint64_t> reads{0};
   std::vector<std::thread> readers;
@@ -131,8 +174,9 @@ void testStress() {
       while (!stop.load(std::memory_order_relaxed)) {
         EpochDomain::Reader reader;
         for (int round = 0; round < 200; ++round) {
-          EpochGuard guard(reader);
-          const Object* object = published[random() % published.size()].load(std::memory_order_acquire);
+          const Place& place = places[random() % places.size()];
+          EpochGuard guard(reader, place.epochs);
+          const Object* object = place.object.load(std::memory_order_acquire);
           const uint64_t value = object->value;
           if (round % 16 == 0) std::this_thread::yield();
           CHECK(value != 0 && object->same == value);
@@ -147,18 +191,18 @@ void testStress() {
     std::mt19937 random(seed);
     for (int round = 1; round <= kRounds; ++round) {
       const uint64_t value = random() | 1u;
-      Object* old =
-          published[random() % published.size()].exchange(new Object{value, value}, std::memory_order_acq_rel);
+      Place& place = places[random() % places.size()];
+      Object* old = place.object.exchange(new Object{value, value}, std::memory_order_acq_rel);
       auto destroy = [old, &freed] {
         old->value = old->same = 0;
         delete old;
         freed.fetch_add(1, std::memory_order_relaxed);
       };
       if (random() % 4 == 0) {
-        domain().synchronize();
+        place.epochs.synchronize();
         destroy();
       } else {
-        domain().retire(EpochDomain::Retirement(destroy));
+        place.epochs.retire(EpochDomain::Retirement(destroy));
       }
     }
   };
@@ -167,9 +211,9 @@ void testStress() {
   second.join();
   stop.store(true);
   for (auto& reader : readers) reader.join();
-  domain().synchronize();
+  EpochDomain::collect();
   CHECK(freed.load() == 2 * kRounds);
-  for (auto& slot : published) delete slot.load();
+  for (Place& place : places) delete place.object.load();
 }
 
 }  // namespace
@@ -180,5 +224,7 @@ int main() {
   testYoungGuardHoldsNothingOld();
   testRetireFromFree();
   testSynchronizeSleepsUntilTheGuardCloses();
+  testDomainsDoNotWaitForEachOther();
+  testRetireTheDomainItself();
   testStress();
 }

@@ -13,6 +13,7 @@
 int main() {
   constexpr uint64_t kGuards = 2000000;
   constexpr uint64_t kColdBytes = uint64_t{64} << 20;
+  mdev::EpochDomain domain;
   // The writer alternates between two objects and spoils the one that it has withdrawn.
   struct alignas(64) Object {
     std::atomic<uint64_t> valid{1};
@@ -31,7 +32,7 @@ int main() {
         place = place * 6364136223846793005 + 1442695040888963407;
         cold[(place >> 20) % kColdBytes].store(1, std::memory_order_relaxed);
       }
-      const mdev::EpochGuard guard(reader);
+      const mdev::EpochGuard guard(reader, domain);
       const Object* object = published.load(std::memory_order_acquire);
       for (int look = 0; look < 200; ++look) CHECK(object->valid.load(std::memory_order_relaxed) == 1);
     }
@@ -41,7 +42,7 @@ int main() {
     Object& old = objects[round % 2];
     Object& next = objects[1 - round % 2];
     published.store(&next, std::memory_order_release);
-    mdev::EpochDomain::instance().synchronize();
+    domain.synchronize();
     for (int repeat = 0; repeat < 20; ++repeat) old.valid.store(0, std::memory_order_relaxed);
     old.valid.store(1, std::memory_order_release);
   }

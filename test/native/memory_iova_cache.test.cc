@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "check.h"
+#include "memory/epoch.h"
 #include "memory/iova_cache.h"
 #include "memory/iova_tree.h"
 
@@ -48,7 +49,8 @@ class Maps {
 
  private:
   std::map<uint64_t, uint64_t> offsets_;
-  IovaTree tree_;
+  mdev::EpochDomain epochs_;
+  IovaTree tree_{epochs_};
   uint64_t last_ = 0;
 };
 

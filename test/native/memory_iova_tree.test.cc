@@ -96,7 +96,8 @@ void erase(IovaTree& tree, Model& model, uint64_t first, uint64_t last) {
 // Intervals of 1 to 16 units in a space of `units`; phases of growing and shrinking.
 void testRandom(uint64_t seed, uint64_t units, uint64_t scale, uint64_t base, int operations) {
   std::mt19937_64 random(seed);
-  IovaTree tree;
+  EpochDomain epochs;
+  IovaTree tree(epochs);
   Model model;
   for (int step = 0; step < operations; ++step) {
     const bool growing = (step / 2000) % 2 == 0;
@@ -127,7 +128,8 @@ void testRandom(uint64_t seed, uint64_t units, uint64_t scale, uint64_t base, in
 }
 
 void testEnds() {
-  IovaTree tree;
+  EpochDomain epochs;
+  IovaTree tree(epochs);
   Model model;
   checkAt(tree, model, 0);
   checkAt(tree, model, kTop);
@@ -146,11 +148,12 @@ void testEnds() {
 // What a reader found stays as it was until its guard ends, whatever the owner does.
 void testOldVersionsStay() {
   EpochDomain::Reader reader;
-  IovaTree tree;
+  EpochDomain epochs;
+  IovaTree tree(epochs);
   Model model;
   for (uint64_t index = 0; index < 5000; ++index)
     insert(tree, model, {index << 12, (index << 12) + 4095, index << 20, nullptr, 3});
-  std::optional<EpochGuard> guard(reader);
+  std::optional<EpochGuard> guard(std::in_place, reader, epochs);
   std::vector<const IovaEntry*> found;
   std::vector<IovaEntry> copies;
   for (uint64_t index = 0; index < 5000; index += 7) {
@@ -170,13 +173,14 @@ void testOldVersionsStay() {
 // one.
 void testEmptiedUnderGuard() {
   EpochDomain::Reader reader;
-  IovaTree tree;
+  EpochDomain epochs;
+  IovaTree tree(epochs);
   Model model;
   for (int round = 0; round < 4; ++round) {
     for (uint64_t index = 0; index < 5000; ++index) insert(tree, model, {index, index, 0, nullptr, 3});
     const IovaEntry entry = {7, 7, 0, nullptr, 1};
     {
-      EpochGuard guard(reader);
+      EpochGuard guard(reader, epochs);
       erase(tree, model, 0, kTop);
       tree.reserve();
     }
@@ -190,7 +194,8 @@ void testEmptiedUnderGuard() {
 // Trees that take each other's place in memory, with the same entries and other contents.
 void testCacheBetweenTrees() {
   for (uint64_t round = 0; round < 100; ++round) {
-    IovaTree tree;
+    EpochDomain epochs;
+    IovaTree tree(epochs);
     Model model;
     for (uint64_t index = 0; index < 1 + round % 5; ++index) {
       insert(tree, model, {index << 12, (index << 12) + 4095, round << 12, nullptr, 1 + static_cast<uint32_t>(round)});
@@ -212,7 +217,8 @@ void testMany(Order order) {
     for (uint64_t index = 0; index < kEntries; ++index)
       pages[index] = index % 2 == 0 ? index / 2 : kEntries - 1 - index / 2;
   if (order == Order::shuffled) std::shuffle(pages.begin(), pages.end(), std::mt19937_64(5));
-  IovaTree tree;
+  EpochDomain epochs;
+  IovaTree tree(epochs);
   Model model;
   const auto start = std::chrono::steady_clock::now();
   for (const uint64_t page : pages) {

@@ -56,7 +56,7 @@ inline void testReaders(uint64_t copies) {
         while (go.load(std::memory_order_relaxed)) {
           const uint64_t page = random() % kReaderPages;
           const uint64_t iova = kIova + page * kPage;
-          const mdev::EpochGuard guard(reader);
+          const mdev::EpochGuard guard(reader, space.epochs());
           const bool backward = random() % 2 == 0;
           mdev::IovaCache* const cache = random() % 4 == 0 ? nullptr : &found;
           const mdev::Translation piece = backward ? space.translateBackward(iova + kPage, kPage, mdev::kDmaRead, cache)

@@ -50,7 +50,7 @@ inline void meetSigbus() {
   const mdev::FileDescriptor file = memoryFile(2);
   const auto space = spaceOver(file, 2);
   shrink(file, 0);
-  const mdev::EpochGuard guard(reader);
+  const mdev::EpochGuard guard(reader, space->epochs());
   const mdev::Translation piece = space->translate(0, 2 * kPage, mdev::kDmaRead);
   CHECK(load(piece.pointer + kPage) == 0);
   CHECK(!mdev::DmaSpace::intact(piece));
@@ -141,7 +141,7 @@ inline void testChaining() {
     auto space = spaceOver(file, 1);
     std::byte* address = nullptr;
     {
-      const mdev::EpochGuard guard(reader);
+      const mdev::EpochGuard guard(reader, space->epochs());
       address = space->translate(0, 8, mdev::kDmaRead).pointer;
     }
     space->unmapAll();
@@ -165,7 +165,7 @@ inline void testTruncation() {
   CHECK(space->map(32 * kPage, 16 * kPage, mdev::kDmaRead, reopen(file, O_RDONLY), 0) == 0);
   const std::byte* old = nullptr;
   {
-    const mdev::EpochGuard guard(reader);
+    const mdev::EpochGuard guard(reader, space->epochs());
     const mdev::Translation piece = space->translate(0, 16 * kPage, mdev::kDmaRead);
     const mdev::Translation second = space->translate(16 * kPage, 16 * kPage, mdev::kDmaRead);
     old = piece.pointer;
@@ -192,7 +192,7 @@ inline void testTruncation() {
   CHECK(!isMapped(old + 9 * kPage));
   // Offered again, it is a new file.
   CHECK(space->map(0, 4 * kPage, kBoth, duplicate(file), 0) == 0);
-  const mdev::EpochGuard guard(reader);
+  const mdev::EpochGuard guard(reader, space->epochs());
   const mdev::Translation piece = space->translate(kPage, 8, mdev::kDmaRead);
   CHECK(load(piece.pointer) == 1001 && mdev::DmaSpace::intact(piece));
 }
@@ -208,7 +208,7 @@ inline void testHugePage() {
   }
   mdev::EpochDomain::Reader reader;
   const auto space = spaceOver(file, 2 * kHuge / kPage);
-  const mdev::EpochGuard guard(reader);
+  const mdev::EpochGuard guard(reader, space->epochs());
   const mdev::Translation piece = space->translate(0, 2 * kHuge, mdev::kDmaRead);
   CHECK(::ftruncate(file.get(), kHuge) == 0);
   CHECK(load(piece.pointer + kHuge + 5 * kPage) == 0);
@@ -228,7 +228,7 @@ inline void testManyFiles() {
     files.push_back(memoryFile(1));
     CHECK(space.map(index * kPage, kPage, kBoth, duplicate(files.back()), 0) == 0);
   }
-  const mdev::EpochGuard guard(reader);
+  const mdev::EpochGuard guard(reader, space.epochs());
   for (const uint64_t index : {uint64_t{199}, uint64_t{0}, uint64_t{127}, uint64_t{128}}) {
     const mdev::Translation piece = space.translate(index * kPage, 8, mdev::kDmaRead);
     shrink(files[index], 0);
@@ -249,7 +249,7 @@ inline void testConcurrently(int rounds) {
       const mdev::FileDescriptor file = memoryFile(2);
       stamp(file.get(), 1, 99);
       const auto space = spaceOver(file, 2);
-      const mdev::EpochGuard guard(reader);
+      const mdev::EpochGuard guard(reader, space->epochs());
       const mdev::Translation piece = space->translate(kPage, 8, mdev::kDmaRead);
       CHECK(load(piece.pointer) == 99 && mdev::DmaSpace::intact(piece));
     }
@@ -266,7 +266,7 @@ inline void testConcurrently(int rounds) {
         mdev::EpochDomain::Reader reader;
         bool first = true;
         for (uint64_t chunk = index;; ++chunk) {
-          const mdev::EpochGuard guard(reader);
+          const mdev::EpochGuard guard(reader, space->epochs());
           const mdev::Translation piece = space->translate(chunk % 4 * 16 * kPage, 16 * kPage, mdev::kDmaRead);
           if (piece.kind == mdev::Translation::Kind::fault) return;
           bool whole = true;
@@ -295,7 +295,7 @@ inline void testSigbus(int rounds) {
   testHugePage();
   testManyFiles();
   testConcurrently(rounds);
-  mdev::EpochDomain::instance().synchronize();
+  mdev::EpochDomain::collect();
   CHECK(openFiles() == before);
   CHECK(mappings().empty());
 }

@@ -18,7 +18,7 @@ int forEachPiece(const DmaSpace& space, EpochDomain::Reader& reader, uint64_t io
                  Copy copy) {
   if (size != 0 && size - 1 > std::numeric_limits<uint64_t>::max() - iova) return EFAULT;
   for (uint64_t done = 0; done < size;) {
-    const EpochGuard guard(reader);
+    const EpochGuard guard(reader, space.epochs());
     const Translation piece = space.translate(iova + done, std::min(kChunk, size - done), right);
     if (piece.kind == Translation::Kind::message) return kNeedsMessage;
     if (piece.kind != Translation::Kind::mapped) return EFAULT;

@@ -90,7 +90,7 @@ bool Engine::work() {
 }
 
 Turn Engine::guarded(Job& job) {
-  const EpochGuard guard(reader_);
+  const EpochGuard guard(reader_, job.epochs());
   return job.turn();
 }
 

@@ -71,7 +71,9 @@ class Job {
 
   /// Whether a turn would get anywhere.
   bool ready() const;
-  /// Works for at most one chunk. Inside an epoch guard.
+  /// Of the guest memory that a turn works on.
+  const EpochDomain& epochs() const { return memory_.dma().epochs(); }
+  /// Works for at most one chunk. Inside a guard of `epochs()`.
   Turn turn();
   /// Whose it is, while an engine has it.
   const std::shared_ptr<QueueRun>& run() const { return run_; }

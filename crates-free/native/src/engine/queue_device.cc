@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "engine/group.h"
-#include "memory/epoch.h"
 
 namespace mdev {
 namespace {
@@ -121,7 +120,7 @@ void QueueDevice::reset() {
   for (const auto& queue : queues_) queue->abandon();
   portal_->dropAllPartial();
   // Turns that began before may still write: neither bus master nor a map ends them.
-  EpochDomain::instance().synchronize();
+  device_->dma->awaitReaders();
   const std::shared_ptr<MessageDma> channel = device_->dma->messageDma();
   for (const auto& queue : queues_) {
     if (channel != nullptr && queue->run() != nullptr) channel->cancelOwner(queue->run()->messageOwner());
@@ -134,7 +133,7 @@ void QueueDevice::suspend() {
   device_->suspended.store(true);
   device_->command.suspend();
   // Turns that began before may still be at their chunk.
-  EpochDomain::instance().synchronize();
+  device_->dma->awaitReaders();
   for (const auto& queue : queues_) {
     if (queue->run() != nullptr) queue->run()->awaitRest();
   }

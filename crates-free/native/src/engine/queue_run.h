@@ -53,7 +53,7 @@ class QueueRun {
   /// Ends what was aborted while no engine had it. The device is not suspended, and requests by message are cancelled.
   void endAbandoned();
   /// Abandons everything for good. A turn of an engine that begins afterwards touches neither guest memory nor the
-  /// device; who needs the end of those that have begun waits for them (EpochDomain::synchronize). May be called again.
+  /// device; who needs the end of those that have begun waits for them (DmaSpace::awaitReaders). May be called again.
   void detach();
   /// When all that is left of the descriptors before `sequence` are some whose end the guest may have seen: waits until
   /// they are in flight no more. Else returns at once.

@@ -26,6 +26,8 @@ constexpr uint64_t dirtyBitmapBytes(uint64_t length, uint64_t pageSize) {
   return ((length - 1) / pageSize / 64 + 1) * 8;
 }
 
+class EpochDomain;
+
 /// What engines and clients' answers write is marked here, by any thread; the owner thread does the rest. While nothing
 /// is tracked a mark costs one branch.
 class DirtyTracker {
@@ -57,9 +59,10 @@ class DirtyTracker {
   /// range empty or not aligned to it, ranges overlap, or something else is tracked; EOVERFLOW: a range wraps; E2BIG:
   /// more than kMaxRanges; ENOSPC: the log would take more than `limit` bytes; ENOMEM. What is written after the return
   /// is marked; waits for readers, for at most one chunk.
-  int start(uint64_t pageSize, std::span<const DirtyRange> ranges, uint64_t limit, const MapWalk& maps);
+  int start(uint64_t pageSize, std::span<const DirtyRange> ranges, uint64_t limit, const MapWalk& maps,
+            EpochDomain& epochs);
   /// Ends tracking and drops what is marked. Idempotent.
-  void stop();
+  void stop(EpochDomain& epochs);
   bool running() const { return log_ != nullptr; }
   /// Granularity in use, bytes; 0 when nothing is tracked. The hint, but 4096 at least, and 4096 if all is tracked.
   uint64_t pageSize() const { return log_ == nullptr ? 0 : log_->pageSize(); }

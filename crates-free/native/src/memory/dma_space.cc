@@ -37,13 +37,13 @@ bool wellFormed(const DmaLimits& limits) {
 }
 
 /// Takes everything in [first, last] out of the space. Returns when no reader is left, with the bytes that were mapped.
-uint64_t removeMaps(IovaTree& tree, FileRegistry& files, uint64_t first, uint64_t last) {
+uint64_t removeMaps(EpochDomain& epochs, IovaTree& tree, FileRegistry& files, uint64_t first, uint64_t last) {
   uint64_t bytes = 0;
   tree.erase(first, last, [&](const IovaEntry& entry) {
     bytes += entry.last - entry.first + 1;
     if (entry.file != nullptr) FileRegistry::release(*entry.file);
   });
-  EpochDomain::instance().synchronize();
+  epochs.synchronize();
   tree.reclaim();
   files.sweep();
   return bytes;
@@ -51,11 +51,12 @@ uint64_t removeMaps(IovaTree& tree, FileRegistry& files, uint64_t first, uint64_
 
 }  // namespace
 
-DmaSpace::DmaSpace() : state_(std::make_shared<State>()), retirement_([state = state_] {}) {}
+DmaSpace::DmaSpace() : state_(std::make_shared<State>()), epochs_(&state_->epochs), retirement_([state = state_] {}) {}
 
 DmaSpace::~DmaSpace() {
+  // The retirement holds the state, and the domain with it.
   state_.reset();
-  EpochDomain::instance().retire(std::move(retirement_));
+  epochs_->retire(std::move(retirement_));
 }
 
 uint64_t DmaSpace::pageSize() const { return std::max(smallestPage(state_->limits.pageSizes), state_->clientPageSize); }
@@ -125,7 +126,7 @@ int DmaSpace::unmap(uint64_t iova, uint64_t size, const DirtyQuery* query, uint6
   state_->tree.reserve();
   // A channel's callback may do anything, also end this space's device.
   const std::shared_ptr<State> state = state_;
-  const uint64_t bytes = removeMaps(state->tree, state->files, iova, last);
+  const uint64_t bytes = removeMaps(state->epochs, state->tree, state->files, iova, last);
   state->updateAsks();
   if (unmapped != nullptr) *unmapped = bytes;
   if (const auto channel = state->currentChannel()) channel->cancel(iova, size);
@@ -140,7 +141,7 @@ int DmaSpace::unmap(uint64_t iova, uint64_t size, const DirtyQuery* query, uint6
 uint64_t DmaSpace::unmapAll() {
   if (state_->tree.size() == 0) return 0;
   const std::shared_ptr<State> state = state_;
-  const uint64_t bytes = removeMaps(state->tree, state->files, 0, kLastAddress);
+  const uint64_t bytes = removeMaps(state->epochs, state->tree, state->files, 0, kLastAddress);
   state->updateAsks();
   if (const auto channel = state->currentChannel()) channel->cancelAll();
   state->tracker->unmapped(0, kLastAddress);
@@ -160,9 +161,11 @@ void DmaSpace::forEachMap(const std::function<bool(const DmaMap&)>& visit) const
 void DmaSpace::updateReachable() {
   const bool now = state_->busMaster || !state_->enforceBusMaster;
   if (state_->reachable.exchange(now, std::memory_order_release) == now || now) return;
-  EpochDomain::instance().synchronize();
+  awaitReaders();
   if (const auto current = state_->currentChannel()) current->cancelAll();
 }
+
+void DmaSpace::awaitReaders() { state_->epochs.synchronize(); }
 
 void DmaSpace::setBusMaster(bool enabled) {
   state_->busMaster = enabled;
@@ -224,12 +227,15 @@ DmaInfo DmaSpace::info() const {
 }
 
 int DmaSpace::startDirtyLog(uint64_t pageSize, std::span<const DirtyRange> ranges) {
-  return state_->tracker->start(pageSize, ranges, state_->limits.maxDirtyLogBytes, [&](const auto& cover) {
-    state_->tree.forEach([&](const IovaEntry& entry) { return cover(entry.first, entry.last); });
-  });
+  return state_->tracker->start(
+      pageSize, ranges, state_->limits.maxDirtyLogBytes,
+      [&](const auto& cover) {
+        state_->tree.forEach([&](const IovaEntry& entry) { return cover(entry.first, entry.last); });
+      },
+      state_->epochs);
 }
 
-void DmaSpace::stopDirtyLog() { state_->tracker->stop(); }
+void DmaSpace::stopDirtyLog() { state_->tracker->stop(state_->epochs); }
 
 uint64_t DmaSpace::dirtyPageSize() const { return state_->tracker->pageSize(); }
 

@@ -72,7 +72,8 @@ class DmaSpace {
 
   // --- Owner thread. Results are 0 or a positive errno; on error nothing changed. ---
 
-  // None may be called inside an EpochGuard: those that take memory away wait for readers, for at most one chunk.
+  // None may be called inside an EpochGuard: those that take memory away wait for this space's readers, for at most one
+  // chunk. How long that takes is up to the client's memory (a page that is slow to come): nobody else's space waits.
 
   /// Maps [iova, iova + size). `fd` may be empty: then the memory is reached by message and `offset` must be 0.
   /// EINVAL: size 0, no or unknown rights, address wrap, misaligned to the page size (`offset`: to 4096), outside of
@@ -94,6 +95,8 @@ class DmaSpace {
   /// COMMAND bit 2; false at first. While off, every translation faults; turning it off ends what is under way, as
   /// unmap.
   void setBusMaster(bool enabled);
+  /// Waits until every guard of this space that is open now is closed.
+  void awaitReaders();
   /// Default true. Without enforcement bus-master-enable makes no difference (some clients never program COMMAND).
   void setEnforceBusMaster(bool enforced);
   /// Default true: while a client maps nothing at all, it is asked for every access by message, and faults are its
@@ -132,7 +135,10 @@ class DmaSpace {
   /// range wraps; ENOENT: a part of the range is not tracked, or, if everything is, nothing of it is mapped.
   int reportDirty(uint64_t iova, uint64_t length, const DirtyQuery& query) const;
 
-  // --- Any thread that holds an EpochGuard; lock-free, never allocates. ---
+  /// What its readers open their guards in. Any thread; for as long as the space, or a guard in it.
+  const EpochDomain& epochs() const { return *epochs_; }
+
+  // --- Any thread that holds an EpochGuard of `epochs()`; lock-free, never allocates. ---
 
   /// The piece that starts at `iova`, within one map: a longer buffer takes several calls. `iova + length` may wrap:
   /// the piece ends at 2^64 then. `rights` is what the access needs. `length` 0 faults.
@@ -161,6 +167,7 @@ class DmaSpace {
   uint64_t maxMappings() const;
 
   std::shared_ptr<State> state_;
+  EpochDomain* const epochs_;
   /// Frees the state when its readers are gone: made at the start, because there may be no memory at the end.
   EpochDomain::Retirement retirement_;
 };

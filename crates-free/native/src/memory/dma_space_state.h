@@ -9,6 +9,7 @@
 #include "memory/dirty_tracker.h"
 #include "memory/dma_limits.h"
 #include "memory/dma_space.h"
+#include "memory/epoch.h"
 #include "memory/file_registry.h"
 #include "memory/iova_tree.h"
 #include "memory/memory_file.h"
@@ -16,8 +17,10 @@
 namespace mdev {
 
 struct DmaSpace::State {
-  IovaTree tree;
-  FileRegistry files;
+  /// Declared first: the others hold it.
+  EpochDomain epochs;
+  IovaTree tree{epochs};
+  FileRegistry files{epochs};
   /// Shared with the channel, which notes what the client writes.
   std::shared_ptr<DirtyTracker> tracker = std::make_shared<DirtyTracker>();
   DmaLimits limits;

@@ -1,21 +1,25 @@
 // Readers without locks: memory that was unpublished is freed when no reader can see it any more.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <list>
-#include <memory>
 #include <utility>
 
 namespace mdev {
 
-/// The one reclamation domain of the process. Readers register once per thread; a guard costs two atomic exchanges on a
-/// cache line of its own. Pointers that guards protect may be published with release and read with acquire: the domain
-/// asks for no stronger order.
+/// What a set of guards protects: one address space. Who takes something away waits for the guards of its own domain
+/// only, however long those of others last.
+///
+/// Readers register once per thread, for all domains; a guard costs two atomic exchanges on a cache line of its own.
+/// Pointers that guards protect may be published with release and read with acquire: the domain asks for no stronger
+/// order. Any thread.
 class EpochDomain {
  public:
-  /// Never destroyed: engine threads may outlive static destructors.
-  static EpochDomain& instance();
+  EpochDomain() = default;
+  /// No guard of it may be left.
+  ~EpochDomain() = default;
   EpochDomain(const EpochDomain&) = delete;
   EpochDomain& operator=(const EpochDomain&) = delete;
 
@@ -27,16 +31,18 @@ class EpochDomain {
     Reader(const Reader&) = delete;
     Reader& operator=(const Reader&) = delete;
 
+    struct Slot;
+
    private:
     friend class EpochGuard;
-    friend class EpochDomain;
-    struct Slot;
     Slot* slot_;
     /// Open guards of this thread; only the outermost one enters and leaves.
     uint32_t depth_ = 0;
   };
 
   struct Retired {
+    /// Only to be compared with: it may be gone.
+    const EpochDomain* domain;
     uint64_t ticket;
     std::function<void()> free;
   };
@@ -44,40 +50,40 @@ class EpochDomain {
   class Retirement {
    public:
     /// `free` must not throw. May throw std::bad_alloc.
-    explicit Retirement(std::function<void()> free) { node_.push_back({0, std::move(free)}); }
+    explicit Retirement(std::function<void()> free) { node_.push_back({nullptr, 0, std::move(free)}); }
 
    private:
     friend class EpochDomain;
     std::list<Retired> node_;
   };
 
-  /// Blocks until every guard that was open when this was called is closed, then runs what has become free. Guards last
-  /// at most one chunk. Must not be called by a thread that holds a guard: it would wait for itself.
+  /// Blocks until every guard of this domain that was open when this was called is closed. Guards last at most one
+  /// chunk of work, which takes as long as the pages that it touches. Must not be called by a thread that holds a guard
+  /// of it: it would wait for itself.
   void synchronize();
-  /// Frees it once every guard open now is closed: here if there is none, else at a later `retire`, `synchronize` or
-  /// `collect` of any thread. Allocates nothing.
+  /// Frees it once every guard of this domain open now is closed: here if there is none, else at a later `retire`,
+  /// `synchronize` or `collect` of any domain and thread. Allocates nothing. It may free the domain itself.
   void retire(Retirement retirement) noexcept;
-  /// Runs what has become free; never waits.
-  void collect();
+  /// Frees what has become free, of all domains; never waits.
+  static void collect();
 
   /// A ticket for what the caller has unpublished before: readers are done with it once `passed(ticket)`. For owners
   /// that keep their own list of garbage.
   uint64_t advance();
-  /// True when every guard that was open at `advance` is closed. Never waits.
+  /// True when every guard of this domain that was open at `advance` is closed. Never waits.
   bool passed(uint64_t ticket);
 
  private:
-  friend class EpochGuard;
-  EpochDomain();
-  ~EpochDomain();
-  struct State;
-  std::unique_ptr<State> state_;
+  void raiseSafe(uint64_t ticket);
+
+  /// Every ticket up to here has passed.
+  std::atomic<uint64_t> safe_{0};
 };
 
-/// While it lives, nothing that its thread reads from an epoch-protected structure is freed. May nest.
+/// While it lives, nothing that its thread reads from a structure of the domain is freed. May nest, in one domain.
 class EpochGuard {
  public:
-  explicit EpochGuard(EpochDomain::Reader& reader);
+  EpochGuard(EpochDomain::Reader& reader, const EpochDomain& domain);
   ~EpochGuard();
   EpochGuard(const EpochGuard&) = delete;
   EpochGuard& operator=(const EpochGuard&) = delete;

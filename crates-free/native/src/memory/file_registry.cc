@@ -18,7 +18,7 @@ int FileRegistry::acquire(FileDescriptor fd, const FileFacts& facts, const FileR
   MemoryFile* known = find(facts.identity);
   if (known == nullptr) {
     if (files_.size() >= kMaxFiles) return ENOSPC;
-    auto added = std::make_unique<MemoryFile>(std::move(fd), facts);
+    auto added = std::make_unique<MemoryFile>(std::move(fd), facts, epochs_);
     if (const int error = added->cover(range, facts.size, kMaxWindowBytes - others); error != 0) return error;
     known = files_.emplace(facts.identity, std::move(added)).first->second.get();
   } else {

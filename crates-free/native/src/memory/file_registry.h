@@ -15,6 +15,9 @@ namespace mdev {
 /// what one client does to its file (shrinks it, makes it huge) is no other's concern. Owner thread.
 class FileRegistry {
  public:
+  /// `epochs`: of those who read the files; outlives them.
+  explicit FileRegistry(EpochDomain& epochs) : epochs_(epochs) {}
+
   /// Files at a time. Each costs a descriptor and a mapping, and a process has a limit of both.
   static constexpr size_t kMaxFiles = 256;
   /// Address space for all windows together, bytes; beyond any guest of today, a fraction of what a process has.
@@ -31,6 +34,7 @@ class FileRegistry {
   void sweep();
 
  private:
+  EpochDomain& epochs_;
   std::map<FileIdentity, std::unique_ptr<MemoryFile>> files_;
 };
 

@@ -125,10 +125,9 @@ void IovaTree::publish(IovaNode* root) {
 }
 
 void IovaTree::reclaim() {
-  EpochDomain& domain = EpochDomain::instance();
   const auto waiting = [this] { return leaves_.waiting != nullptr || inners_.waiting != nullptr; };
   const auto giveBack = [&] {
-    if (!waiting() || !domain.passed(ticket_)) return;
+    if (!waiting() || !epochs_.passed(ticket_)) return;
     leaves_.giveBackWaiting();
     inners_.giveBackWaiting();
   };
@@ -136,7 +135,7 @@ void IovaTree::reclaim() {
   if (!waiting() && (leaves_.discarded != nullptr || inners_.discarded != nullptr)) {
     leaves_.waiting = std::exchange(leaves_.discarded, nullptr);
     inners_.waiting = std::exchange(inners_.discarded, nullptr);
-    ticket_ = domain.advance();
+    ticket_ = epochs_.advance();
     giveBack();
   }
   if (size_ == 0 && !waiting() && leaves_.discarded == nullptr && inners_.discarded == nullptr) {

@@ -12,6 +12,8 @@
 
 namespace mdev {
 
+class EpochDomain;
+
 /// Disjoint intervals. A change copies the nodes on its path and publishes the new root at once; the replaced nodes go
 /// back to their pool when the epoch domain says that no reader can see them.
 ///
@@ -19,7 +21,8 @@ namespace mdev {
 /// ever had.
 class IovaTree {
  public:
-  IovaTree() = default;
+  /// `epochs`: of those who read it; outlives the tree.
+  explicit IovaTree(EpochDomain& epochs) : epochs_(epochs) {}
   /// No reader may be left.
   ~IovaTree() = default;
   IovaTree(const IovaTree&) = delete;
@@ -111,6 +114,7 @@ class IovaTree {
   void begin();
   void publish(IovaNode* root);
 
+  EpochDomain& epochs_;
   Store<IovaLeaf> leaves_;
   Store<IovaInner> inners_;
   std::atomic<IovaNode*> root_{nullptr};

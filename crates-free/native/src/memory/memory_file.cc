@@ -27,8 +27,8 @@ FileRange withRoom(const FileRange& old, const FileRange& hull, uint64_t fileEnd
 
 }  // namespace
 
-MemoryFile::MemoryFile(FileDescriptor fd, const FileFacts& facts)
-    : fd_(std::move(fd)), identity_(facts.identity), pageSize_(facts.pageSize) {}
+MemoryFile::MemoryFile(FileDescriptor fd, const FileFacts& facts, EpochDomain& epochs)
+    : epochs_(epochs), fd_(std::move(fd)), identity_(facts.identity), pageSize_(facts.pageSize) {}
 
 MemoryFile::~MemoryFile() = default;
 
@@ -56,7 +56,7 @@ int MemoryFile::cover(const FileRange& range, uint64_t fileSize, uint64_t limit)
   EpochDomain::Retirement drop([old = window_] {});
   published_.store(larger.get(), std::memory_order_release);
   window_ = std::move(larger);
-  EpochDomain::instance().retire(std::move(drop));
+  epochs_.retire(std::move(drop));
   return 0;
 }
 

@@ -12,11 +12,14 @@
 
 namespace mdev {
 
+class EpochDomain;
+
 /// A file and the window over the hull of the ranges in use. A range outside makes a larger window, which readers find
 /// at once; the smaller one goes when the last reader has left it. Owner thread, except what its members say.
 class MemoryFile {
  public:
-  MemoryFile(FileDescriptor fd, const FileFacts& facts);
+  /// `epochs`: of those who read it; outlives the file.
+  MemoryFile(FileDescriptor fd, const FileFacts& facts, EpochDomain& epochs);
   /// No reader may be left.
   ~MemoryFile();
   MemoryFile(const MemoryFile&) = delete;
@@ -44,6 +47,7 @@ class MemoryFile {
  private:
   int open(const FileRange& range, std::shared_ptr<FileWindow>& window);
 
+  EpochDomain& epochs_;
   FileDescriptor fd_;
   FileIdentity identity_;
   uint64_t pageSize_;

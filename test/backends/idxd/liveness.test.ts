@@ -205,11 +205,14 @@ test.each([
   120_000,
 );
 
-test('FLR with the largest moves in flight: it answers, and nothing comes after it', async () => {
+test.each([
+  ['FLR', () => client.writeRegister(VfioRegion.config, DEVICE_CONTROL, 2, FUNCTION_LEVEL_RESET)],
+  ['DEVICE_RESET', () => client.reset()],
+])('%s with the largest moves in flight: it answers, and nothing comes after it', async (_, reset) => {
   await bringUp();
   await load(MANY);
   const replies = new Replies();
-  await replies.time(client.writeRegister(VfioRegion.config, DEVICE_CONTROL, 2, FUNCTION_LEVEL_RESET));
+  await replies.time(reset());
   const before = completed();
   expect(vectors[1].read()).toBe(before);
   await replies.time(client.writeRegister(VfioRegion.config, COMMAND, 2, 6));

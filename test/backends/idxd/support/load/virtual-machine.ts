@@ -8,9 +8,10 @@ import type { Random } from './random.ts';
 import type { ServerProcess } from './server-process.ts';
 import { HANDLES, type Work, WorkMaker } from './works.ts';
 
-/** Entries of the queues that are kept full, and of one that is always quick. */
-const QUEUES = [700, 700, 700, 700, 32] as const;
-const QUICK = QUEUES.length - 1;
+/** Entries of the queues: three of all sorts, one of large work only, whose engine is always in the middle of some, and one that is always quick. */
+const QUEUES = [900, 900, 900, 20, 32] as const;
+const LARGE = 3;
+const QUICK = 4;
 /** Queues of a group, and its engines: two engines for two queues, one for two, one for one. */
 const GROUPS = [
   [0b00011, 0b0011],
@@ -49,6 +50,7 @@ export class VirtualMachine {
   readonly #random: Random;
   readonly #maker: WorkMaker;
   readonly #free: Arena[];
+  readonly #freeLarge: Arena[];
   readonly #waiting: number[] = QUEUES.map(() => 0);
   #server: ServerProcess;
   #submitted: Submitted[] = [];
@@ -61,7 +63,8 @@ export class VirtualMachine {
     this.#server = server;
     this.#random = random;
     this.#maker = new WorkMaker(memory, random);
-    this.#free = [...memory.small, ...memory.large, ...memory.messages];
+    this.#free = [...memory.small, ...memory.messages];
+    this.#freeLarge = [...memory.large];
   }
 
   /** Descriptors that have been submitted and have not ended. */
@@ -100,7 +103,7 @@ export class VirtualMachine {
     const random = this.#random;
     for (let queue = 0; queue < QUICK; queue++) {
       for (let room = (QUEUES[queue] ?? 0) - (this.#waiting[queue] ?? 0); room > 0; room--) {
-        const work = this.#next();
+        const work = this.#next(queue);
         this.#submit({ queue, work }, random.oneIn(4) ? 8 : 64);
       }
     }
@@ -120,7 +123,7 @@ export class VirtualMachine {
         [places[index], places[other]] = [places[other] ?? 0, places[index] ?? 0];
       }
       const given = random.between(1, 7);
-      const half = { queue, work: this.#next(), at, missing: places.slice(given) };
+      const half = { queue, work: this.#next(queue), at, missing: places.slice(given) };
       for (const place of places.slice(0, given)) this.#store(at + place, half.work.bytes.subarray(place, place + 8));
       this.#halves.push(half);
       this.#waiting[queue] = (this.#waiting[queue] ?? 0) + 1;
@@ -189,17 +192,18 @@ export class VirtualMachine {
       throw new Error('there was a software error');
   }
 
-  #next(): Work {
-    const arena = this.#random.oneIn(3) ? undefined : this.#takeArena();
+  #next(queue: number): Work {
+    const large = queue === LARGE;
+    const arena = !large && this.#random.oneIn(3) ? undefined : this.#takeArena(large ? this.#freeLarge : this.#free);
     return arena === undefined ? this.#maker.plain() : this.#maker.in(arena);
   }
 
-  #takeArena(): Arena | undefined {
-    const last = this.#free.pop();
+  #takeArena(free: Arena[]): Arena | undefined {
+    const last = free.pop();
     if (last === undefined) return undefined;
-    const at = this.#random.below(this.#free.length + 1);
-    const arena = this.#free[at] ?? last;
-    if (arena !== last) this.#free[at] = last;
+    const at = this.#random.below(free.length + 1);
+    const arena = free[at] ?? last;
+    if (arena !== last) free[at] = last;
     return arena;
   }
 
@@ -236,7 +240,7 @@ export class VirtualMachine {
       memory.write(at, new Uint8Array(RECORD_SIZE).fill(POISON));
     }
     this.#checkData(work);
-    if (work.arena !== undefined) this.#free.push(work.arena);
+    if (work.arena !== undefined) (queue === LARGE ? this.#freeLarge : this.#free).push(work.arena);
     this.#waiting[queue] = (this.#waiting[queue] ?? 0) - 1;
     const kind = work.name.replace(/ of .*/u, '');
     this.ended.set(kind, (this.ended.get(kind) ?? 0) + 1);

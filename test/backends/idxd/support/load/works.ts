@@ -207,9 +207,9 @@ export class WorkMaker {
         return this.#move(from, to, size);
       }
       default: {
-        // Overlapping, by little or by much, in either direction.
+        // Overlapping, mostly by so much that no part of it could be done twice.
         const length = random.oneIn(4) ? size : random.between(half, data.size - 1);
-        const shift = Math.min(data.size - length, random.between(1, Math.ceil(length / random.between(1, 6))));
+        const shift = Math.min(data.size - length, random.between(1, random.oneIn(3) ? length : 5000));
         const start = data.at + random.below(data.size - length - shift + 1);
         return random.oneIn(2) ? this.#move(start, start + shift, length) : this.#move(start + shift, start, length);
       }

@@ -115,7 +115,7 @@ export function readVersion(body: Uint8Array): Version | VersionProblem {
     return { problem: 'the text of VERSION is no JSON' };
   }
   if (!isObject(parsed)) return { problem: 'the text of VERSION is no JSON object' };
-  const capabilities = parsed['capabilities'] ?? {};
+  const { capabilities = {} } = parsed;
   if (!isObject(capabilities)) return { problem: 'capabilities is no object' };
   const problem = findProblem(capabilities, checks, 'capabilities');
   if (problem !== undefined) return { problem };

@@ -128,6 +128,7 @@ describe('VERSION', () => {
     ['null', version(0, 0, 'null\0')],
     ['N8: capabilities that are a string', offer('23')],
     ['capabilities that are an array', offer([])],
+    ['capabilities that are null', offer(null)],
     ['N9: max_msg_fds "foo"', offer({ max_msg_fds: 'foo' })],
     ['N10: max_msg_fds -1', offer({ max_msg_fds: -1 })],
     ['N11: max_msg_fds 1025', offer({ max_msg_fds: 1025 })],

@@ -61,13 +61,19 @@ export class DeviceDma {
 
   async #transfer(write: boolean, iova: bigint, bytes: Uint8Array, options: TransferOptions): Promise<void> {
     checkRange(iova, bytes.length);
-    for (let done = 0; done < bytes.length; done += PIECE) {
+    for (let done = 0; done < bytes.length;) {
       options.signal?.throwIfAborted();
       if (this.#life.aborted) throw new MdevError('ECANCELED', 'the instance is gone');
       const address = iova + BigInt(done);
-      const part = bytes.subarray(done, Math.min(done + PIECE, bytes.length));
-      const error = await this.#piece(write, address, part);
+      let part = bytes.subarray(done, Math.min(done + PIECE, bytes.length));
+      let error = this.#copy(write, address, part);
+      if (error === NEEDS_MESSAGE) {
+        // Map by map: the client is asked for what it has mapped so, and for nothing beside it.
+        part = part.subarray(0, this.#core.dmaExtent(write, address, part.length));
+        error = await this.#piece(write, address, part);
+      }
       if (error !== 0) throw transferError(write, address, part.length, error);
+      done += part.length;
       this.#copied += part.length;
       if (this.#copied >= TURN) await this.#othersTurn();
     }
@@ -85,9 +91,14 @@ export class DeviceDma {
     return this.#turn;
   }
 
-  /** Moves one piece; resolves to 0 or an errno. */
+  /** 0, an errno, or {@link NEEDS_MESSAGE}: a part of it may have been copied. */
+  #copy(write: boolean, iova: bigint, part: Uint8Array): number {
+    return write ? this.#core.dmaWrite(iova, part) : this.#core.dmaRead(iova, part);
+  }
+
+  /** Moves what lies in one map; resolves to 0 or an errno. */
   #piece(write: boolean, iova: bigint, part: Uint8Array): number | Promise<number> {
-    const error = write ? this.#core.dmaWrite(iova, part) : this.#core.dmaRead(iova, part);
+    const error = this.#copy(write, iova, part);
     if (error !== NEEDS_MESSAGE) return error;
     return new Promise((resolve) => {
       const refused = this.#core.dmaTransfer(write, iova, part, resolve);

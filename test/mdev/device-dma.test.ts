@@ -99,6 +99,35 @@ describe('guest memory', () => {
 });
 
 describe('guest memory without a file', () => {
+  test('is asked for map by map: not beyond it, and not where there is a file or no right', async () => {
+    const { device, context } = await acmeInstance();
+    const [near, far] = socketPair();
+    await using server = serve(device, { fd: far });
+    const client = await connect({ fd: near });
+    const file = memoryFile(0x1000);
+    const plain = new Uint8Array(0x2000);
+    await client.dmaMap({ iova: 0x1000n, memory: plain.subarray(0, 0x1000) });
+    await client.dmaMap({ iova: 0x2000n, size: 0x1000n, file });
+    await client.dmaMap({ iova: 0x3000n, memory: plain.subarray(0x1000), access: 'r' });
+    await client.writeRegister(CONFIG, At.command, 2, 6);
+    const data = Uint8Array.from({ length: 0x1000 }, (_, index) => (index * 7) % 251);
+    await context.dma.write(0x1800n, data);
+    expect([plain.slice(0x800, 0x1000), new Uint8Array(file.buffer, 0, 0x800)]).toEqual([
+      data.slice(0, 0x800),
+      data.slice(0x800),
+    ]);
+    plain.fill(0x5a, 0x1000);
+    const back = new Uint8Array(0x2000);
+    await context.dma.read(0x1800n, back);
+    expect([back.slice(0, 0x1000), back.slice(0x1800)]).toEqual([data, new Uint8Array(0x800).fill(0x5a)]);
+    await expect(context.dma.write(0x2ff8n, data.subarray(0, 16))).rejects.toMatchObject({ code: 'EFAULT' });
+    await expect(context.dma.read(0x3ff8n, back)).rejects.toMatchObject({ code: 'EFAULT' });
+    await client.close();
+    await server.closed;
+    await device.close();
+    file.close();
+  });
+
   test('is reached by message to the client, in pieces, and not any more when the client has left', async () => {
     const { device, context } = await acmeInstance();
     const [near, far] = socketPair();

@@ -107,6 +107,7 @@ class DeviceCoreObject : public Napi::ObjectWrap<DeviceCoreObject> {
   Napi::Value dmaRead(const Info& info);
   Napi::Value dmaWrite(const Info& info);
   Napi::Value dmaTransfer(const Info& info);
+  Napi::Value dmaExtent(const Info& info);
   Napi::Value dmaUnmapReporting(const Info& info);
   Napi::Value startDirtyLog(const Info& info);
   void stopDirtyLog(const Info& info);
@@ -437,6 +438,16 @@ Napi::Value DeviceCoreObject::dmaTransfer(const Info& info) {
   return errorNumber(info, startDmaTransfer(info.Env(), core, write, iova, info[2], info[3]));
 }
 
+Napi::Value DeviceCoreObject::dmaExtent(const Info& info) {
+  const DmaSpace& space = *open(info).dma();
+  const uint32_t right = boolArgument(info.Env(), info[0], "write") ? kDmaWrite : kDmaRead;
+  const uint64_t iova = bigintArgument(info.Env(), info[1], "iova");
+  const uint32_t length = uint32Argument(info.Env(), info[2], "length");
+  const EpochGuard guard(epochReader(info.Env()), space.epochs());
+  // Of what cannot be reached it is 0.
+  return Napi::Number::New(info.Env(), static_cast<double>(space.translate(iova, length, right).length));
+}
+
 Napi::Value DeviceCoreObject::dmaUnmapReporting(const Info& info) {
   const uint64_t iova = bigintArgument(info.Env(), info[0], "iova");
   const uint64_t size = bigintArgument(info.Env(), info[1], "size");
@@ -591,6 +602,7 @@ Napi::Function DeviceCoreObject::define(Napi::Env env) {
                          InstanceMethod<&This::dmaRead>("dmaRead"),
                          InstanceMethod<&This::dmaWrite>("dmaWrite"),
                          InstanceMethod<&This::dmaTransfer>("dmaTransfer"),
+                         InstanceMethod<&This::dmaExtent>("dmaExtent"),
                          InstanceMethod<&This::dmaUnmapReporting>("dmaUnmapReporting"),
                          InstanceMethod<&This::startDirtyLog>("startDirtyLog"),
                          InstanceMethod<&This::stopDirtyLog>("stopDirtyLog"),

@@ -58,11 +58,17 @@ export interface CoreGuestMemory {
   dmaRead(iova: bigint, into: Uint8Array): number;
   dmaWrite(iova: bigint, from: Uint8Array): number;
   /**
-   * Reads into, or writes from, `buffer` (1 to 65,536 bytes) by message to the client.
+   * Reads into, or writes from, `buffer` (1 to 65,536 bytes) by message to the client. What of it is mapped, and with which
+   * rights, the caller has looked at ({@link dmaExtent}).
    *
    * @returns 0: `callback` gets 0 or an errno later, exactly once. ENOTCONN: there is no client and no call.
    */
   dmaTransfer(write: boolean, iova: bigint, buffer: Uint8Array, callback: (errno: number) => void): number;
+  /**
+   * Bytes of [iova, iova + length) from its start on that lie in one map with that right; 0 when none do. `length` has 32
+   * bits.
+   */
+  dmaExtent(write: boolean, iova: bigint, length: number): number;
 
   /**
    * The operator's limits.

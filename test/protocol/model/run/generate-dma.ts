@@ -1,0 +1,110 @@
+import { Right } from '../spec/guest-memory.ts';
+import { At, Region } from '../spec/layout.ts';
+import type { Server } from '../spec/server.ts';
+import { Command, joined, longs, words } from '../spec/wire.ts';
+import { FILE_PAGES, type Handle } from '../spec/world.ts';
+import type { Draft } from './generate.ts';
+import { write } from './generate-regions.ts';
+import type { Random } from './random.ts';
+
+const PAGE = 4096n;
+/** Guest pages that sequences use: few, so that they meet, and the last ones that there are. */
+const PAGES = 12;
+const TOP = (1n << 64n) - 4n * PAGE;
+
+function address(random: Random): bigint {
+  if (random.oneIn(20)) return TOP + BigInt(random.below(4)) * PAGE;
+  return BigInt(random.below(PAGES)) * PAGE;
+}
+
+/** DMA_MAP. */
+export function dmaMap(random: Random, server: Server): readonly Draft[] {
+  const { maps } = server.device.memory;
+  // The same again, or the same with another file.
+  if (maps.length > 0 && random.oneIn(7)) {
+    const { first, last, rights, file, offset } = random.pick(maps);
+    const other = random.oneIn(3) ? random.pick<number>([0, 1]) : (file?.index ?? 0);
+    const fds: readonly Handle[] = file === undefined ? [] : [{ ...file, index: other }];
+    return [draftMap(first, last - first + 1n, rights, offset, fds)];
+  }
+  const first = address(random) + (random.oneIn(30) ? 1n : 0n);
+  const pages = random.weighted([
+    [6, 1n],
+    [4, 2n],
+    [1, 3n],
+    [1, 0n],
+    [1, 4n],
+    [1, 1n << 31n],
+  ] as const);
+  const size = pages * PAGE - (random.oneIn(40) ? 1n : 0n);
+  const rights = random.weighted([
+    [8, 3],
+    [3, Right.read],
+    [3, Right.write],
+    [1, 0],
+    [1, 4],
+    [1, 7],
+  ] as const);
+  if (random.oneIn(3)) return [draftMap(first, size, rights, random.oneIn(8) ? PAGE : 0n, [])];
+  const index = random.below(FILE_PAGES.length);
+  const offset = BigInt(random.below((FILE_PAGES[index] ?? 0) + 1)) * PAGE + (random.oneIn(40) ? 8n : 0n);
+  const handle = random.oneIn(25)
+    ? random.pick<Handle>([{ kind: 'event', index: 0 }, { kind: 'other' }])
+    : ({ kind: 'memory', index, writable: !random.oneIn(4) } as const);
+  return [draftMap(first, size, rights, offset, random.oneIn(30) ? [handle, handle] : [handle])];
+}
+
+function draftMap(first: bigint, size: bigint, rights: number, offset: bigint, fds: readonly Handle[]): Draft {
+  return {
+    command: Command.dmaMap,
+    body: joined(words(32, rights), longs(offset, first, size)),
+    fds,
+    what: `DMA_MAP [0x${first.toString(16)}, +0x${size.toString(16)}) rights ${rights}`,
+  };
+}
+
+/** DMA_UNMAP. */
+export function dmaUnmap(random: Random, server: Server): readonly Draft[] {
+  const { maps } = server.device.memory;
+  if (random.oneIn(12)) return [draftUnmap(random.oneIn(4) ? PAGE : 0n, random.oneIn(4) ? PAGE : 0n, 2)];
+  if (maps.length > 0 && !random.oneIn(4)) {
+    const from = random.pick(maps);
+    const to = random.oneIn(3) ? random.pick(maps) : from;
+    const [first, last] = from.first <= to.first ? [from.first, to.last] : [to.first, from.last];
+    const cut = random.oneIn(8) ? PAGE : 0n;
+    return [draftUnmap(first, last - first + 1n - cut, random.oneIn(20) ? 4 : 0)];
+  }
+  return [draftUnmap(address(random), BigInt(random.below(5)) * PAGE, 0)];
+}
+
+function draftUnmap(first: bigint, size: bigint, flags: number): Draft {
+  return {
+    command: Command.dmaUnmap,
+    body: joined(words(24, flags), longs(first, BigInt.asUintN(64, size))),
+    what: `DMA_UNMAP [0x${first.toString(16)}, +0x${size.toString(16)}) flags ${flags}`,
+  };
+}
+
+/** The device is told to read or write guest memory. */
+export function transfer(random: Random, server: Server): readonly Draft[] {
+  const { maps } = server.device.memory;
+  const near = maps.length > 0 && !random.oneIn(6) ? random.pick(maps) : undefined;
+  const base = near === undefined ? address(random) : random.oneIn(3) ? near.last - 16n : near.first;
+  const at = BigInt.asUintN(64, base + BigInt(random.below(64)));
+  const length = random.weighted([
+    [6, random.below(200)],
+    [2, 4096],
+    [2, 0x2000],
+    [1, 0],
+    [1, 0xffff_ffff],
+  ] as const);
+  const go = (random.oneIn(2) ? 1 : 0) | (random.below(256) << 8);
+  return [
+    write(Region.bar0, At.dmaAddress, longs(at)),
+    write(Region.bar0, At.dmaLength, words(length)),
+    {
+      ...write(Region.bar0, At.dmaGo, words(go)),
+      what: `DMA: the device ${(go & 1) === 1 ? 'writes' : 'reads'} [0x${at.toString(16)}, +${length})`,
+    },
+  ];
+}

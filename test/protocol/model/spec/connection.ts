@@ -1,0 +1,172 @@
+import { type Answer, DONE } from './answer.ts';
+import type { Device } from './device.ts';
+import { DmaChannel } from './dma-channel.ts';
+import { dmaMap, dmaUnmap } from './dma-messages.ts';
+import { deviceInfo, irqInfo, regionInfo, regionIoFds } from './info-messages.ts';
+import { regionRead, regionWrite, regionWriteMulti } from './region-messages.ts';
+import { setIrqs } from './set-irqs.ts';
+import { type Agreement, negotiate } from './version.ts';
+import { Command, Errno, Flag, HEADER, type Header, joined, MAX_MESSAGE, message, readHeader } from './wire.ts';
+import type { Handle } from './world.ts';
+
+const { EBUSY, EINVAL } = Errno;
+/** The most file descriptors in a message. */
+const SERVER_FDS = 16;
+
+/** A message of the server's, and the regions whose files come with it. */
+export interface Sent {
+  readonly bytes: Uint8Array;
+  readonly files: readonly number[];
+}
+
+/** What a client is to the others. */
+export interface Clients {
+  /** The client that holds the device. */
+  holder: Connection | undefined;
+}
+
+/** One client's connection, from its first byte to its last. */
+export class Connection {
+  /** Replies in their order. */
+  readonly sent: Sent[] = [];
+  readonly channel = new DmaChannel();
+  /** The server has ended it. */
+  ended = false;
+  /** Ids of the server's requests, by their number, as far as they were seen. */
+  requestIds: readonly number[] = [];
+  #agreement: Agreement | undefined;
+  #held: Uint8Array = new Uint8Array(0);
+  readonly #device: Device;
+  readonly #clients: Clients;
+
+  constructor(device: Device, clients: Clients) {
+    this.#device = device;
+    this.#clients = clients;
+  }
+
+  get negotiated(): boolean {
+    return this.#agreement !== undefined;
+  }
+
+  /** Whether all that came are whole messages. */
+  get aligned(): boolean {
+    return this.#held.length === 0;
+  }
+
+  /** Bytes as they arrive. File descriptors come with the first message in them, which begins with them. */
+  receive(bytes: Uint8Array, fds: readonly Handle[] = []): void {
+    this.#held = joined(this.#held, bytes);
+    let own = fds;
+    while (!this.ended && this.#held.length >= HEADER) {
+      const header = readHeader(this.#held);
+      const bad = header.size < HEADER || header.size > MAX_MESSAGE;
+      const length = bad ? HEADER : header.size;
+      if (this.#held.length < length) break;
+      const body = this.#held.slice(HEADER, length);
+      this.#held = this.#held.slice(length);
+      this.#serve(header, body, own);
+      own = [];
+    }
+    this.channel.fill();
+  }
+
+  /** The client hung up. */
+  hangUp(): void {
+    this.ended = true;
+    if (this.#clients.holder !== this) return;
+    this.#clients.holder = undefined;
+    this.#device.clientGone();
+  }
+
+  #serve(header: Header, body: Uint8Array, fds: readonly Handle[]): void {
+    const { command, flags, size } = header;
+    const isCommand = (flags & Flag.typeMask) === 0;
+    if (!this.negotiated) {
+      if (size < HEADER || size > MAX_MESSAGE || fds.length > 0 || !isCommand || command !== Command.version) {
+        this.#reply(header, EINVAL);
+        this.#end();
+      } else {
+        this.#version(header, body);
+      }
+      return;
+    }
+    if (size < HEADER || size > MAX_MESSAGE) {
+      this.#reply(header, EINVAL);
+      if (size > MAX_MESSAGE) this.#end();
+      return;
+    }
+    if ((flags & Flag.typeMask) === Flag.reply && (command === Command.dmaRead || command === Command.dmaWrite)) {
+      const number = this.requestIds.lastIndexOf(header.id);
+      if (fds.length > 0 || !this.channel.answer(number, header, body)) this.#end();
+      return;
+    }
+    const carries = command === Command.dmaMap || command === Command.setIrqs;
+    if (!isCommand || fds.length > (carries ? SERVER_FDS : 0)) {
+      this.#reply(header, EINVAL);
+      return;
+    }
+    this.#reply(header, this.#answer(command, body, fds));
+  }
+
+  #version(header: Header, body: Uint8Array): void {
+    const agreement = this.#clients.holder === undefined ? negotiate(body, false) : undefined;
+    if (agreement === undefined) {
+      this.#reply(header, this.#clients.holder !== undefined && negotiate(body, false) !== undefined ? EBUSY : EINVAL);
+      this.#end();
+      return;
+    }
+    this.#agreement = agreement;
+    this.#clients.holder = this;
+    this.channel.maxTransfer = agreement.maxTransfer;
+    this.#device.memory.maxMaps = agreement.maxMaps;
+    this.#device.memory.pageSize = agreement.pageSize;
+    this.#device.dma.channel = this.channel;
+    this.#reply(header, { body: agreement.reply });
+  }
+
+  #answer(command: number, body: Uint8Array, fds: readonly Handle[]): Answer {
+    const device = this.#device;
+    switch (command) {
+      case Command.dmaMap:
+        return dmaMap(device, body, fds);
+      case Command.dmaUnmap:
+        return dmaUnmap(device, body);
+      case Command.deviceInfo:
+        return deviceInfo(body);
+      case Command.regionInfo:
+        return regionInfo(body, this.#agreement?.maxFds ?? 0);
+      case Command.regionIoFds:
+        return regionIoFds(body);
+      case Command.irqInfo:
+        return irqInfo(body);
+      case Command.setIrqs:
+        return setIrqs(device.irqs, body, fds) || DONE;
+      case Command.regionRead:
+        return regionRead(device, body);
+      case Command.regionWrite:
+        return regionWrite(device, body);
+      case Command.regionWriteMulti:
+        return this.#agreement?.writeMultiple === true ? regionWriteMulti(device, body) : EINVAL;
+      case Command.deviceReset:
+        device.reset();
+        return DONE;
+      default:
+        return EINVAL;
+    }
+  }
+
+  #reply({ id, command, flags }: Header, answer: Answer): void {
+    if ((flags & Flag.noReply) !== 0) return;
+    const refused = typeof answer === 'number';
+    const front = { id, command, flags: Flag.reply | (refused ? Flag.error : 0), errno: refused ? answer : 0 };
+    this.sent.push({
+      bytes: message(front, refused ? new Uint8Array(0) : answer.body),
+      files: refused ? [] : (answer.files ?? []),
+    });
+  }
+
+  /** The server hangs up, having said what it had to say. */
+  #end(): void {
+    this.hangUp();
+  }
+}

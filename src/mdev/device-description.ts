@@ -57,7 +57,7 @@ export interface DeviceDescription {
 /** @internal */
 export function describeDevice(device: MdevDevice, mdevFunction: MdevFunction): DeviceDescription {
   const { configSpace } = mdevFunction;
-  const bars = barsOf(mdevFunction.bars);
+  const bars = barsOf(mdevFunction.declaredRegions);
   return {
     uuid: device.uuid,
     parent: device.parent.name,
@@ -85,7 +85,7 @@ export function describeDevice(device: MdevDevice, mdevFunction: MdevFunction): 
     configSpaceSize: configSpace.size,
     configSpace: registersOf(mdevFunction, VfioRegion.config),
     registers: Object.fromEntries(
-      regionsOf(mdevFunction.bars)
+      regionsOf(mdevFunction.declaredRegions)
         .filter(({ region }) => region.kind === 'mmio')
         .map(({ name, index }) => [name, registersOf(mdevFunction, index)]),
     ),

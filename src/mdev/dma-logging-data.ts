@@ -1,17 +1,11 @@
 import { joined, longs, viewOf, words } from './bytes.ts';
-
-/** A range of guest addresses. */
-export interface LoggedRange {
-  readonly iova: bigint;
-  /** Bytes. */
-  readonly size: bigint;
-}
+import type { DmaRange } from './vfio-requests.ts';
 
 /** Data of DMA_LOGGING_START: which pages are to be watched. */
 export interface DmaLoggingStart {
   /** Bytes, as a hint. */
   readonly pageSize: bigint;
-  readonly ranges: readonly LoggedRange[];
+  readonly ranges: readonly DmaRange[];
 }
 
 const START_SIZE = 16;
@@ -43,7 +37,7 @@ export function decodeDmaLoggingStart(data: Uint8Array): DmaLoggingStart | undef
 }
 
 /** A question for DMA_LOGGING_REPORT. */
-export interface DmaLoggingReport extends LoggedRange {
+export interface DmaLoggingReport extends DmaRange {
   /** Bytes for each bit of the bitmap. */
   readonly pageSize: bigint;
 }

@@ -22,7 +22,7 @@ export type { ConfigHooks, DeviceConfigSpace } from './device-config-space.ts';
 export type { ErrorReport } from './device-errors.ts';
 export type { DeviceDma, TransferOptions } from './device-dma.ts';
 export type { DeviceInterrupts, EventInterrupt, IntxInterrupt, MessageInterrupts } from './device-interrupts.ts';
-export type { DmaInfo } from '../native/binding.ts';
+export { type DmaInfo, eventfd, type EventFd, memoryFile, type MemoryFile } from '../native/binding.ts';
 export { defaultDmaLimits, type DmaLimits } from './dma-limits.ts';
 export { DmaLogging } from './dma-logging.ts';
 export { DeviceFeature } from './device-features.ts';

@@ -37,6 +37,9 @@ import {
 import { transferPieces } from './transfer-pieces.ts';
 import type { Version } from './version.ts';
 
+/** The requests beneath a client, for those who send what no client would. The package does not export it. */
+export let channelOf: (client: Client) => RequestChannel;
+
 /**
  * A device behind a vfio-user socket, for VMMs and tests in TypeScript. Requests may be pipelined: each method sends at once and resolves with its
  * reply. Beside the device's own refusals there are `ECONNRESET` when the connection ends, and `EPROTO` when a reply makes no sense.
@@ -46,6 +49,10 @@ import type { Version } from './version.ts';
 export class Client extends VfioDevice {
   /** Resolves with the reason when the connection has ended. */
   readonly closed: Promise<string>;
+  static {
+    channelOf = (client) => client.#channel;
+  }
+
   readonly #channel: RequestChannel;
   readonly #negotiation: ClientNegotiation;
   readonly #regions: ClientRegions;
@@ -71,11 +78,6 @@ export class Client extends VfioDevice {
   /** What the server answered to the version; undefined before that. */
   get version(): Version | undefined {
     return this.#negotiation.version;
-  }
-
-  /** The requests beneath: for what this class does not offer, and for tests that send what no client would. */
-  get channel(): RequestChannel {
-    return this.#channel;
   }
 
   /**

@@ -3,16 +3,21 @@
  *
  * @packageDocumentation
  */
-export { eventfd, type EventFd, memoryFile, type MemoryFile } from '../native/binding.ts';
 export {
+  type Attachment,
   type DeviceInfo,
   type DmaMapRequest,
   type DmaRange,
+  eventfd,
+  type EventFd,
   type FeatureRequest,
+  type Holder,
   type IrqInfo,
   type IrqLine,
   type MappedArea,
   type MappedRegion,
+  memoryFile,
+  type MemoryFile,
   type MmapArea,
   type RegionCapabilities,
   type RegionInfo,
@@ -25,8 +30,7 @@ export { Client } from './client.ts';
 export type { RegionEventFd, RegionEventFds, RegionWriteRequest } from './client-requests.ts';
 export { connect, type ConnectAddress, type ConnectOptions } from './connect.ts';
 export { Command, DeviceFlag, DmaRight, HEADER_SIZE, IrqSetFlag, MessageFlag } from './protocol.ts';
-export type { Reply, RequestChannel } from './request-channel.ts';
-export type { DeviceHold, DeviceHolder, ServedDevice } from './served-device.ts';
+export type { ServedDevice } from './served-device.ts';
 export type { ServedRegion } from './region-info-messages.ts';
 export { serve, type ServeAddress, type ServeOptions, type Server, type ServerEvents } from './server.ts';
 export type { Capabilities, Version } from './version.ts';

@@ -1,22 +1,6 @@
-import type { IoEventFd, Migration } from '../mdev/index.ts';
+import type { Attachment, Holder, IoEventFd, Migration } from '../mdev/index.ts';
 import type { DeviceHandle } from '../native/device-handle.ts';
 import type { ServedRegion } from './region-info-messages.ts';
-
-/** Who holds a device, as the device's own messages name it. */
-export interface DeviceHolder {
-  /** "vfio-user client of /run/mdev/0.sock, process 4711". */
-  readonly name: string;
-  /** The device was taken away (its instance is closed): the hold has ended. */
-  readonly onRevoked?: (reason: string) => void;
-}
-
-/** A client's hold on a device. */
-export interface DeviceHold {
-  /** The client begins to use the device. Throws when the device's life cycle forbids it. */
-  start(): void;
-  /** The client is gone; the device keeps its state. Idempotent. */
-  detach(): void;
-}
 
 /** What a server needs of a device. A mediated instance satisfies it; so does anything else that has a native half. */
 export interface ServedDevice {
@@ -39,5 +23,5 @@ export interface ServedDevice {
    * @throws `MdevError` or `VfioError` when somebody else holds it or it cannot be used: the client is refused with its `code`, and the message
    * says why and by whom. Anything else that is thrown refuses the client with EIO.
    */
-  attach(holder: DeviceHolder): DeviceHold;
+  attach(holder: Holder): Pick<Attachment, 'start' | 'detach'>;
 }

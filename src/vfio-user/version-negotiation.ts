@@ -1,11 +1,12 @@
 import { constants } from 'node:os';
 
+import type { Attachment } from '../mdev/index.ts';
 import { closeFd } from '../native/binding.ts';
 import { coreOf } from '../native/device-handle.ts';
 import { type NativeConnection, socketPair } from './native.ts';
 import { MAX_TRANSFER, VERSION_MINOR } from './protocol.ts';
 import { answerWithFds, refusalOf, unlessRefused } from './refusal.ts';
-import type { DeviceHold, ServedDevice } from './served-device.ts';
+import type { ServedDevice } from './served-device.ts';
 import {
   answerVersion,
   clientMessageFds,
@@ -56,7 +57,7 @@ export interface NegotiationParts {
 /** VERSION of one client, and the hold on the device that it brings. */
 export class VersionNegotiation {
   readonly #parts: NegotiationParts;
-  #hold: DeviceHold | undefined;
+  #hold: Pick<Attachment, 'start' | 'detach'> | undefined;
   /** VERSION that waits until it is known whether the device is free. */
   #asking: Version | undefined;
   #limits: ClientLimits = { maxTransfer: DEFAULT_TRANSFER, maxFds: 0, padded: false };

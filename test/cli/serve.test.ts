@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { closeFd } from '../../src/native/binding.ts';
 import { VfioRegion } from '../../src/mdev/index.ts';
+import { channelOf } from '../../src/vfio-user/client.ts';
 import { type Client, connect, VfioError } from '../../src/vfio-user/index.ts';
 import { socketPair } from '../../src/vfio-user/native.ts';
 import { type Running, start, type StartOptions } from './support/run.ts';
@@ -146,7 +147,7 @@ describe('mdev serve --socket-path', () => {
     await server.line();
     const hostile = await client({ socketPath: path });
     for (let command = 1000; command < 1100; command++) {
-      await expect(hostile.channel.request(command, new Uint8Array(0))).rejects.toBeInstanceOf(VfioError);
+      await expect(channelOf(hostile).request(command, new Uint8Array(0))).rejects.toBeInstanceOf(VfioError);
     }
     await hostile.close();
     await server.told(/went: /);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
+import { channelOf } from '../../src/vfio-user/client.ts';
 import { Command } from '../../src/vfio-user/protocol.ts';
 import { decodeDeviceInfo, words } from '../../src/vfio-user/structures/index.ts';
 import { Bench } from '../vfio-user/support/bench.ts';
@@ -8,14 +9,14 @@ describe('DEVICE_GET_INFO', () => {
   it('says PCI, with reset, nine regions and five irqs', async () => {
     await using bench = new Bench();
     const client = await bench.client();
-    const { body } = await client.channel.request(Command.deviceGetInfo, words(16, 0, 0, 0));
+    const { body } = await channelOf(client).request(Command.deviceGetInfo, words(16, 0, 0, 0));
     expect(decodeDeviceInfo(body)).toEqual({ argsz: 16, flags: 3, regions: 9, irqs: 5 });
   });
 
   it('I3: accepts a larger argsz and body, and says how much there is', async () => {
     await using bench = new Bench();
     const client = await bench.client();
-    const { body } = await client.channel.request(Command.deviceGetInfo, words(32, 0, 0, 0, 0, 0, 0, 0));
+    const { body } = await channelOf(client).request(Command.deviceGetInfo, words(32, 0, 0, 0, 0, 0, 0, 0));
     expect(body).toHaveLength(16);
     expect(decodeDeviceInfo(body)?.argsz).toBe(16);
   });
@@ -29,7 +30,7 @@ describe('DEVICE_GET_INFO', () => {
   ])('refuses %s', async (_what, body) => {
     await using bench = new Bench();
     const client = await bench.client();
-    await expect(client.channel.request(Command.deviceGetInfo, body)).rejects.toMatchObject({ code: 'EINVAL' });
+    await expect(channelOf(client).request(Command.deviceGetInfo, body)).rejects.toMatchObject({ code: 'EINVAL' });
     await expect(client.info()).resolves.toMatchObject({ regions: 9 });
   });
 });

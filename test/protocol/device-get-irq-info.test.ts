@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
+import { channelOf } from '../../src/vfio-user/client.ts';
 import { Command } from '../../src/vfio-user/protocol.ts';
 import { words } from '../../src/vfio-user/structures/index.ts';
 import { Bench } from '../vfio-user/support/bench.ts';
@@ -22,7 +23,7 @@ describe('DEVICE_GET_IRQ_INFO', () => {
   it('Q4: accepts a larger argsz', async () => {
     await using bench = new Bench();
     const client = await bench.client();
-    const { body } = await client.channel.request(Command.deviceGetIrqInfo, words(32, 0, MSIX, 0, 0, 0, 0, 0));
+    const { body } = await channelOf(client).request(Command.deviceGetIrqInfo, words(32, 0, MSIX, 0, 0, 0, 0, 0));
     expect(body).toHaveLength(16);
   });
 
@@ -36,6 +37,6 @@ describe('DEVICE_GET_IRQ_INFO', () => {
   ])('refuses %s', async (_what, body) => {
     await using bench = new Bench();
     const client = await bench.client();
-    await expect(client.channel.request(Command.deviceGetIrqInfo, body)).rejects.toMatchObject({ code: 'EINVAL' });
+    await expect(channelOf(client).request(Command.deviceGetIrqInfo, body)).rejects.toMatchObject({ code: 'EINVAL' });
   });
 });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { closeFd, memoryFile } from '../../src/native/binding.ts';
+import { channelOf } from '../../src/vfio-user/client.ts';
 import type { ServedRegion } from '../../src/vfio-user/index.ts';
 import { Command } from '../../src/vfio-user/protocol.ts';
 import {
@@ -27,7 +28,7 @@ describe('DEVICE_GET_REGION_INFO', () => {
   it('G4, G9: tells size and rights, and offers nothing to map where there is no file', async () => {
     await using bench = new Bench();
     const client = await bench.client();
-    const { body } = await client.channel.request(Command.deviceGetRegionInfo, request(32, 0));
+    const { body } = await channelOf(client).request(Command.deviceGetRegionInfo, request(32, 0));
     const plain = { argsz: 32, capabilityOffset: 0, offset: 0 };
     expect(decodeRegionInfo(body)).toEqual({ ...plain, index: 0, flags: 3, size: 0x4000 });
     expect(await client.regionInfo(0)).toEqual({ index: 0, flags: 3, size: 0x4000 });
@@ -52,7 +53,7 @@ describe('DEVICE_GET_REGION_INFO', () => {
   it('accepts a larger argsz and body', async () => {
     await using bench = new Bench();
     const client = await bench.client();
-    const { body, fds } = await client.channel.request(
+    const { body, fds } = await channelOf(client).request(
       Command.deviceGetRegionInfo,
       joined(request(80, 0), new Uint8Array(48)),
     );
@@ -72,7 +73,9 @@ describe('DEVICE_GET_REGION_INFO', () => {
   ])('refuses %s', async (_what, body) => {
     await using bench = new Bench();
     const client = await bench.client();
-    await expect(client.channel.request(Command.deviceGetRegionInfo, body)).rejects.toMatchObject({ code: 'EINVAL' });
+    await expect(channelOf(client).request(Command.deviceGetRegionInfo, body)).rejects.toMatchObject({
+      code: 'EINVAL',
+    });
   });
 });
 
@@ -95,7 +98,7 @@ describe('DEVICE_GET_REGION_INFO of a region that can be mapped', () => {
     bench.device.regions[MAPPED] = mapped([file.fd]);
     const client = await bench.client();
     for (const argsz of [32, 79]) {
-      const { body, fds } = await client.channel.request(Command.deviceGetRegionInfo, request(argsz, MAPPED));
+      const { body, fds } = await channelOf(client).request(Command.deviceGetRegionInfo, request(argsz, MAPPED));
       expect(fds).toEqual([]);
       expect(body).toHaveLength(32);
       const told = { argsz: 80, flags: 7, index: MAPPED, capabilityOffset: 0, size: 0x8000, offset: 0 };
@@ -109,7 +112,7 @@ describe('DEVICE_GET_REGION_INFO of a region that can be mapped', () => {
     bench.device.regions[MAPPED] = mapped([file.fd]);
     const client = await bench.client();
     const before = openFiles();
-    const { body, fds } = await client.channel.request(Command.deviceGetRegionInfo, request(80, MAPPED));
+    const { body, fds } = await channelOf(client).request(Command.deviceGetRegionInfo, request(80, MAPPED));
     expect(body).toHaveLength(80);
     const told = { argsz: 80, flags: 15, index: MAPPED, capabilityOffset: 32, size: 0x8000, offset: 0 };
     expect(decodeRegionInfo(body)).toEqual(told);
@@ -128,7 +131,7 @@ describe('DEVICE_GET_REGION_INFO of a region that can be mapped', () => {
     bench.device.regions[MAPPED] = { ...mapped([file.fd], many), size: 0x40000 };
     const client = await bench.connect();
     await client.negotiate({ capabilities: { max_msg_fds: 8 } });
-    const { body, fds } = await client.channel.request(Command.deviceGetRegionInfo, request(32 + 16 + 144, MAPPED));
+    const { body, fds } = await channelOf(client).request(Command.deviceGetRegionInfo, request(32 + 16 + 144, MAPPED));
     expect(decodeRegionCapabilities(body, 32)).toEqual({ mmapAreas: many });
     expect(fds).toHaveLength(1);
     for (const fd of fds) closeFd(fd);
@@ -140,7 +143,7 @@ describe('DEVICE_GET_REGION_INFO of a region that can be mapped', () => {
     const whole = { areas: [{ offset: 0, size: 0x8000 }], fds: [file.fd], cache: 'uncached' as const };
     bench.device.regions[MAPPED] = { size: 0x8000, flags: 5, map: whole };
     const client = await bench.client();
-    const { body, fds } = await client.channel.request(Command.deviceGetRegionInfo, request(32, MAPPED));
+    const { body, fds } = await channelOf(client).request(Command.deviceGetRegionInfo, request(32, MAPPED));
     expect(decodeRegionInfo(body)).toMatchObject({ argsz: 32, flags: 5, capabilityOffset: 0 });
     expect(fds).toHaveLength(1);
     for (const fd of fds) closeFd(fd);
@@ -161,7 +164,7 @@ describe('DEVICE_GET_REGION_INFO of a region that can be mapped', () => {
       [MAPPED, one],
       [4, two],
     ] as const) {
-      const { body, fds } = await client.channel.request(Command.deviceGetRegionInfo, request(80, index));
+      const { body, fds } = await channelOf(client).request(Command.deviceGetRegionInfo, request(80, index));
       const shown = count > 0;
       expect(decodeRegionInfo(body)).toMatchObject({ argsz: shown ? 80 : 32, flags: shown ? 15 : 3 });
       expect(body).toHaveLength(shown ? 80 : 32);
@@ -176,7 +179,7 @@ describe('DEVICE_GET_REGION_INFO of a region that can be mapped', () => {
     bench.device.regions[10] = { size: 0x1000, flags: 3 };
     const client = await bench.client();
     expect(await client.info()).toMatchObject({ regions: 11 });
-    const { body } = await client.channel.request(Command.deviceGetRegionInfo, request(48, 9));
+    const { body } = await channelOf(client).request(Command.deviceGetRegionInfo, request(48, 9));
     expect(body.subarray(32)).toEqual(words(0x1_0002, 0, 0x8000_1d0f, 3));
     expect(await client.regionInfo(9)).toEqual({
       index: 9,

@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
 
+import { channelOf } from '../../src/vfio-user/client.ts';
 import { eventfd, memoryFile } from '../../src/vfio-user/index.ts';
 import { Command } from '../../src/vfio-user/protocol.ts';
 import { Bench } from '../vfio-user/support/bench.ts';
@@ -11,7 +12,7 @@ describe('DEVICE_RESET', () => {
     await using bench = new Bench();
     const client = await bench.client();
     await client.reset();
-    const { body } = await client.channel.request(Command.deviceReset, new Uint8Array(100));
+    const { body } = await channelOf(client).request(Command.deviceReset, new Uint8Array(100));
     expect(body).toHaveLength(0);
     expect(bench.device.resets).toBe(2);
   });

@@ -2,6 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 
 import { describe, expect, it } from 'vitest';
 
+import { channelOf } from '../../src/vfio-user/client.ts';
 import { eventfd, type EventFd, memoryFile } from '../../src/vfio-user/index.ts';
 import { Command } from '../../src/vfio-user/protocol.ts';
 import { encodeSetIrqs } from '../../src/vfio-user/structures/index.ts';
@@ -31,7 +32,7 @@ class IntxClient implements AsyncDisposable {
   }
 
   async set(flags: number, fds: readonly number[] = [], count = 1): Promise<void> {
-    const { channel } = await this.#client;
+    const channel = channelOf(await this.#client);
     await channel.request(Command.deviceSetIrqs, encodeSetIrqs({ flags, index: INTX, start: 0, count }), fds);
   }
 
@@ -197,14 +198,14 @@ describe('SET_IRQS of INTx', () => {
     await settle();
     const before = openFiles();
     const client = await bench.client();
-    await client.channel.request(Command.deviceSetIrqs, body(TRIGGER_EVENTFD), [line.fd]);
+    await channelOf(client).request(Command.deviceSetIrqs, body(TRIGGER_EVENTFD), [line.fd]);
     const enabled = openFiles();
-    await client.channel.request(Command.deviceSetIrqs, body(UNMASK_EVENTFD), [unmask.fd]);
+    await channelOf(client).request(Command.deviceSetIrqs, body(UNMASK_EVENTFD), [unmask.fd]);
     expect(openFiles()).toBeGreaterThan(enabled);
-    await client.channel.request(Command.deviceSetIrqs, body(TRIGGER_NONE, 0));
+    await channelOf(client).request(Command.deviceSetIrqs, body(TRIGGER_NONE, 0));
     await until(() => openFiles() === enabled - 1, 'closing both');
-    await client.channel.request(Command.deviceSetIrqs, body(TRIGGER_EVENTFD), [line.fd]);
-    await client.channel.request(Command.deviceSetIrqs, body(UNMASK_EVENTFD), [unmask.fd]);
+    await channelOf(client).request(Command.deviceSetIrqs, body(TRIGGER_EVENTFD), [line.fd]);
+    await channelOf(client).request(Command.deviceSetIrqs, body(UNMASK_EVENTFD), [unmask.fd]);
     await client.close();
     await until(() => openFiles() === before, 'closing every descriptor');
     bench.device.core.setIntxAsserted(true);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
+import { channelOf } from '../../src/vfio-user/client.ts';
 import { eventfd, type EventFd } from '../../src/vfio-user/index.ts';
 import { Command } from '../../src/vfio-user/protocol.ts';
 import { encodeSetIrqs } from '../../src/vfio-user/structures/index.ts';
@@ -95,7 +96,7 @@ class Requester implements AsyncDisposable {
 
   /** "ok", or the errno's name. */
   async set(flags: number, index: Index, start: number, count: number, data: Uint8Array, fds: readonly number[]) {
-    const { channel } = await this.#client;
+    const channel = channelOf(await this.#client);
     try {
       const body = encodeSetIrqs({ flags, index: INDICES[index], start, count }, data);
       await channel.request(Command.deviceSetIrqs, body, fds);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
+import { channelOf } from '../../src/vfio-user/client.ts';
 import { eventfd, type EventFd, memoryFile } from '../../src/vfio-user/index.ts';
 import { Command } from '../../src/vfio-user/protocol.ts';
 import { encodeSetIrqs, words } from '../../src/vfio-user/structures/index.ts';
@@ -49,7 +50,7 @@ describe('SET_IRQS', () => {
   ])('refuses %s', async (_what, body) => {
     await using bench = new Bench();
     const client = await bench.client();
-    await expect(client.channel.request(Command.deviceSetIrqs, body)).rejects.toMatchObject({ code: 'EINVAL' });
+    await expect(channelOf(client).request(Command.deviceSetIrqs, body)).rejects.toMatchObject({ code: 'EINVAL' });
   });
 
   it.each([
@@ -67,7 +68,7 @@ describe('SET_IRQS', () => {
     await settle();
     const before = openFiles();
     const fds = events.map(({ fd }) => fd);
-    await expect(client.channel.request(Command.deviceSetIrqs, body, fds)).rejects.toMatchObject({ code: 'EINVAL' });
+    await expect(channelOf(client).request(Command.deviceSetIrqs, body, fds)).rejects.toMatchObject({ code: 'EINVAL' });
     await settle();
     expect(openFiles()).toBe(before);
     for (const event of events) event.close();

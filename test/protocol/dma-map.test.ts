@@ -2,6 +2,7 @@ import { closeSync, openSync } from 'node:fs';
 import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
 
+import { channelOf } from '../../src/vfio-user/client.ts';
 import { memoryFile } from '../../src/vfio-user/index.ts';
 import { Command } from '../../src/vfio-user/protocol.ts';
 import { joined, longs, words } from '../../src/vfio-user/structures/index.ts';
@@ -52,7 +53,7 @@ describe('DMA_MAP', () => {
   it('accepts read-only memory without a file, as QEMU maps its ROM', async () => {
     await using bench = new Bench();
     const client = await bench.client();
-    const { body } = await client.channel.request(
+    const { body } = await channelOf(client).request(
       Command.dmaMap,
       request({ flags: 1, address: 0xfffc_0000n, size: 0x4_0000n }),
     );
@@ -74,9 +75,9 @@ describe('DMA_MAP', () => {
   ])('refuses %s', async (_what, body, code) => {
     await using bench = new Bench();
     const client = await bench.client();
-    await expect(client.channel.request(Command.dmaMap, body)).rejects.toMatchObject({ code });
+    await expect(channelOf(client).request(Command.dmaMap, body)).rejects.toMatchObject({ code });
     // It has left nothing behind: the same place can be mapped.
-    await client.channel.request(Command.dmaMap, request());
+    await channelOf(client).request(Command.dmaMap, request());
   });
 
   it.each([
@@ -89,7 +90,7 @@ describe('DMA_MAP', () => {
     const file = memoryFile(2 * 4096);
     await settle();
     const before = openFiles();
-    await expect(client.channel.request(Command.dmaMap, request(fields), [file.fd])).rejects.toMatchObject({ code });
+    await expect(channelOf(client).request(Command.dmaMap, request(fields), [file.fd])).rejects.toMatchObject({ code });
     await settle();
     expect(openFiles()).toBe(before);
     file.close();
@@ -101,14 +102,14 @@ describe('DMA_MAP', () => {
     const file = memoryFile(4096);
     await settle();
     const before = openFiles();
-    await expect(client.channel.request(Command.dmaMap, request(), [file.fd, file.fd])).rejects.toMatchObject({
+    await expect(channelOf(client).request(Command.dmaMap, request(), [file.fd, file.fd])).rejects.toMatchObject({
       code: 'EINVAL',
     });
     const readOnly = openSync(`/proc/self/fd/${file.fd}`, 'r');
-    await expect(client.channel.request(Command.dmaMap, request(), [readOnly])).rejects.toMatchObject({
+    await expect(channelOf(client).request(Command.dmaMap, request(), [readOnly])).rejects.toMatchObject({
       code: 'EACCES',
     });
-    await client.channel.request(Command.dmaMap, request({ flags: 1 }), [readOnly]);
+    await channelOf(client).request(Command.dmaMap, request({ flags: 1 }), [readOnly]);
     closeSync(readOnly);
     await client.dmaUnmapAll();
     await settle();
@@ -141,7 +142,7 @@ describe('DMA_MAP', () => {
     peer.close();
     // The next client has its own number.
     const client = await bench.client();
-    for (let n = 0n; n < 4n; ++n) await client.channel.request(Command.dmaMap, request({ address: n * PAGE }));
+    for (let n = 0n; n < 4n; ++n) await channelOf(client).request(Command.dmaMap, request({ address: n * PAGE }));
   });
 
   it('refuses what is no multiple of the page size that was agreed', async () => {
@@ -161,7 +162,7 @@ describe('DMA_MAP', () => {
   it('refuses what overlaps, with EEXIST', async () => {
     await using bench = new Bench();
     const client = await bench.client();
-    await client.channel.request(Command.dmaMap, request({ address: 0x10000n, size: 0x4000n }));
+    await channelOf(client).request(Command.dmaMap, request({ address: 0x10000n, size: 0x4000n }));
     for (const [address, size] of [
       [0xf000n, 0x2000n],
       [0x13000n, 0x2000n],
@@ -169,11 +170,11 @@ describe('DMA_MAP', () => {
       [0xf000n, 0x10000n],
       [0x10000n, 0x1000n],
     ] as const) {
-      await expect(client.channel.request(Command.dmaMap, request({ address, size }))).rejects.toMatchObject({
+      await expect(channelOf(client).request(Command.dmaMap, request({ address, size }))).rejects.toMatchObject({
         code: 'EEXIST',
       });
     }
-    await client.channel.request(Command.dmaMap, request({ address: 0x14000n }));
+    await channelOf(client).request(Command.dmaMap, request({ address: 0x14000n }));
   });
 
   it('forgets every map and file when the client is gone', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
+import { channelOf } from '../../src/vfio-user/client.ts';
 import { memoryFile } from '../../src/vfio-user/index.ts';
 import { Command } from '../../src/vfio-user/protocol.ts';
 import { joined, longs, words } from '../../src/vfio-user/structures/index.ts';
@@ -17,7 +18,7 @@ describe('DMA_UNMAP', () => {
     const client = await bench.client();
     const file = memoryFile(4096);
     await client.dmaMap({ iova: PAGE, size: PAGE, file });
-    const { body } = await client.channel.request(Command.dmaUnmap, request(PAGE, PAGE));
+    const { body } = await channelOf(client).request(Command.dmaUnmap, request(PAGE, PAGE));
     expect(body).toEqual(request(PAGE, PAGE));
     expect(bench.device.guestWord(PAGE)).toBeLessThan(0n);
     await client.dmaMap({ iova: PAGE, size: PAGE, file });
@@ -29,7 +30,7 @@ describe('DMA_UNMAP', () => {
     await using bench = new Bench();
     const client = await bench.client();
     for (let index = 0n; index < 64n; ++index) {
-      await client.channel.request(Command.dmaMap, joined(words(32, 3), longs(0n, index * 2n * PAGE, PAGE)));
+      await channelOf(client).request(Command.dmaMap, joined(words(32, 3), longs(0n, index * 2n * PAGE, PAGE)));
     }
     await client.dmaUnmapAll();
     await expect(client.dmaUnmap({ iova: 0n, size: PAGE })).rejects.toMatchObject({ code: 'ENOENT' });
@@ -54,7 +55,7 @@ describe('DMA_UNMAP', () => {
     const client = await bench.client();
     const file = memoryFile(2 * 4096);
     await client.dmaMap({ iova: 0n, size: 2n * PAGE, file });
-    await expect(client.channel.request(Command.dmaUnmap, body)).rejects.toMatchObject({ code });
+    await expect(channelOf(client).request(Command.dmaUnmap, body)).rejects.toMatchObject({ code });
     expect(bench.device.guestWord(PAGE)).toBe(0n);
     file.close();
   });

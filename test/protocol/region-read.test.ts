@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
 
+import { channelOf } from '../../src/vfio-user/client.ts';
 import { Command } from '../../src/vfio-user/protocol.ts';
 import { decodeRegionAccess, encodeRegionAccess, joined, longs } from '../../src/vfio-user/structures/index.ts';
 import { Bench } from '../vfio-user/support/bench.ts';
@@ -35,7 +36,7 @@ describe('REGION_READ', () => {
     await using bench = new Bench();
     const client = await bench.client();
     const access = { offset: 0x4000n, region: 0, count: 0 };
-    const { body } = await client.channel.request(Command.regionRead, encodeRegionAccess(access));
+    const { body } = await channelOf(client).request(Command.regionRead, encodeRegionAccess(access));
     expect(body).toHaveLength(16);
     expect(decodeRegionAccess(body)).toEqual(access);
   });
@@ -44,7 +45,7 @@ describe('REGION_READ', () => {
     await using bench = new Bench();
     const client = await bench.client();
     const request = joined(encodeRegionAccess({ offset: 0n, region: 0, count: 4 }), new Uint8Array(100));
-    expect((await client.channel.request(Command.regionRead, request)).body).toHaveLength(20);
+    expect((await channelOf(client).request(Command.regionRead, request)).body).toHaveLength(20);
   });
 
   it.each([

@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
 
+import { channelOf } from '../../src/vfio-user/client.ts';
 import { Command, MessageFlag } from '../../src/vfio-user/protocol.ts';
 import { decodeRegionAccess, encodeMessage, encodeRegionAccess } from '../../src/vfio-user/structures/index.ts';
 import { Bench } from '../vfio-user/support/bench.ts';
@@ -32,7 +33,7 @@ describe('REGION_WRITE', () => {
   it('echoes offset, region and count', async () => {
     await using bench = new Bench();
     const client = await bench.client();
-    const { body } = await client.channel.request(Command.regionWrite, write(0x1000n, new Uint8Array(24)));
+    const { body } = await channelOf(client).request(Command.regionWrite, write(0x1000n, new Uint8Array(24)));
     expect(body).toHaveLength(16);
     expect(decodeRegionAccess(body)).toEqual({ offset: 0x1000n, region: 0, count: 24 });
   });
@@ -69,7 +70,7 @@ describe('REGION_WRITE', () => {
   it('L9: accepts a write of nothing', async () => {
     await using bench = new Bench();
     const client = await bench.client();
-    const { body } = await client.channel.request(Command.regionWrite, write(0n, new Uint8Array(0)));
+    const { body } = await channelOf(client).request(Command.regionWrite, write(0n, new Uint8Array(0)));
     expect(body).toHaveLength(16);
   });
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { duplicateFd } from '../../src/native/binding.ts';
+import { channelOf } from '../../src/vfio-user/client.ts';
 import { connect, memoryFile, VfioError } from '../../src/vfio-user/index.ts';
 import { socketPair } from '../../src/vfio-user/native.ts';
 import { Command, MessageFlag } from '../../src/vfio-user/protocol.ts';
@@ -81,7 +82,7 @@ describe('a client', () => {
     await client.closed;
     expect(client.isOpen).toBe(false);
     expect(() => {
-      client.channel.send(new Uint8Array(1));
+      channelOf(client).send(new Uint8Array(1));
     }).toThrow(VfioError);
   });
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { closeFd, duplicateFd, memoryFile } from '../../src/native/binding.ts';
+import { channelOf } from '../../src/vfio-user/client.ts';
 import { connect, serve, VfioError } from '../../src/vfio-user/index.ts';
 import { connectSocket, socketPair } from '../../src/vfio-user/native.ts';
 import { Command } from '../../src/vfio-user/protocol.ts';
@@ -184,7 +185,7 @@ describe('clients', () => {
       expect(await client.readRegister(0, Offset.control, 4)).toBe(i);
       // Posted, with the connection closed right behind it: it counts all the same.
       await client.writeRegister(0, Offset.control, 4, i + 1, { posted: true });
-      await until(() => client.channel.unsent === 0, 'sending');
+      await until(() => channelOf(client).unsent === 0, 'sending');
       await client.close();
     }
     expect(bench.device.holds).toBe(20);

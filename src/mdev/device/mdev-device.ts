@@ -106,7 +106,7 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
 
   /** GET_REGION_IO_FDS: the bells of all regions, each with its VFIO index. */
   get ioEventFds(): readonly (IoEventFd & { readonly region: number })[] {
-    return regionsOf(this.bars).flatMap(({ index, region }) =>
+    return regionsOf(this.declaredRegions).flatMap(({ index, region }) =>
       region.kind === 'mmio' ? (region.ioEventFds ?? []).map((bell) => ({ ...bell, region: index })) : [],
     );
   }
@@ -116,9 +116,9 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
     return this.#parts.function.configSpace;
   }
 
-  /** What is behind the BARs. */
-  get bars(): Regions {
-    return this.#parts.function.bars;
+  /** What its type declares for each region but config space, by name. */
+  get declaredRegions(): Regions {
+    return this.#parts.function.declaredRegions;
   }
 
   /** Its side of migration; undefined when its type cannot be migrated. It is the client's to use. */

@@ -58,7 +58,7 @@ export class MdevFunction {
   readonly regions: readonly RegionInfo[];
   readonly irqInfos: readonly IrqInfo[];
   readonly irqs: Irqs;
-  readonly bars: Regions;
+  readonly declaredRegions: Regions;
   readonly registers: RegisterRegions;
   /** The memory behind the regions that have some. */
   readonly memories: RegionMemories;
@@ -72,7 +72,7 @@ export class MdevFunction {
 
   constructor(declaration: DeviceDeclaration, platform: PlatformCapabilities, host: MdevFunctionHost) {
     this.configSpace = visibleConfigSpace(declaration.configSpace, platform);
-    this.bars = declaration.regions;
+    this.declaredRegions = declaration.regions;
     this.platform = platform;
     this.#host = host;
     this.irqInfos = irqInfos(this.configSpace);
@@ -103,7 +103,7 @@ export class MdevFunction {
   /** The device's side of the regions with registers, by name. */
   deviceRegions(): Readonly<Partial<Record<RegionName, RegisterRegion>>> {
     return Object.fromEntries(
-      regionsOf(this.bars)
+      regionsOf(this.declaredRegions)
         .filter(({ region }) => region.kind === 'mmio')
         .map(({ name, index }) => [name, this.registers.get(index)]),
     );
@@ -131,7 +131,7 @@ export class MdevFunction {
    */
   bind(behaviour: MdevBehaviour): void {
     const { config, ...hooks } = (behaviour.hooks ?? {}) as { readonly config?: object };
-    bindHooks(this.registers, this.bars, this.irqs, hooks);
+    bindHooks(this.registers, this.declaredRegions, this.irqs, hooks);
     this.#bindConfigSpace(config);
     this.#behaviour = behaviour;
     this.core.setTrapHandler({
@@ -246,7 +246,7 @@ export class MdevFunction {
 
   #refillMemories(): void {
     for (const bytes of Object.values(this.memories)) bytes.fill(0);
-    fillMemories(this.bars, this.memories);
+    fillMemories(this.declaredRegions, this.memories);
   }
 
   #access(region: number, offset: number, data: Uint8Array, write: boolean): number {

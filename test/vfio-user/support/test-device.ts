@@ -2,7 +2,7 @@ import { array, compile, reg32, reg64, registerBlock, RegisterRegion, ro, rw } f
 import { createDeviceCore, createRegisterTable, type DeviceCore } from '../../../src/native/binding.ts';
 import { type DeviceHandle, deviceHandle } from '../../../src/native/device-handle.ts';
 import { type IoEventFd, type Migration, VfioError } from '../../../src/mdev/index.ts';
-import type { DeviceHold, DeviceHolder, ServedDevice, ServedRegion } from '../../../src/vfio-user/index.ts';
+import type { Attachment, Holder, ServedDevice, ServedRegion } from '../../../src/vfio-user/index.ts';
 
 /** Registers of region 0. SCRATCH, STATUS and CONTROL are served by C++; the others have hooks. */
 export const testBlock = registerBlock(0x4000, {
@@ -65,7 +65,7 @@ export class TestDevice implements ServedDevice, Disposable {
   refusal: string | undefined;
   migration: Migration | undefined;
   ioEventFds: (IoEventFd & { readonly region: number })[] = [];
-  holder: DeviceHolder | undefined;
+  holder: Holder | undefined;
   /** Holds so far. */
   holds = 0;
   resets = 0;
@@ -110,7 +110,7 @@ export class TestDevice implements ServedDevice, Disposable {
     });
   }
 
-  attach(holder: DeviceHolder): DeviceHold {
+  attach(holder: Holder): Pick<Attachment, 'start' | 'detach'> {
     if (this.refusal !== undefined) {
       throw new VfioError(this.refusal, `the device is held by ${this.refusal}`);
     }

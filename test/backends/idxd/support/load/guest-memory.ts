@@ -12,14 +12,13 @@ export interface Part {
 
 /** Working memory of one descriptor at a time, with room for the list of a batch in front. */
 export interface Arena {
-  readonly list: number;
+  readonly list: Part;
   readonly data: Part;
-  /** Behind the file: reached by message. */
-  readonly message: boolean;
 }
 
-/** Bytes of an arena's list: eight descriptors. */
-export const LIST = 512;
+/** Bytes of a list: eight descriptors, and in a large arena 48. */
+const LIST = 512;
+const LARGE_LIST = 3072;
 const RECORD = 32;
 /** Much, so that reading takes its time. */
 const CONSTANT = 4 << 20;
@@ -51,15 +50,16 @@ export class GuestMemory {
       end += size;
       return { at, size };
     };
-    const arenas = (count: number, size: number, message = false): Arena[] =>
-      Array.from({ length: count }, () => ({ list: part(LIST).at, data: part(size - LIST), message }));
+    const arenas = (count: number, list: number, size: number): Arena[] =>
+      Array.from({ length: count }, () => ({ list: part(list), data: part(size - list) }));
     this.constants = [part(CONSTANT), part(CONSTANT)];
-    this.large = arenas(24, 0x90000);
-    this.small = arenas(1700, 0x2000);
+    this.large = arenas(24, LARGE_LIST, 0x90000);
+    this.small = arenas(1700, LIST, 0x2000);
     const recordPart = part(Math.ceil((records * RECORD) / PAGE) * PAGE);
     this.size = Math.ceil(end / PAGE) * PAGE;
     end = this.size;
-    this.messages = arenas(24, 0x1000, true);
+    // Behind the file.
+    this.messages = arenas(24, LIST, 0x1000);
     this.expected = new Uint8Array(end);
     this.message = new Uint8Array(end - this.size);
     this.#record = recordPart.at;

@@ -193,8 +193,9 @@ export class VirtualMachine {
   }
 
   #next(queue: number): Work {
-    const large = queue === LARGE;
-    const arena = !large && this.#random.oneIn(3) ? undefined : this.#takeArena(large ? this.#freeLarge : this.#free);
+    const large = queue === LARGE ? this.#takeArena(this.#freeLarge) : undefined;
+    if (large !== undefined) return this.#maker.moves(large);
+    const arena = this.#random.oneIn(3) ? undefined : this.#takeArena(this.#free);
     return arena === undefined ? this.#maker.plain() : this.#maker.in(arena);
   }
 
@@ -240,7 +241,8 @@ export class VirtualMachine {
       memory.write(at, new Uint8Array(RECORD_SIZE).fill(POISON));
     }
     this.#checkData(work);
-    if (work.arena !== undefined) (queue === LARGE ? this.#freeLarge : this.#free).push(work.arena);
+    if (work.arena !== undefined)
+      (this.memory.large.includes(work.arena) ? this.#freeLarge : this.#free).push(work.arena);
     this.#waiting[queue] = (this.#waiting[queue] ?? 0) - 1;
     const kind = work.name.replace(/ of .*/u, '');
     this.ended.set(kind, (this.ended.get(kind) ?? 0) + 1);

@@ -8,7 +8,7 @@ import {
   Opcode,
   Status,
 } from '../../../../engine/support/descriptor.ts';
-import { type Arena, BASE, type GuestMemory, LIST } from './guest-memory.ts';
+import { type Arena, BASE, type GuestMemory } from './guest-memory.ts';
 import type { Random } from './random.ts';
 
 /** A completion record that is to be written, by its offset, and what the specification says of its fields. */
@@ -72,6 +72,31 @@ export class WorkMaker {
     return this.#random.oneIn(3) ? this.#batch(arena) : this.#single(this.#writing(arena), arena);
   }
 
+  /** A batch that moves the data of an arena to and fro, by little each time: to do any of it twice, or not, makes a difference. */
+  moves(arena: Arena): Work {
+    const random = this.#random;
+    const { data, list } = arena;
+    const count = random.between(20, list.size / DESCRIPTOR_SIZE);
+    const members = new Uint8Array(count * DESCRIPTOR_SIZE);
+    for (let index = 0; index < count; index++) {
+      const shift = random.between(1, 5000);
+      const size = random.between(data.size >> 1, data.size - shift);
+      const start = data.at + random.below(data.size - size - shift + 1);
+      const [from, to] = random.oneIn(2) ? [start, start + shift] : [start + shift, start];
+      const { fields } = this.#move(from, to, size);
+      members.set(descriptor({ ...fields, flags: Flag.fence }), index * DESCRIPTOR_SIZE);
+    }
+    this.#memory.write(list.at, members);
+    return this.#single(
+      {
+        name: `large batch of ${count}`,
+        fields: { opcode: Opcode.batch, first: BASE + list.at, size: count },
+        ending: { status: Status.success, completed: count },
+      },
+      arena,
+    );
+  }
+
   /** A no-op that raises this vector. */
   signal(vector: number): Work {
     return this.#single(noOp, undefined, vector);
@@ -94,7 +119,7 @@ export class WorkMaker {
     const memory = this.#memory;
     const records: ExpectedRecord[] = [];
     const interrupts: number[] = [];
-    const count = random.between(2, LIST / DESCRIPTOR_SIZE);
+    const count = random.between(2, arena.list.size / DESCRIPTOR_SIZE);
     // The list is the arena's, and new.
     const list = new Uint8Array(count * DESCRIPTOR_SIZE);
     let ended: number | undefined;
@@ -115,11 +140,11 @@ export class WorkMaker {
       records.push(record);
       if (interrupt !== undefined) interrupts.push(interrupt);
     }
-    memory.write(arena.list, list);
+    memory.write(arena.list.at, list);
     const ending = failed
       ? { status: Status.batchMemberFailed, completed: ended ?? count }
       : { status: Status.success, completed: count };
-    const whole = { opcode: Opcode.batch, first: BASE + arena.list, size: count };
+    const whole = { opcode: Opcode.batch, first: BASE + arena.list.at, size: count };
     const own = this.#single({ name: `batch of ${count}`, fields: whole, ending }, arena);
     return { ...own, records: [...records, ...own.records], interrupts: [...interrupts, ...own.interrupts] };
   }

@@ -18,8 +18,8 @@ export interface MigrationSubject {
   readonly driver: string;
   readonly attributes: AttributeValues;
   readonly function: MdevFunction;
-  readonly pause: Pick<DevicePause, 'quiesce' | 'resume'>;
-  readonly life: Pick<DeviceLife, 'fail'>;
+  readonly pause: Pick<DevicePause, 'quiesce' | 'quiesceFrozen' | 'resume' | 'resumeFrozen'>;
+  readonly life: Pick<DeviceLife, 'fail' | 'failure' | 'freeze' | 'state'>;
 }
 
 /**
@@ -38,15 +38,22 @@ export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour)
     attributes,
     function: mdevFunction,
     behaviour: migration,
+    frozen: {
+      reason: () => (life.state === 'frozen' ? messageOf(life.failure?.error) : undefined),
+      freeze: (reason) => {
+        life.freeze('migration', new Error(`it was frozen where it came from: ${reason}`));
+      },
+    },
     fail: (path, error) => {
       life.fail(path, error);
     },
   });
   const { answersWithin } = mdevFunction.platform;
   return new MigrationMachine({
-    stop: () => pause.quiesce(answersWithin),
+    stop: () => (life.state === 'frozen' ? pause.quiesceFrozen(answersWithin) : pause.quiesce(answersWithin)),
     resume: () => {
-      pause.resume();
+      if (life.state === 'frozen') pause.resumeFrozen();
+      else pause.resume();
     },
     begin: (early) => state.begin(early),
     save: async () => {
@@ -55,9 +62,16 @@ export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour)
       throw new MdevError('ETIMEDOUT', `${who} was not saved within ${answersWithin} ms`);
     },
     estimate: () => state.estimate(),
-    receive: () => state.receive(),
+    receive: () => {
+      if (life.state !== 'frozen') return state.receive();
+      throw new MdevError('EIO', `${who} is frozen: only a reset mends it, and then it can take another's state`);
+    },
     restore: (stream) => {
       state.restore(stream);
     },
   });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : typeof error === 'string' ? error : 'an error';
 }

@@ -80,7 +80,6 @@ export class DeviceParts {
       life,
       function: this.function,
       pause: this.pause,
-      migration,
       recovery: () => this.hold.recovery,
     });
     const member: GroupMember & ContainerMember = {
@@ -161,9 +160,13 @@ export class DeviceParts {
         emit,
         cutOff: (state) => {
           this.#isolate();
-          this.#migration?.fail();
-          if (state === 'failed') this.#tasks.end();
-          else this.#tasks.reset();
+          if (state === 'failed') {
+            this.#migration?.fail();
+            this.#tasks.end();
+          } else {
+            this.#migration?.freeze();
+            this.#tasks.reset();
+          }
         },
       },
     );

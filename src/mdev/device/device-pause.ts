@@ -37,8 +37,34 @@ export class DevicePause {
    * else what the life cycle says.
    */
   async quiesce(limit?: number): Promise<void> {
-    const { life, type } = this.#subject;
+    const { life } = this.#subject;
     life.check('quiesce');
+    await this.#pauseBehaviour(limit);
+    // Meanwhile the client may have left: then there is nobody to say when to go on.
+    if (life.state !== 'running') this.#goOnUnlessEnded();
+    life.check('quiesce');
+    this.#subject.function.setPaused(true);
+    life.transit('quiesce');
+  }
+
+  /**
+   * Pauses the behaviour of a frozen instance, which stays frozen.
+   * @throws {@link MdevError} as {@link quiesce}; `ECANCELED` when it was mended meanwhile, and goes on.
+   */
+  async quiesceFrozen(limit: number): Promise<void> {
+    const { life } = this.#subject;
+    // It was paused when it froze.
+    if (this.#paused) return;
+    await this.#pauseBehaviour(limit);
+    if (life.state !== 'frozen') {
+      this.#goOnUnlessEnded();
+      throw new MdevError('ECANCELED', `${life.who} is frozen no more`);
+    }
+    this.#subject.function.setPaused(true);
+  }
+
+  async #pauseBehaviour(limit: number | undefined): Promise<void> {
+    const { life, type } = this.#subject;
     const behaviour = this.#subject.behaviour();
     const { quiesce } = behaviour;
     if (quiesce === undefined) throw new MdevError('ENOTTY', `${life.who}: type ${type} cannot be quiesced`);
@@ -64,11 +90,6 @@ export class DevicePause {
       throw new MdevError('ETIMEDOUT', `${life.who} was not quiesced within ${limit} ms; it goes on`);
     }
     this.#paused = true;
-    // Meanwhile the client may have left: then there is nobody to say when to go on.
-    if (life.state !== 'running') this.#goOnUnlessEnded();
-    life.check('quiesce');
-    this.#subject.function.setPaused(true);
-    life.transit('quiesce');
   }
 
   /**
@@ -78,9 +99,19 @@ export class DevicePause {
   resume(): void {
     const { life } = this.#subject;
     life.check('resume');
-    const failure = this.goOn();
-    if (failure !== undefined) throw new MdevError('EIO', `${life.who} failed to resume`, { cause: failure.error });
+    this.#goOnOrThrow();
     life.transit('resume');
+  }
+
+  /** Ends {@link quiesceFrozen}. @throws {@link MdevError} `EIO` when its behaviour threw, which fails it. */
+  resumeFrozen(): void {
+    this.#goOnOrThrow();
+  }
+
+  #goOnOrThrow(): void {
+    const failure = this.goOn();
+    if (failure === undefined) return;
+    throw new MdevError('EIO', `${this.#subject.life.who} failed to resume`, { cause: failure.error });
   }
 
   /** Lets the behaviour go on, whatever the state. When it throws, the instance fails. */

@@ -4,7 +4,6 @@ import type { DeviceLife } from '../device-life.ts';
 import type { MdevFunction } from '../function/mdev-function.ts';
 import type { ResetCause } from '../function/reset-cause.ts';
 import { MdevError } from '../mdev-error.ts';
-import type { MigrationMachine } from '../migration/migration-machine.ts';
 import type { DevicePause } from './device-pause.ts';
 
 const { EIO } = constants.errno;
@@ -14,7 +13,6 @@ export interface ResetSubject {
   readonly life: DeviceLife;
   readonly function: Pick<MdevFunction, 'isolated' | 'rejoin' | 'reset'>;
   readonly pause: Pick<DevicePause, 'goOn' | 'paused'>;
-  readonly migration: () => Pick<MigrationMachine, 'fail'> | undefined;
   /** Where a frozen instance goes on: nobody holds it, its client has begun to use it, or has not. */
   readonly recovery: () => 'recoverIdle' | 'recover' | 'recoverAttached';
 }
@@ -47,10 +45,7 @@ export class DeviceResets {
     if (pause.paused && !mdevFunction.isolated) pause.goOn();
     // What the reset told may have closed, failed or mended the instance, or frozen it again.
     if (this.#subject.life.state !== 'frozen') return;
-    if (mdevFunction.isolated) {
-      this.#subject.migration()?.fail();
-      throw new MdevError('EIO', `${who} froze again during its reset`);
-    }
+    if (mdevFunction.isolated) throw new MdevError('EIO', `${who} froze again during its reset`);
     life.transit(this.#subject.recovery());
   }
 

@@ -3,6 +3,7 @@ import { AsynchronousError, callSynchronously } from '../call-synchronously.ts';
 import { MdevError } from '../mdev-error.ts';
 import type { MdevFunction } from '../function/mdev-function.ts';
 import { VfioRegion } from '../vfio.ts';
+import { FrozenSection, type FrozenSubject } from './frozen-section.ts';
 import { IncomingStream } from './incoming-stream.ts';
 import { COMPATIBILITY_MAX, DEFAULT_PAYLOAD_MAX, type MigrationBehaviour } from './migration-behaviour.ts';
 import { putSections, sizeOfSections, type StateSection, stateSections, takeSections } from './state-sections.ts';
@@ -20,6 +21,7 @@ export interface StateSubject {
   readonly attributes: AttributeValues;
   readonly function: MdevFunction;
   readonly behaviour: MigrationBehaviour;
+  readonly frozen: FrozenSubject;
   /** Its behaviour did what leaves it in no known state. */
   fail(path: string, error: unknown): void;
 }
@@ -28,10 +30,12 @@ export interface StateSubject {
 export class DeviceState {
   readonly #subject: StateSubject;
   readonly #sections: readonly StateSection[];
+  readonly #frozen: FrozenSection;
 
   constructor(subject: StateSubject) {
     this.#subject = subject;
-    this.#sections = stateSections(subject.function);
+    this.#frozen = new FrozenSection(subject.frozen);
+    this.#sections = [...stateSections(subject.function), this.#frozen];
   }
 
   /** Front and header, with what may go while the device runs if `early`. */
@@ -96,6 +100,7 @@ export class DeviceState {
       }
       throw refused(`its payload is refused: ${messageOf(error)}`, error);
     }
+    this.#frozen.apply();
   }
 
   #accept(header: StreamHeader): void {

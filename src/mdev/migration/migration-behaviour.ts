@@ -24,14 +24,15 @@ export interface MigrationBehaviour {
    */
   accepts?(version: number, compatibility: Uint8Array): void;
   /**
-   * The payload. Called after `quiesce`, which is in force until `resume`; a promise has to settle within the platform's `answersWithin`. What it
+   * The payload. Called after `quiesce`, which is in force until `resume`, also of a frozen instance, which `stop` has ended the work of; a promise has to settle within the platform's `answersWithin`. What it
    * throws is told to the client as EIO, and the device stays stopped, or goes on if it ran.
    */
   save(): Uint8Array | Promise<Uint8Array>;
   /** About how many bytes `save` would give now, for who estimates how long the device will stand still; 0 when absent. */
   estimate?(): number;
   /**
-   * Takes a payload. Called after `quiesce`, once the framework's part is in place; `resume` follows sometime.
+   * Takes a payload. Called after `quiesce`, once the framework's part is in place; `resume` follows sometime. If it is that of a frozen instance, `stop`
+   * comes in between, and a reset later.
    *
    * The bytes come from a client: whatever they are, it ends in bounded time and writes nothing out of bounds.
    * @param early what `preCopy` gave on the other side; empty when it was not asked.

@@ -12,7 +12,7 @@ const SAVING: readonly number[] = [stopCopy, preCopy, preCopyP2p];
 export interface MigrationSteps {
   /** Stops the device. Rejects in bounded time when it does not stop; it runs then. */
   stop(): Promise<void>;
-  /** Lets a stopped device go on. */
+  /** Lets a stopped device go on, or a frozen one be frozen only. */
   resume(): void;
   /** The first bytes of a stream, sent while the device runs if `early`. */
   begin(early: boolean): Uint8Array;
@@ -20,7 +20,7 @@ export interface MigrationSteps {
   save(): Promise<Uint8Array>;
   /** About how many bytes `begin` and `save` will give. */
   estimate(): number;
-  /** Begins to collect a stream. */
+  /** Begins to collect a stream. Throws when the device can take none. */
   receive(): IncomingStream;
   /** Takes over what was received, all or nothing. The device has stopped, and stays so. */
   restore(stream: IncomingStream): void;
@@ -40,6 +40,8 @@ export class MigrationMachine implements Migration {
   /** The client knows that nothing of the stream was taken. */
   #toldRefusal = false;
   #moving = false;
+  /** The device takes over what was received. */
+  #restoring = false;
   /** Grows whenever something from outside has moved the device. */
   #epoch = 0;
 
@@ -109,7 +111,13 @@ export class MigrationMachine implements Migration {
     if (this.#state !== error) this.#moveTo(running);
   }
 
-  /** The device was cut off. */
+  /** The device was cut off until it is reset. While it runs it can be moved as it is; in the middle of a move that move is lost. */
+  freeze(): void {
+    if (this.#restoring || (RUNNING.includes(this.#state) && !this.#moving)) return;
+    this.fail();
+  }
+
+  /** The device was cut off for good. */
   fail(): void {
     this.#moveTo(error);
   }
@@ -169,9 +177,14 @@ export class MigrationMachine implements Migration {
   #endReceiving(): void {
     const incoming = this.#incoming;
     if (incoming !== undefined && !(this.#toldRefusal && incoming.length === 0)) {
-      this.#refusable(() => {
-        this.#steps.restore(incoming);
-      });
+      this.#restoring = true;
+      try {
+        this.#refusable(() => {
+          this.#steps.restore(incoming);
+        });
+      } finally {
+        this.#restoring = false;
+      }
     }
     this.#incoming = undefined;
   }

@@ -37,8 +37,9 @@ export interface PlatformCapabilities {
    */
   readonly reportErrors: boolean;
   /**
-   * Milliseconds that a client waits for an answer at least. A device that has not stopped when the client wants it to by
-   * then goes on, and the client is told ETIMEDOUT. QEMU waits 5 s.
+   * Milliseconds within which a client is answered that moves the device in migration, all steps of one request together: 1
+   * to 2^31 - 1. A device that has not stopped by then goes on, one that has not been saved stays where it was, and the client
+   * is told ETIMEDOUT. QEMU waits 5 s.
    */
   readonly answersWithin: number;
   /**

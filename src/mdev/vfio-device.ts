@@ -127,8 +127,8 @@ export abstract class VfioDevice implements AsyncDisposable {
 
   /**
    * Moves the device to another state of `MigrationState`, step by step. `EINVAL`: there is no way, or the stream that was written is refused, which
-   * leaves the device as it was; `ETIMEDOUT`: it did not stop in time, and goes on; `ECANCELED`: it was reset meanwhile. It is in the last state that
-   * it reached then.
+   * leaves the device as it was; `ETIMEDOUT`: it did not stop in time, and goes on, or was not saved in time, and stays stopped; `ECANCELED`:
+   * it was reset meanwhile; `EIO`: its vendor's part failed. It is in the last state that it reached then (`migrationState`).
    */
   async setMigrationState(state: number): Promise<void> {
     const data = new Uint8Array(8);

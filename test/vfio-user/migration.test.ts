@@ -18,6 +18,7 @@ import {
   seen,
   VECTORS,
 } from '../mdev/support/migratable.ts';
+import { plainMigratable } from '../mdev/support/plain-card.ts';
 import { FACES, openFace } from './support/faces.ts';
 
 const CONFIG = 7;
@@ -225,6 +226,38 @@ describe.each(FACES)('a device %s that is migrated', (face) => {
     await delay(0);
     expect(source.running).toBe(true);
     expect((await saved(vmm)).length).toBeGreaterThan(0x1000);
+  });
+
+  it('stays stopped when it was not saved in time, and goes on when it is told to', async () => {
+    const device = await plainMigratable({ save: () => new Promise<never>(() => undefined) }, { answersWithin: 50 });
+    await using vmm = await openFace(face, device);
+    await expect(vmm.setMigrationState(S.stopCopy)).rejects.toMatchObject({ code: 'ETIMEDOUT' });
+    expect([await vmm.migrationState(), device.state]).toEqual([S.stop, 'quiesced']);
+    await vmm.setMigrationState(S.running);
+    expect(device.state).toBe('running');
+    await device.close();
+  });
+
+  it.each([
+    ['at once', {}],
+    ['too late', { answersWithin: 1 }],
+  ])('fails when its vendor cannot quiesce, told %s, and its client stays', async (when, platform) => {
+    let reject = (): void => undefined;
+    const late = (): Promise<void> =>
+      new Promise((_, fails) => {
+        reject = () => {
+          fails(new Error('no'));
+        };
+      });
+    const [quiesce, code] = when === 'at once' ? [() => Promise.reject(new Error('no')), 'EIO'] : [late, 'ETIMEDOUT'];
+    const device = await plainMigratable({}, platform, quiesce);
+    await using vmm = await openFace(face, device);
+    await expect(vmm.setMigrationState(S.stop)).rejects.toMatchObject({ code });
+    reject();
+    await delay(0);
+    expect([device.state, device.failure?.path]).toEqual(['failed', 'quiesce']);
+    expect(await vmm.migrationState()).toBe(S.error);
+    await device.close();
   });
 
   it('runs after a reset, whatever its state was', async () => {

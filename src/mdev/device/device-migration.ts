@@ -50,16 +50,17 @@ export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour)
   });
   const { answersWithin } = mdevFunction.platform;
   return new MigrationMachine({
-    stop: () => (life.state === 'frozen' ? pause.quiesceFrozen(answersWithin) : pause.quiesce(answersWithin)),
+    answersWithin,
+    stop: (limit) => (life.state === 'frozen' ? pause.quiesceFrozen(limit) : pause.quiesce(limit)),
     resume: () => {
       if (life.state === 'frozen') pause.resumeFrozen();
       else pause.resume();
     },
     begin: (early) => state.begin(early),
-    save: async () => {
+    save: async (limit) => {
       const saved = state.save();
-      if (await endsWithin(saved, answersWithin)) return await saved;
-      throw new MdevError('ETIMEDOUT', `${who} was not saved within ${answersWithin} ms`);
+      if (await endsWithin(saved, limit)) return await saved;
+      throw new MdevError('ETIMEDOUT', `${who} was not saved within ${Math.ceil(limit)} ms; it stays where it was`);
     },
     estimate: () => state.estimate(),
     receive: () => {

@@ -34,7 +34,7 @@ export class DevicePause {
    * Pauses a running instance.
    * @param limit Milliseconds to wait at most; without it, as long as the behaviour takes.
    * @throws {@link MdevError} `ENOTTY` when its behaviour cannot, `ETIMEDOUT` when it did not in time and goes on, `EBUSY` when it is on its way already,
-   * else what the life cycle says.
+   * `EIO` when its behaviour rejected, which fails it, else what the life cycle says.
    */
   async quiesce(limit?: number): Promise<void> {
     const { life } = this.#subject;
@@ -76,7 +76,7 @@ export class DevicePause {
         await quiesce.call(behaviour);
       } catch (error) {
         life.fail('quiesce', error);
-        throw error;
+        throw new MdevError('EIO', `${life.who} failed to quiesce`, { cause: error });
       } finally {
         this.#quiescing = false;
       }
@@ -87,7 +87,7 @@ export class DevicePause {
       await quiesced;
     } else if (!(await endsWithin(quiesced, limit))) {
       wait.expired = true;
-      throw new MdevError('ETIMEDOUT', `${life.who} was not quiesced within ${limit} ms; it goes on`);
+      throw new MdevError('ETIMEDOUT', `${life.who} was not quiesced within ${Math.ceil(limit)} ms; it goes on`);
     }
     this.#paused = true;
   }

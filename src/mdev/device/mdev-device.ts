@@ -213,7 +213,8 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
   /**
    * Pauses a running instance.
    * @param limit Milliseconds to wait at most; without it, as long as the behaviour takes.
-   * @throws {@link MdevError} `ENOTTY` when its behaviour cannot, `ETIMEDOUT` when it did not in time and goes on, else what the life cycle says.
+   * @throws {@link MdevError} `ENOTTY` when its behaviour cannot, `ETIMEDOUT` when it did not in time and goes on, `EIO` when its behaviour
+   * rejected, which fails it, else what the life cycle says.
    */
   quiesce(limit?: number): Promise<void> {
     return this.#parts.pause.quiesce(limit);

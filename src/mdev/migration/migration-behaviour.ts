@@ -24,7 +24,8 @@ export interface MigrationBehaviour {
    */
   accepts?(version: number, compatibility: Uint8Array): void;
   /**
-   * The payload. Called after `quiesce`, which is in force until `resume`, also of a frozen instance, which `stop` has ended the work of; a promise has to settle within the platform's `answersWithin`. What it
+   * The payload. Called after `quiesce`, which is in force until `resume`, also of a frozen instance, which `stop` has ended the work of; a promise
+   * has to settle within what `quiesce` left of the platform's `answersWithin`. What it
    * throws is told to the client as EIO, and the device stays stopped, or goes on if it ran.
    */
   save(): Uint8Array | Promise<Uint8Array>;

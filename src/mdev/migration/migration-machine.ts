@@ -10,20 +10,30 @@ const SAVING: readonly number[] = [stopCopy, preCopy, preCopyP2p];
 
 /** What a {@link MigrationMachine} does to its device. What a method throws leaves the device as it was. */
 export interface MigrationSteps {
-  /** Stops the device. Rejects in bounded time when it does not stop; it runs then. */
-  stop(): Promise<void>;
+  /** Milliseconds that all of {@link MigrationMachine.setState} may take: they are shared by what it waits for. */
+  readonly answersWithin: number;
+  /** Stops the device. Rejects when it has not stopped within `limit` milliseconds; it runs then. */
+  stop(limit: number): Promise<void>;
   /** Lets a stopped device go on, or a frozen one be frozen only. */
   resume(): void;
   /** The first bytes of a stream, sent while the device runs if `early`. */
   begin(early: boolean): Uint8Array;
-  /** The rest of the stream. The device has stopped. Settles in bounded time. */
-  save(): Promise<Uint8Array>;
+  /** The rest of the stream. The device has stopped. Rejects when it is not there within `limit` milliseconds. */
+  save(limit: number): Promise<Uint8Array>;
   /** About how many bytes `begin` and `save` will give. */
   estimate(): number;
   /** Begins to collect a stream. Throws when the device can take none. */
   receive(): IncomingStream;
   /** Takes over what was received, all or nothing. The device has stopped, and stays so. */
   restore(stream: IncomingStream): void;
+}
+
+/** One way from state to state. */
+interface Move {
+  /** That of the machine when it began. */
+  readonly epoch: number;
+  /** When the client is to be answered, milliseconds of `performance.now()`. */
+  readonly deadline: number;
 }
 
 /**
@@ -72,11 +82,12 @@ export class MigrationMachine implements Migration {
     const path = migrationPath(this.flags, this.#state, target);
     if (path === undefined) throw new MdevError('EINVAL', `migration: ${this.#state} does not lead to state ${target}`);
     if (this.#moving) throw new MdevError('EBUSY', 'migration: the device is on its way to another state');
-    const epoch = this.#epoch;
+    const move: Move = { epoch: this.#epoch, deadline: performance.now() + this.#steps.answersWithin };
+    const { epoch } = move;
     this.#moving = true;
     try {
       for (const next of path) {
-        await this.#step(next, epoch);
+        await this.#step(next, move);
         if (epoch !== this.#epoch) throw cancelled();
         this.#state = next;
       }
@@ -130,16 +141,16 @@ export class MigrationMachine implements Migration {
     this.#state = state;
   }
 
-  async #step(next: number, epoch: number): Promise<void> {
+  async #step(next: number, move: Move): Promise<void> {
     const from = this.#state;
-    if (RUNNING.includes(from) && !RUNNING.includes(next)) await this.#stop(epoch);
+    if (RUNNING.includes(from) && !RUNNING.includes(next)) await this.#stop(move);
     else if (!RUNNING.includes(from) && RUNNING.includes(next)) this.#steps.resume();
     if (from === resuming) this.#endReceiving();
     if (next === resuming) {
       this.#incoming = this.#steps.receive();
       this.#toldRefusal = false;
     } else if (next === stopCopy) {
-      await this.#save(RUNNING.includes(from), epoch);
+      await this.#save(RUNNING.includes(from), move);
     } else if (SAVING.includes(next) && !SAVING.includes(from)) {
       const outgoing = new OutgoingStream();
       outgoing.push(this.#steps.begin(true));
@@ -149,8 +160,8 @@ export class MigrationMachine implements Migration {
     }
   }
 
-  async #stop(epoch: number): Promise<void> {
-    await this.#steps.stop();
+  async #stop({ deadline, epoch }: Move): Promise<void> {
+    await this.#steps.stop(leftUntil(deadline));
     if (epoch === this.#epoch) return;
     // It was reset meanwhile, and should run.
     this.#steps.resume();
@@ -158,11 +169,11 @@ export class MigrationMachine implements Migration {
   }
 
   /** @param ran The device has just been stopped for this. */
-  async #save(ran: boolean, epoch: number): Promise<void> {
+  async #save(ran: boolean, { deadline, epoch }: Move): Promise<void> {
     const outgoing = this.#outgoing ?? new OutgoingStream();
     try {
       const front = this.#outgoing === undefined ? this.#steps.begin(false) : new Uint8Array(0);
-      const rest = await this.#steps.save();
+      const rest = await this.#steps.save(leftUntil(deadline));
       if (epoch !== this.#epoch) throw cancelled();
       outgoing.push(front);
       outgoing.push(rest);
@@ -199,6 +210,10 @@ export class MigrationMachine implements Migration {
       throw failure;
     }
   }
+}
+
+function leftUntil(deadline: number): number {
+  return Math.max(deadline - performance.now(), 0);
 }
 
 function cancelled(): MdevError {

@@ -51,7 +51,7 @@ describe('quiesce, freeze and recover', () => {
     const stuck = new Error('stuck');
     const pausing = await acmeDevice(() => ({ quiesce: () => Promise.reject(stuck) }));
     pausing.open({ name: 'vmm' });
-    await expect(pausing.quiesce()).rejects.toBe(stuck);
+    await expect(pausing.quiesce()).rejects.toMatchObject({ code: 'EIO', cause: stuck });
     expect([pausing.state, pausing.failure?.path]).toEqual(['failed', 'quiesce']);
     const resuming = await acmeDevice(() => ({
       quiesce: () => Promise.resolve(),

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import { MdevError, MigrationFlag, MigrationState } from '../../../src/mdev/index.ts';
 import { IncomingStream } from '../../../src/mdev/migration/incoming-stream.ts';
@@ -17,8 +17,15 @@ class NotingDevice implements MigrationSteps {
   /** `stop` waits until it is told to go on. */
   slow = false;
   runs = true;
+  readonly answersWithin = 400;
+  /** Milliseconds that `stop` and `save` were given. */
+  readonly limits: number[] = [];
+  /** Called while it stops. */
+  stopping = (): unknown => undefined;
 
-  async stop(): Promise<void> {
+  async stop(limit: number): Promise<void> {
+    this.limits.push(limit);
+    this.stopping();
     this.#note('stop');
     if (this.slow) await new Promise<void>((resolve) => this.stops.push(resolve));
     else await Promise.resolve();
@@ -35,7 +42,8 @@ class NotingDevice implements MigrationSteps {
     expect(this.runs).toBe(early);
     return Uint8Array.of(1, 2);
   }
-  async save(): Promise<Uint8Array> {
+  async save(limit: number): Promise<Uint8Array> {
+    this.limits.push(limit);
     expect(this.runs).toBe(false);
     this.#note('save');
     return Promise.resolve(Uint8Array.of(3, 4, 5));
@@ -235,6 +243,25 @@ describe('a device that is migrated', () => {
     expect(machine.state).toBe(S.running);
     device.slow = false;
     await machine.setState(S.stop);
+  });
+
+  it.each([S.running, S.preCopy])('shares its time between all steps of one move (from %i)', async (from) => {
+    const clock = vi.spyOn(performance, 'now').mockReturnValue(1000);
+    try {
+      const { device, machine } = await at(7, from);
+      device.limits.length = 0;
+      device.stopping = () => clock.mockReturnValue(1300);
+      await machine.setState(S.stopCopy);
+      expect(device.limits).toEqual([400, 100]);
+      // A stop that used up all of it leaves nothing, and no negative time.
+      await machine.setState(S.running);
+      device.limits.length = 0;
+      device.stopping = () => clock.mockReturnValue(1800);
+      await machine.setState(S.stopCopy);
+      expect(device.limits).toEqual([400, 0]);
+    } finally {
+      clock.mockRestore();
+    }
   });
 
   it('can be left without a stream once its client knows that it was refused', async () => {

@@ -3,16 +3,19 @@ import { type IrqLine, type IrqListener, VfioDevice } from '../vfio-device.ts';
 import type { DmaMapRequest, DmaRange, FeatureRequest, SetIrqsRequest, WriteOptions } from '../vfio-requests.ts';
 import type { DeviceInfo, IrqInfo, RegionInfo } from '../vfio.ts';
 import type { HeldInstance } from './session-instance.ts';
+import { RequestOrder } from './request-order.ts';
 import { SynchronousSession } from './synchronous-session.ts';
 
 /**
  * An instance as a VMM in this process uses it, without a socket: over the same native core, by the same rules. Made by `MdevDevice.open`.
  *
- * {@link sync} has the same requests as plain calls.
+ * {@link sync} has the same requests as plain calls. They do not wait for what was asked for here and is under way still: moves between the states of
+ * a migration take time, nothing else does.
  */
 export class DeviceSession extends VfioDevice implements Disposable {
   /** The same, done before each call returns. */
   readonly sync: SynchronousSession;
+  readonly #order = new RequestOrder();
 
   /** @internal */
   constructor(instance: HeldInstance) {
@@ -21,33 +24,34 @@ export class DeviceSession extends VfioDevice implements Disposable {
   }
 
   override info(): Promise<DeviceInfo> {
-    return promised(() => this.sync.info());
+    return this.#order.run(() => this.sync.info());
   }
 
   override regionInfo(index: number): Promise<RegionInfo> {
-    return promised(() => this.sync.regionInfo(index));
+    return this.#order.run(() => this.sync.regionInfo(index));
   }
 
   override irqInfo(index: number): Promise<IrqInfo> {
-    return promised(() => this.sync.irqInfo(index));
+    return this.#order.run(() => this.sync.irqInfo(index));
   }
 
   override readRegion(region: number, offset: number, count: number): Promise<Uint8Array> {
-    return promised(() => this.sync.readRegion(region, offset, count));
+    return this.#order.run(() => this.sync.readRegion(region, offset, count));
   }
 
   override writeRegion(region: number, offset: number, data: Uint8Array, options?: WriteOptions): Promise<void> {
-    return promised(() => {
-      this.sync.writeRegion(region, offset, data, options);
+    const bytes = this.#kept(data);
+    return this.#order.run(() => {
+      this.sync.writeRegion(region, offset, bytes, options);
     });
   }
 
   override mapRegion(index: number): Promise<MappedRegion> {
-    return promised(() => this.sync.mapRegion(index));
+    return this.#order.run(() => this.sync.mapRegion(index));
   }
 
   override setIrqs(request: SetIrqsRequest): Promise<void> {
-    return promised(() => {
+    return this.#order.run(() => {
       this.sync.setIrqs(request);
     });
   }
@@ -60,61 +64,61 @@ export class DeviceSession extends VfioDevice implements Disposable {
   }
 
   override dmaMap(request: DmaMapRequest): Promise<void> {
-    return promised(() => {
+    return this.#order.run(() => {
       this.sync.dmaMap(request);
     });
   }
 
   override dmaUnmap(range: DmaRange): Promise<void> {
-    return promised(() => {
+    return this.#order.run(() => {
       this.sync.dmaUnmap(range);
     });
   }
 
   override dmaUnmapDirty(range: DmaRange, pageSize: bigint): Promise<Uint8Array> {
-    return promised(() => this.sync.dmaLogging.unmap(range, pageSize));
+    return this.#order.run(() => this.sync.dmaLogging.unmap(range, pageSize));
   }
 
   override dmaUnmapAll(): Promise<void> {
-    return promised(() => {
+    return this.#order.run(() => {
       this.sync.dmaUnmapAll();
     });
   }
 
   override feature(request: FeatureRequest): Promise<Uint8Array> {
-    return promised(() => this.sync.featureAnswer(request));
+    const kept = request.data === undefined ? request : { ...request, data: this.#kept(request.data) };
+    return this.#order.run(() => this.sync.featureAnswer(kept));
   }
 
   override readMigrationData(size: number): Promise<Uint8Array> {
-    return promised(() => this.sync.readMigrationData(size));
+    return this.#order.run(() => this.sync.readMigrationData(size));
   }
 
   override writeMigrationData(data: Uint8Array): Promise<void> {
-    return promised(() => {
-      this.sync.writeMigrationData(data);
+    const bytes = this.#kept(data);
+    return this.#order.run(() => {
+      this.sync.writeMigrationData(bytes);
     });
   }
 
   override reset(): Promise<void> {
-    return promised(() => {
+    return this.#order.run(() => {
       this.sync.reset();
     });
   }
 
   override close(): Promise<void> {
-    return promised(() => {
-      this.sync.close();
-    });
+    // It does not wait: what is under way ends with it.
+    this.sync.close();
+    return Promise.resolve();
   }
 
   [Symbol.dispose](): void {
     this.sync.close();
   }
-}
 
-/** Done at once, told by a promise. */
-function promised<T>(action: () => T | Promise<T>): Promise<T> {
-  return new Promise((resolve) => {
-    resolve(action());
-  });
+  /** The bytes as they are now, for a request that may have to wait. */
+  #kept(data: Uint8Array): Uint8Array {
+    return this.#order.busy ? data.slice() : data;
+  }
 }

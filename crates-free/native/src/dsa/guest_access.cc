@@ -42,10 +42,14 @@ void GuestAccess::attach(const DmaSpace& dma, const std::shared_ptr<Waker>& wake
                          uint64_t sequence) {
   dma_ = &dma;
   waker_ = &waker;
-  for (Slot& slot : slots_) {
-    slot.buffer->owner = &owner;
-    slot.buffer->sequence = sequence;
-  }
+  owner_ = &owner;
+  sequence_ = sequence;
+}
+
+void GuestAccess::submit(Slot& slot) {
+  slot.buffer->owner = owner_;
+  slot.buffer->sequence = sequence_;
+  BounceBuffer::submit(slot.buffer, dma_->messageDma().get(), *waker_);
 }
 
 void GuestAccess::retry() {
@@ -61,7 +65,7 @@ void GuestAccess::sendAgain(Slot& slot) {
   BounceBuffer& buffer = *slot.buffer;
   Translation place = dma_->translate(buffer.address, buffer.count, kDmaWrite);
   if (place.kind == Translation::Kind::message) {
-    BounceBuffer::submit(slot.buffer, dma_->messageDma().get(), *waker_);
+    submit(slot);
     return;
   }
   uint32_t done = 0;
@@ -110,8 +114,8 @@ Translation GuestAccess::translate(Walk walk, uint64_t address, uint64_t length,
 
 AccessResult GuestAccess::read(unsigned slot, Walk walk, uint64_t address, uint64_t length, Piece& piece) {
   Slot& own = slots_[slot];
+  if (busy(own)) return AccessResult::parked;
   BounceBuffer& buffer = *own.buffer;
-  if (buffer.busy()) return AccessResult::parked;
   if (own.content == Content::reading) {
     own.content = buffer.error() == 0 ? Content::data : Content::none;
     if (buffer.error() != 0) return AccessResult::fault;
@@ -145,13 +149,13 @@ AccessResult GuestAccess::read(unsigned slot, Walk walk, uint64_t address, uint6
   buffer.address = walk == Walk::forward ? address : address - usable;
   buffer.count = static_cast<uint32_t>(usable);
   own.content = Content::reading;
-  BounceBuffer::submit(own.buffer, dma_->messageDma().get(), *waker_);
+  submit(own);
   return AccessResult::parked;
 }
 
 AccessResult GuestAccess::write(unsigned slot, Walk walk, uint64_t address, uint64_t length, Piece& piece) {
   Slot& own = slots_[slot];
-  if (own.buffer->busy()) return AccessResult::parked;
+  if (busy(own)) return AccessResult::parked;
   const Translation place = translate(walk, address, length, kDmaWrite);
   if (place.kind == Translation::Kind::fault) return AccessResult::fault;
   piece.message = place.kind == Translation::Kind::message;
@@ -174,7 +178,7 @@ void GuestAccess::send(unsigned slot, uint64_t address, uint32_t count) {
   own.buffer->address = address;
   own.buffer->count = count;
   own.content = Content::writing;
-  BounceBuffer::submit(own.buffer, dma_->messageDma().get(), *waker_);
+  submit(own);
 }
 
 AccessResult GuestAccess::sent(unsigned slot) const {
@@ -200,7 +204,7 @@ void GuestAccess::prefetchRecord(uint64_t address) {
 
 bool GuestAccess::outstanding() const {
   return std::any_of(slots_.begin(), slots_.end(),
-                     [](const Slot& slot) { return slot.buffer != nullptr && slot.buffer->busy(); });
+                     busy);
 }
 
 }  // namespace mdev::dsa

@@ -173,12 +173,19 @@ class GuestAccess {
     if (archive.good()) archive.bytes(std::span(slot.buffer->data).first(slot.buffer->count));
   }
   void sendAgain(Slot& slot);
+  void submit(Slot& slot);
+  /// A request of this slot is not answered. The buffer is not looked into for those that are not used.
+  static bool busy(const Slot& slot) {
+    return (slot.content == Content::reading || slot.content == Content::writing) && slot.buffer->busy();
+  }
 
   std::array<Slot, kSlots> slots_;
   IovaCache found_;
   const DmaSpace* dma_ = nullptr;
   /// Where the engine has it: only a message takes a share in it.
   const std::shared_ptr<Waker>* waker_ = nullptr;
+  const MessageOwner* owner_ = nullptr;
+  uint64_t sequence_ = 0;
 };
 
 }  // namespace mdev::dsa

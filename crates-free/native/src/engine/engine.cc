@@ -69,6 +69,7 @@ void Engine::run() {
     if (currentGroup_ != nullptr && !currentGroup_->idle(*this)) continue;
     parker_->park();
   }
+  if (new_ != nullptr) append(*std::exchange(new_, nullptr));
   while (Job* const job = pop()) handBack(*job);
   currentGroup_.reset();
 }
@@ -76,11 +77,9 @@ void Engine::run() {
 /// A turn for a new descriptor, and a turn for one of those that are in work. False when there was neither.
 bool Engine::work() {
   bool worked = false;
-  if (currentGroup_ != nullptr) {
-    if (Job* const job = currentGroup_->take(*this); job != nullptr) {
-      turn(*job);
-      worked = true;
-    }
+  if (Job* const job = takeNew(); job != nullptr) {
+    turn(*job);
+    worked = true;
   }
   if (Job* const job = nextReady(); job != nullptr) {
     turn(*job);
@@ -110,12 +109,24 @@ void Engine::turn(Job& job) {
 }
 
 void Engine::finish(Job& job, bool completed) {
-  const std::shared_ptr<QueueRun> run = job.release();
-  run->finish(job, completed);
-  run->device->command.check();
+  std::shared_ptr<QueueRun> reference = job.release();
+  // What is taken next keeps it alive when it takes the reference over.
+  QueueRun& run = *reference;
+  if (run.groupAddress == currentGroup_.get() && jobs_ == 0 && !closing_.load()) {
+    // Nothing else is to have a turn first.
+    new_ = currentGroup_->finishAndTake(*this, job, completed, reference);
+  } else {
+    run.finish(job, completed);
+  }
+  run.device->command.check();
   // Somebody may have been waiting for this engine to let go of the queue. Told even in this engine's own group: it may
   // have left that without knowing yet, and does not take the next descriptor then.
-  if (run->hasWaiting()) announce(*run);
+  if (run.hasWaiting()) announce(run);
+}
+
+Job* Engine::takeNew() {
+  if (new_ != nullptr) return std::exchange(new_, nullptr);
+  return currentGroup_ == nullptr ? nullptr : currentGroup_->take(*this);
 }
 
 /// The engine ends: somebody else goes on with the job.

@@ -52,6 +52,7 @@ class Engine {
   void handBack(Job& job);
   void announce(const QueueRun& run);
   void refreshGroup();
+  Job* takeNew();
   Job* nextReady();
   void append(Job& job);
   Job* pop();
@@ -70,6 +71,8 @@ class Engine {
   Job* first_ = nullptr;
   Job* last_ = nullptr;
   std::size_t jobs_ = 0;
+  /// Taken when the one before it ended.
+  Job* new_ = nullptr;
   bool starved_ = false;
 
   std::thread thread_;

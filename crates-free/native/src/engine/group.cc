@@ -17,6 +17,8 @@ std::mutex& assignment() {
 
 }  // namespace
 
+Group::Group() : mutex_(std::make_shared<std::mutex>()) {}
+
 Group::~Group() = default;
 
 void Group::setEngines(std::vector<std::shared_ptr<Engine>> engines) {
@@ -24,7 +26,7 @@ void Group::setEngines(std::vector<std::shared_ptr<Engine>> engines) {
   std::vector<Member> members;
   for (const auto& engine : engines) members.push_back({engine, false});
   {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(*mutex_);
     // What can fail comes first: then nothing has changed.
     for (const auto& run : runs_) run->reserve(members.size());
     members_.swap(members);
@@ -49,12 +51,12 @@ void Group::leave(Engine& engine) {
 void Group::close() {
   setEngines({});
   std::vector<std::shared_ptr<QueueRun>> runs;
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(*mutex_);
   runs_.swap(runs);
 }
 
 void Group::attach(std::shared_ptr<QueueRun> run) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(*mutex_);
   run->reserve(members_.size());
   run->credits = run->config.priority;
   runs_.push_back(std::move(run));
@@ -62,7 +64,7 @@ void Group::attach(std::shared_ptr<QueueRun> run) {
 
 void Group::detach(const QueueRun& run) {
   std::shared_ptr<QueueRun> last;
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(*mutex_);
   const auto found = std::find_if(runs_.begin(), runs_.end(), [&](const auto& other) { return other.get() == &run; });
   if (found == runs_.end()) return;
   last = std::move(*found);
@@ -81,7 +83,7 @@ void Group::submitted(const QueueRun& run, uint32_t descriptors) {
 
 /// An idle engine that can work on the run, idle no more; or null.
 std::shared_ptr<Engine> Group::takeIdle(const QueueRun& run) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(*mutex_);
   for (Member& member : members_) {
     if (!member.idle || !run.availableTo(*member.engine)) continue;
     setBusy(member);
@@ -91,7 +93,18 @@ std::shared_ptr<Engine> Group::takeIdle(const QueueRun& run) {
 }
 
 Job* Group::take(Engine& engine) {
-  const std::lock_guard lock(mutex_);
+  std::shared_ptr<QueueRun> none;
+  const std::lock_guard lock(*mutex_);
+  return takeLocked(engine, none);
+}
+
+Job* Group::finishAndTake(Engine& engine, Job& job, bool completed, std::shared_ptr<QueueRun>& run) {
+  const std::lock_guard lock(*mutex_);
+  run->finishLocked(job, completed);
+  return takeLocked(engine, run);
+}
+
+Job* Group::takeLocked(Engine& engine, std::shared_ptr<QueueRun>& recent) {
   Member* const member = find(engine);
   if (member == nullptr) return nullptr;
   setBusy(*member);
@@ -106,7 +119,8 @@ Job* Group::take(Engine& engine) {
         outOfCredits = outOfCredits || run->availableTo(engine);
         continue;
       }
-      Job* const job = run->take(run, engine);
+      Job* const job = run == recent ? run->take(std::move(recent), engine)
+                                     : run->take(std::shared_ptr<QueueRun>(run), engine);
       if (job == nullptr) continue;
       --run->credits;
       next_ = (place + 1) % count;
@@ -119,7 +133,7 @@ Job* Group::take(Engine& engine) {
 }
 
 bool Group::idle(Engine& engine) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(*mutex_);
   Member* const member = find(engine);
   if (member == nullptr) return true;
   if (!member->idle) {
@@ -140,7 +154,7 @@ Group::Member* Group::find(const Engine& engine) {
 }
 
 void Group::removeMember(const Engine& engine) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(*mutex_);
   Member* const member = find(engine);
   if (member == nullptr) return;
   setBusy(*member);

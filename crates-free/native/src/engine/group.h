@@ -17,10 +17,13 @@ class QueueRun;
 /// when no queue that could be served has any left, all get new ones. DSA specification 3.7.
 class Group : public std::enable_shared_from_this<Group> {
  public:
-  Group() = default;
+  Group();
   ~Group();
   Group(const Group&) = delete;
   Group& operator=(const Group&) = delete;
+
+  /// What runs of this group lock.
+  const std::shared_ptr<std::mutex>& lock() const { return mutex_; }
 
   // --- Owner threads ---
 
@@ -42,6 +45,9 @@ class Group : public std::enable_shared_from_this<Group> {
 
   /// The next descriptor for this engine, or null.
   Job* take(Engine& engine);
+  /// The same, after QueueRun::finish of a job of one of the group's runs, under the lock once. `run` is the job's
+  /// reference, which the next job of the same run takes over.
+  Job* finishAndTake(Engine& engine, Job& job, bool completed, std::shared_ptr<QueueRun>& run);
   /// The engine is about to sleep. False when there is something for it after all.
   bool idle(Engine& engine);
 
@@ -51,12 +57,14 @@ class Group : public std::enable_shared_from_this<Group> {
     /// Asleep, or about to be: `submitted` may choose it.
     bool idle = false;
   };
+  Job* takeLocked(Engine& engine, std::shared_ptr<QueueRun>& recent);
   std::shared_ptr<Engine> takeIdle(const QueueRun& run);
   Member* find(const Engine& engine);
   void removeMember(const Engine& engine);
   void setBusy(Member& member);
 
-  std::mutex mutex_;
+  /// Also the lock of its runs, which may outlive the group: an engine passes it once for each descriptor.
+  const std::shared_ptr<std::mutex> mutex_;
   std::vector<Member> members_;
   std::vector<std::shared_ptr<QueueRun>> runs_;
   /// The run that is looked at first.

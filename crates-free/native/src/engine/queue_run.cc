@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/engine.h"
+#include "engine/group.h"
 #include "engine/job.h"
 
 namespace mdev {
@@ -34,6 +35,7 @@ QueueRun::QueueRun(std::shared_ptr<DeviceContext> context, std::shared_ptr<Queue
       device(std::move(context)),
       group(servedBy),
       groupAddress(servedBy.get()),
+      mutex_(servedBy->lock()),
       counters_(std::move(counters)),
       status_(device->registers->word32(device->offsets.workQueueStatus.at(queue))),
       ring_(settings.size) {}
@@ -44,10 +46,10 @@ bool QueueRun::push(const dsa::Descriptor& descriptor) {
   const uint64_t tail = tail_.load(std::memory_order_relaxed);
   if (tail - head_.load(std::memory_order_acquire) >= ring_.size()) return false;
   ring_[tail % ring_.size()] = descriptor;
-  counters_->submitted.fetch_add(1, std::memory_order_relaxed);
+  // Written by nobody else.
+  counters_->submitted.store(counters_->submitted.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   addOccupancy(status_);
-  // Sequentially consistent, as an engine's look at it after it said that it is idle: one of the two sees the other.
-  tail_.store(tail + 1);
+  tail_.store(tail + 1, std::memory_order_release);
   return true;
 }
 
@@ -57,7 +59,7 @@ void QueueRun::showOccupancy() {
 }
 
 void QueueRun::abort() {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(*mutex_);
   messages_.abandonedBefore.store(tail_.load());
   dropWaiting();
   for (const auto& job : jobs_) {
@@ -67,7 +69,7 @@ void QueueRun::abort() {
 
 void QueueRun::endAbandoned() {
   if (device->suspended.load()) return;
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(*mutex_);
   for (const auto& job : jobs_) {
     if (!job->waitsForEngine() || !aborted(job->sequence()) || job->outstanding()) continue;
     withoutEngine_.fetch_sub(1);
@@ -78,7 +80,7 @@ void QueueRun::endAbandoned() {
 void QueueRun::detach() {
   accepting_ = false;
   messages_.abandonedBefore.store(kEverything);
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(*mutex_);
   dropWaiting();
   for (const auto& job : jobs_) {
     if (job->waitsForEngine()) endLocked(*job, false);
@@ -102,23 +104,22 @@ void QueueRun::dropWaiting() {
 bool QueueRun::ended() const { return !accepting_ && endedBefore(submitted()); }
 
 void QueueRun::reserve(std::size_t engines) {
-  const std::lock_guard lock(mutex_);
   places_ = std::max(places_, engines);
   while (jobs_.size() < engines) jobs_.push_back(std::make_unique<Job>());
 }
 
 uint64_t QueueRun::waiting() const {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(*mutex_);
   return tail_.load() - head_.load();
 }
 
 uint32_t QueueRun::inFlight() const {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(*mutex_);
   return static_cast<uint32_t>(std::count_if(jobs_.begin(), jobs_.end(), [](const auto& job) { return job->busy(); }));
 }
 
 bool QueueRun::endedBefore(uint64_t sequence) const {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(*mutex_);
   return endedBeforeLocked(sequence);
 }
 
@@ -138,7 +139,7 @@ bool QueueRun::endingBeforeLocked(uint64_t sequence) const {
 void QueueRun::awaitEnding(uint64_t sequence) {
   for (;;) {
     {
-      const std::lock_guard lock(mutex_);
+      const std::lock_guard lock(*mutex_);
       ownerWaits_ = endingBeforeLocked(sequence);
       if (!ownerWaits_) return;
     }
@@ -167,14 +168,10 @@ Job* QueueRun::jobFor(const Engine& engine) const {
 }
 
 bool QueueRun::availableTo(const Engine& engine) const {
-  // Without the lock: most queues have nothing.
-  if (!hasWaiting() || device->suspended.load()) return false;
-  const std::lock_guard lock(mutex_);
-  return jobFor(engine) != nullptr;
+  return hasWaiting() && !device->suspended.load() && jobFor(engine) != nullptr;
 }
 
-Job* QueueRun::take(const std::shared_ptr<QueueRun>& self, Engine& engine) {
-  const std::lock_guard lock(mutex_);
+Job* QueueRun::take(std::shared_ptr<QueueRun>&& self, Engine& engine) {
   if (!hasWaiting() || device->suspended.load()) return nullptr;
   Job* const job = jobFor(engine);
   if (job == nullptr) return nullptr;
@@ -184,19 +181,19 @@ Job* QueueRun::take(const std::shared_ptr<QueueRun>& self, Engine& engine) {
   }
   if (job->waitsForEngine()) {
     withoutEngine_.fetch_sub(1);
-    job->adopt(self, engine);
+    job->adopt(std::move(self), engine);
     return job;
   }
   const uint64_t head = head_.load();
   const bool last = head + 1 == tail_.load();
-  job->begin(self, engine, head, ring_[head % ring_.size()], last ? nullptr : &ring_[(head + 1) % ring_.size()]);
-  head_.store(head + 1);
+  job->begin(std::move(self), engine, head, ring_[head % ring_.size()], last ? nullptr : &ring_[(head + 1) % ring_.size()]);
+  head_.store(head + 1, std::memory_order_release);
   takeOccupancy(status_, 1);
   return job;
 }
 
 bool QueueRun::handBack(Job& job) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(*mutex_);
   // Requests that are not cancelled yet belong to an abort that has not come to `endAbandoned`; a suspended device
   // stays as it is.
   const bool waits = job.outstanding() || device->suspended.load();
@@ -207,7 +204,11 @@ bool QueueRun::handBack(Job& job) {
 }
 
 void QueueRun::finish(Job& job, bool completed) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(*mutex_);
+  finishLocked(job, completed);
+}
+
+void QueueRun::finishLocked(Job& job, bool completed) {
   endLocked(job, completed);
   if (jobs_.size() <= places_) return;
   std::erase_if(jobs_, [&](const auto& own) { return own.get() == &job; });
@@ -225,7 +226,7 @@ void QueueRun::endLocked(Job& job, bool completed) {
 }
 
 bool QueueRun::waitForEarlier(Job& job) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(*mutex_);
   const bool ended = endedBeforeLocked(job.sequence());
   job.setWaitsForEarlier(!ended);
   return ended;

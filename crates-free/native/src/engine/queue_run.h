@@ -24,6 +24,8 @@ class StateWriter;
 /// this one cannot disturb it.
 ///
 /// Descriptors have sequence numbers from 0 on, in the order in which they were submitted and are dispatched.
+///
+/// The lock is that of the group: of dispatch and end of descriptors, which jobs are in flight, and which of them wait.
 class QueueRun {
  public:
   QueueRun(std::shared_ptr<DeviceContext> device, std::shared_ptr<QueueCounters> counters, uint32_t index,
@@ -41,8 +43,10 @@ class QueueRun {
 
   // --- Owner thread ---
 
-  /// Queues a descriptor. False when the queue is full. Never allocates.
+  /// Queues a descriptor; `announce` is due. False when the queue is full. Never allocates.
   bool push(const dsa::Descriptor& descriptor);
+  /// Before engines are told of what was queued: one that says afterwards that it is idle sees it.
+  void announce() { tail_.fetch_add(0); }
   bool accepting() const { return accepting_; }
   void stopAccepting() { accepting_ = false; }
   /// Descriptors so far.
@@ -81,9 +85,6 @@ class QueueRun {
   /// device.
   void showOccupancy();
 
-  /// Makes sure that so many engines can work on it at once. Under the group's lock. Throws std::bad_alloc.
-  void reserve(std::size_t engines);
-
   // --- Any thread ---
 
   /// Waiting for dispatch.
@@ -102,10 +103,6 @@ class QueueRun {
 
   // --- Engines ---
 
-  /// Whether `take` would give this engine something: an engine works on one descriptor of a queue at a time.
-  bool availableTo(const Engine& engine) const;
-  /// Dispatches the next descriptor to the engine, or null.
-  Job* take(const std::shared_ptr<QueueRun>& self, Engine& engine);
   /// The job's engine ends: another one may go on where it stopped. False for a descriptor that was abandoned and has
   /// nothing to wait for: the engine ends it.
   bool handBack(Job& job);
@@ -116,6 +113,14 @@ class QueueRun {
 
   // --- Under the group's lock ---
 
+  /// Makes sure that so many engines can work on it at once. Throws std::bad_alloc.
+  void reserve(std::size_t engines);
+  /// Whether `take` would give this engine something: an engine works on one descriptor of a queue at a time.
+  bool availableTo(const Engine& engine) const;
+  /// Dispatches the next descriptor to the engine, or null. The job then has the reference `self`.
+  Job* take(std::shared_ptr<QueueRun>&& self, Engine& engine);
+  /// As `finish`.
+  void finishLocked(Job& job, bool completed);
   /// Dispatches left before the other queues' turn.
   uint32_t credits = 0;
 
@@ -141,8 +146,7 @@ class QueueRun {
   /// Also says what is aborted.
   MessageOwner messages_;
 
-  /// Dispatch and end of descriptors: `head_`, which jobs are in flight, and which of them wait for others.
-  mutable std::mutex mutex_;
+  const std::shared_ptr<std::mutex> mutex_;
   std::vector<std::unique_ptr<Job>> jobs_;
   /// As many as `reserve` wants; what a restored run has beyond goes when its descriptor has ended.
   std::size_t places_ = 0;

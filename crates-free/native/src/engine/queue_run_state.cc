@@ -20,7 +20,7 @@ constexpr uint32_t kMostJobs = 4096;
 void QueueRun::awaitRest() {
   for (;;) {
     {
-      const std::lock_guard lock(mutex_);
+      const std::lock_guard lock(*mutex_);
       ownerWaits_ =
           std::any_of(jobs_.begin(), jobs_.end(), [](const auto& job) { return job->busy() && job->ending(); });
       if (!ownerWaits_) return;
@@ -30,7 +30,7 @@ void QueueRun::awaitRest() {
 }
 
 uint32_t QueueRun::resume() {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(*mutex_);
   for (const auto& job : jobs_) {
     if (job->engine() != nullptr) job->engine()->wake();
   }
@@ -38,7 +38,7 @@ uint32_t QueueRun::resume() {
 }
 
 bool QueueRun::outstanding() const {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(*mutex_);
   return std::any_of(jobs_.begin(), jobs_.end(), [](const auto& job) { return job->busy() && job->outstanding(); });
 }
 
@@ -49,7 +49,7 @@ void QueueRun::cancelMessages(MessageDma* channel) {
   const uint64_t before = messages_.abandonedBefore.exchange(kEverything - 1);
   channel->cancelOwner(messages_);
   messages_.abandonedBefore.store(before);
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(*mutex_);
   for (const auto& job : jobs_) {
     if (job->busy()) job->interrupted();
   }
@@ -57,14 +57,13 @@ void QueueRun::cancelMessages(MessageDma* channel) {
 
 bool QueueRun::worthSaving() const {
   if (accepting_) return true;
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(*mutex_);
   const auto alive = [this](const auto& job) { return !aborted(job->sequence()); };
   return head_.load() != tail_.load() ||
          std::any_of(jobs_.begin(), jobs_.end(), [&](const auto& job) { return job->busy() && alive(job); });
 }
 
 void QueueRun::save(StateWriter& archive) const {
-  const std::lock_guard lock(mutex_);
   const uint64_t head = head_.load();
   const uint64_t tail = tail_.load();
   archive.choice(accepting_);
@@ -74,8 +73,12 @@ void QueueRun::save(StateWriter& archive) const {
   for (uint64_t sequence = head; sequence < tail; ++sequence) archive.bytes(ring_[sequence % ring_.size()].bytes);
 
   std::vector<const Job*> inFlight;
-  for (const auto& job : jobs_) {
-    if (job->busy()) inFlight.push_back(job.get());
+  {
+    // Only while it looks who is busy: engines of other devices wait for the same lock.
+    const std::lock_guard lock(*mutex_);
+    for (const auto& job : jobs_) {
+      if (job->busy()) inFlight.push_back(job.get());
+    }
   }
   // The oldest last: each has a smaller number than the one before.
   std::sort(inFlight.begin(), inFlight.end(), [](const Job* a, const Job* b) { return a->sequence() > b->sequence(); });

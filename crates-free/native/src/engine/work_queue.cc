@@ -67,7 +67,9 @@ void WorkQueue::submit(const dsa::Descriptor& descriptor) {
 }
 
 void WorkQueue::announce() {
-  if (unannounced_ > 0) group_->submitted(*run_, std::exchange(unannounced_, 0));
+  if (unannounced_ == 0) return;
+  run_->announce();
+  group_->submitted(*run_, std::exchange(unannounced_, 0));
 }
 
 }  // namespace mdev

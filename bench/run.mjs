@@ -79,7 +79,7 @@ async function main(options, { rows, measures }) {
     const rounds = await runRounds(measures, options.rounds, (measure) => [
       ...prefix,
       ...(measure.server === null
-        ? [programs.maps, ...measure.client]
+        ? [programs[measure.program ?? 'maps'], ...measure.client]
         : [programs.client, ...measure.client, '--socket', socketPath(measure.server)]),
     ]);
     const results = summarise(rows, rounds);

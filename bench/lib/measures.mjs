@@ -7,8 +7,9 @@ const BAR0 = 0;
  * @typedef {object} Measure One run of the client in every round.
  * @property {string} name
  * @property {'echo' | 'reader' | 'registers' | 'idxd' | null} server What the client connects to; null: the measure needs neither, it
- *   runs the program `maps`.
- * @property {readonly string[]} client Arguments of the client, without the socket.
+ *   runs a program of its own.
+ * @property {'maps' | 'portal'} [program] That program.
+ * @property {readonly string[]} client Arguments of the client, without the socket, or of the program.
  *
  * @typedef {object} Row One line of the table.
  * @property {string} name What --only selects.
@@ -42,7 +43,8 @@ const ENGINE_SLOTS = 1024;
 /**
  * `depth` descriptors are in flight; `group` of them share a send and a completion interrupt, or are one batch. A sample is `descriptors` long.
  *
- * @type {readonly { name: string, title: string, bytes: number, depth: number, group: number, descriptors: number, batch: boolean, target?: number }[]}
+ * @type {readonly { name: string, title: string, bytes: number, depth: number, group: number, descriptors: number, batch: boolean,
+ *   slotWrites?: boolean, target?: number }[]}
  */
 const ENGINE_RUNS = [
   { name: '64k', title: '64 KiB', bytes: 65_536, depth: 128, group: 64, descriptors: 1024, batch: false, target: 0.9 },
@@ -56,9 +58,22 @@ const ENGINE_RUNS = [
     batch: true,
     target: 0.9,
   },
+  {
+    name: '64k-eight',
+    title: '64 KiB, eight writes each',
+    bytes: 65_536,
+    depth: 128,
+    group: 64,
+    descriptors: 1024,
+    batch: false,
+    slotWrites: true,
+  },
   { name: '4k', title: '4 KiB', bytes: 4096, depth: 128, group: 64, descriptors: 4096, batch: false },
   { name: '4k-batch', title: '4 KiB in batches', bytes: 4096, depth: 1024, group: 512, descriptors: 4096, batch: true },
 ];
+
+/** As the first run, by a portal inside the engine's process. */
+const PORTAL_RUN = { name: '64k-portal', title: '64 KiB, no socket', bytes: 65_536, target: 0.9 };
 
 /** Numbers of DMA maps. What they cost should not depend on them: the rows of the larger ones are compared with those of the first. */
 const MAP_COUNTS = [16, 256, 4096, 65_535];
@@ -86,23 +101,43 @@ export const MEASURES = [
   { name: 'dma-fd', server: 'registers', client: ['dma', '--samples', '1024'] },
   { name: 'dma-message', server: 'registers', client: ['dma', '--without-fd', '--samples', '1024'] },
   ...MAP_COUNTS.flatMap((maps) => [
-    { name: `maps-lookup-${maps}`, server: null, client: ['lookup', '--maps', String(maps)] },
-    { name: `maps-change-${maps}`, server: null, client: ['change', '--maps', String(maps)] },
+    {
+      name: `maps-lookup-${maps}`,
+      server: null,
+      program: /** @type {const} */ ('maps'),
+      client: ['lookup', '--maps', String(maps)],
+    },
+    {
+      name: `maps-change-${maps}`,
+      server: null,
+      program: /** @type {const} */ ('maps'),
+      client: ['change', '--maps', String(maps)],
+    },
     {
       name: `maps-socket-${maps}`,
       server: /** @type {const} */ ('registers'),
       client: ['dma', '--samples', '2048', '--maps', String(maps)],
     },
   ]),
-  ...ENGINE_RUNS.map(({ name, bytes, depth, group, descriptors, batch }) => ({
+  ...ENGINE_RUNS.map(({ name, bytes, depth, group, descriptors, batch, slotWrites }) => ({
     name: `engine-${name}`,
     server: /** @type {const} */ ('idxd'),
     client: [
       ...['engine', '--size', String(bytes), '--slots', String(ENGINE_SLOTS), '--depth', String(depth)],
       ...['--group', String(group), '--descriptors', String(descriptors), '--samples', '8'],
       ...(batch ? ['--batch'] : []),
+      ...(slotWrites ? ['--slot-writes'] : []),
     ],
   })),
+  {
+    name: `engine-${PORTAL_RUN.name}`,
+    server: null,
+    program: 'portal',
+    client: [
+      ...['--size', String(PORTAL_RUN.bytes), '--slots', String(ENGINE_SLOTS), '--depth', '128'],
+      ...['--group', '64', '--descriptors', '1024', '--samples', '8'],
+    ],
+  },
 ];
 
 /** @type {readonly Row[]} */
@@ -163,7 +198,7 @@ export const ROWS = [
         : { floor: `maps-${name}-${MAP_COUNTS[0]}`, ...(target ? { target: MAP_TARGET } : {}) }),
     })),
   ),
-  ...ENGINE_RUNS.flatMap(({ name, title, bytes, target }) => [
+  ...[...ENGINE_RUNS, PORTAL_RUN].flatMap(({ name, title, bytes, target }) => [
     {
       name: `floor-memcpy-${name}`,
       title: `memcpy of ${bytes / 1024} KiB, the same buffers`,
@@ -172,7 +207,7 @@ export const ROWS = [
       symbol: 'memcpy',
       bytes,
     },
-    ...['move', 'fill', 'compare', 'crc'].map((operation) => ({
+    ...(name === PORTAL_RUN.name ? ['move'] : ['move', 'fill', 'compare', 'crc']).map((operation) => ({
       name: `${operation}-${name}`,
       title: `engine: ${operation} of ${title}`,
       measure: `engine-${name}`,

@@ -32,12 +32,15 @@ const PROGRAMS = {
  *
  * @type {Record<string, readonly string[]>}
  */
-const NATIVE_PROGRAMS = { maps: ['memory', 'base'] };
+const NATIVE_PROGRAMS = {
+  maps: ['memory', 'base'],
+  portal: ['memory', 'base', 'registers', 'irq', 'engine', 'dsa', 'dsa/operations'],
+};
 
 /**
  * Compiles what is missing or older than any source.
  *
- * @returns {Record<keyof typeof PROGRAMS | 'maps', string>} The path of each program.
+ * @returns {Record<keyof typeof PROGRAMS | 'maps' | 'portal', string>} The path of each program.
  * @throws {Error} With the compiler's output, or the line that installs a compiler.
  */
 export function buildPrograms() {

@@ -202,9 +202,6 @@ void GuestAccess::prefetchRecord(uint64_t address) {
   if (piece.kind == Translation::Kind::mapped) __builtin_prefetch(piece.pointer, 1);
 }
 
-bool GuestAccess::outstanding() const {
-  return std::any_of(slots_.begin(), slots_.end(),
-                     busy);
-}
+bool GuestAccess::outstanding() const { return std::any_of(slots_.begin(), slots_.end(), busy); }
 
 }  // namespace mdev::dsa

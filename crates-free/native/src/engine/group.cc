@@ -119,8 +119,8 @@ Job* Group::takeLocked(Engine& engine, std::shared_ptr<QueueRun>& recent) {
         outOfCredits = outOfCredits || run->availableTo(engine);
         continue;
       }
-      Job* const job = run == recent ? run->take(std::move(recent), engine)
-                                     : run->take(std::shared_ptr<QueueRun>(run), engine);
+      Job* const job =
+          run == recent ? run->take(std::move(recent), engine) : run->take(std::shared_ptr<QueueRun>(run), engine);
       if (job == nullptr) continue;
       --run->credits;
       next_ = (place + 1) % count;

@@ -35,10 +35,10 @@ QueueRun::QueueRun(std::shared_ptr<DeviceContext> context, std::shared_ptr<Queue
       device(std::move(context)),
       group(servedBy),
       groupAddress(servedBy.get()),
-      mutex_(servedBy->lock()),
       counters_(std::move(counters)),
       status_(device->registers->word32(device->offsets.workQueueStatus.at(queue))),
-      ring_(settings.size) {}
+      ring_(settings.size),
+      mutex_(servedBy->lock()) {}
 
 QueueRun::~QueueRun() = default;
 
@@ -186,7 +186,8 @@ Job* QueueRun::take(std::shared_ptr<QueueRun>&& self, Engine& engine) {
   }
   const uint64_t head = head_.load();
   const bool last = head + 1 == tail_.load();
-  job->begin(std::move(self), engine, head, ring_[head % ring_.size()], last ? nullptr : &ring_[(head + 1) % ring_.size()]);
+  job->begin(std::move(self), engine, head, ring_[head % ring_.size()],
+             last ? nullptr : &ring_[(head + 1) % ring_.size()]);
   head_.store(head + 1, std::memory_order_release);
   takeOccupancy(status_, 1);
   return job;

@@ -733,6 +733,85 @@ void requestsFollowAFullOutput() {
 
 // --- Anything at all ---
 
+/// Another client of the device of a bench.
+class NextClient {
+ public:
+  explicit NextClient(const std::shared_ptr<DeviceCore>& core) {
+    auto own = std::make_unique<FakeTransport>();
+    transport = own.get();
+    handler->entered = [] {};
+    connection = std::make_shared<Connection>(core, std::move(own), handler);
+    handler->onVersion = [this] { connection->negotiated({.twin = nullptr}); };
+    connection->start();
+    transport->input.send(message(1, kCommandVersion, Bytes(4)));
+    transport->runDry();
+  }
+  ~NextClient() {
+    handler->onVersion = nullptr;
+    connection->close("the test is over");
+  }
+  void map(uint64_t address) {
+    transport->input.send(message(2, kCommandDmaMap, DmaMapBody{32, 3, 0, address, 4096}));
+    transport->runDry();
+  }
+
+  std::shared_ptr<Handler> handler = std::make_shared<Handler>();
+  FakeTransport* transport = nullptr;
+  std::shared_ptr<Connection> connection;
+};
+
+/// A connection that hears late of its end leaves alone what the next client has.
+void lateEndsTakeNothingFromTheNextClient() {
+  Bench bench;
+  CHECK_EQUAL(bench.errorOf(message(1, kCommandDmaMap, DmaMapBody{32, 3, 0, 0x1000, 4096})), 0u);
+  // The device is taken away.
+  bench.core->clientGone();
+  CHECK_EQUAL(bench.core->dma()->mappings(), 0u);
+  {
+    NextClient next(bench.core);
+    next.map(0x5000);
+    CHECK_EQUAL(bench.errorOf(message(2, kCommandDmaMap, DmaMapBody{32, 3, 0, 0x2000, 4096})),
+                static_cast<uint32_t>(ENODEV));
+    CHECK_EQUAL(bench.errorOf(message(3, kCommandDmaUnmap, DmaUnmapBody{24, 0, 0x5000, 4096})),
+                static_cast<uint32_t>(ENODEV));
+    const auto channel = bench.core->dma()->messageDma();
+    CHECK(channel != nullptr);
+    bench.transport->hangUp();
+    CHECK(bench.handler->isClosed);
+    CHECK_EQUAL(bench.core->dma()->mappings(), 1u);
+    CHECK(bench.core->dma()->messageDma() == channel);
+  }
+  CHECK_EQUAL(bench.core->dma()->mappings(), 0u);
+  CHECK(bench.core->dma()->messageDma() == nullptr);
+}
+
+/// Who hears that a request has ended with its client may let the next client in at once.
+void endsOfRequestsMayLetTheNextClientIn() {
+  Bench bench;
+  CHECK_EQUAL(bench.errorOf(message(1, kCommandDmaMap, DmaMapBody{32, 3, 0, 0x1000, 4096})), 0u);
+  std::unique_ptr<NextClient> next;
+  class Admitting final : public MessageRequest {
+   public:
+    void finished(int error) override {
+      CHECK_EQUAL(error, ECANCELED);
+      admit();
+    }
+    std::function<void()> admit;
+  };
+  const auto request = std::make_shared<Admitting>();
+  request->address = 0x1000;
+  request->count = 64;
+  request->admit = [&] {
+    next = std::make_unique<NextClient>(bench.core);
+    next->map(0x5000);
+  };
+  bench.core->dma()->messageDma()->submit(request);
+  bench.transport->hangUp();
+  CHECK(next != nullptr);
+  CHECK_EQUAL(bench.core->dma()->mappings(), 1u);
+  CHECK(bench.core->dma()->messageDma() != nullptr);
+}
+
 /// Messages of every kind, mutated, cut and given fds at random, with hooks
 /// that close, fail and submit: every request that is understood has one reply,
 /// in order, and nothing is left when it is over.
@@ -884,5 +963,7 @@ int main() {
   whatIsHeldMeanwhileIsBounded();
   unansweredRequestsEndTheConnection();
   requestsFollowAFullOutput();
+  lateEndsTakeNothingFromTheNextClient();
+  endsOfRequestsMayLetTheNextClientIn();
   hostileClients();
 }

@@ -1,4 +1,4 @@
-// sources: vfio_user/dma_messenger.cc memory/dirty_log.cc memory/dirty_tracker.cc memory/epoch.cc transport/output_queue.cc base/fd_closer.cc
+// sources: vfio_user/dma_messenger.cc memory/queued_dma.cc memory/dirty_log.cc memory/dirty_tracker.cc memory/epoch.cc transport/output_queue.cc base/fd_closer.cc
 // sanitize: thread
 #include <array>
 #include <atomic>
@@ -7,6 +7,7 @@
 #include <set>
 #include <thread>
 
+#include "memory/epoch.h"
 #include "vfio_user/dma_messenger.h"
 #include "vfio_user_support.h"
 
@@ -197,7 +198,8 @@ class Wire {
 void notesWhatTheClientWrites() {
   constexpr uint64_t kSize = 64 * 4096;
   Wire wire(4096);
-  const auto tracker = std::make_shared<DirtyTracker>();
+  EpochDomain epochs;
+  const auto tracker = std::make_shared<DirtyTracker>(epochs);
   const std::vector<DirtyRange> all = {{0, kSize}};
   CHECK_EQUAL(tracker->start(4096, all, kSize * 16, [](const auto&) {}), 0);
   wire.messenger.setDirtyTracker(tracker);
@@ -222,6 +224,33 @@ void notesWhatTheClientWrites() {
   CHECK_EQUAL(dirty(), uint64_t{1 << 1 | 1 << 5});
   wire.messenger.cancelAll();
   CHECK_EQUAL(dirty(), uint64_t{1 << 7});
+}
+
+/// What is not over can be told: whose it is, how much of it the client has, and how much it has answered.
+void tellsWhatIsPending() {
+  Wire wire(4096);
+  MessageOwner owner;
+  CHECK(wire.messenger.pending().empty());
+  const auto read = wire.submit(0x1000, 3 * 4096, &owner, 7);
+  const auto write = wire.submit(0x9000, 64, nullptr, 0, true);
+  const auto check = [](const PendingRequest& pending, const Request& request, uint32_t issued, uint32_t answered) {
+    CHECK(pending.write == request.write && pending.address == request.address && pending.count == request.count);
+    CHECK(pending.owner == request.owner && pending.sequence == request.sequence);
+    CHECK_EQUAL(pending.issued, issued);
+    CHECK_EQUAL(pending.answered, answered);
+  };
+  check(wire.messenger.pending().at(0), *read, 0, 0);
+  check(wire.messenger.pending().at(1), *write, 0, 0);
+  const auto headers = wire.sent();
+  CHECK_EQUAL(headers.size(), std::size_t{4});
+  CHECK(wire.answer(headers[1], 0x2000, 4096) == nullptr);
+  check(wire.messenger.pending().at(0), *read, 3 * 4096, 4096);
+  check(wire.messenger.pending().at(1), *write, 64, 0);
+  CHECK(wire.answer(headers[3], 0x9000, 64) == nullptr);
+  CHECK_EQUAL(wire.messenger.pending().size(), std::size_t{1});
+  wire.messenger.cancelAll();
+  CHECK(wire.messenger.pending().empty());
+  CHECK_EQUAL(read->result.load(), ECANCELED);
 }
 
 /// Of what its owner has given up nothing goes out any more, and everything else stays.
@@ -382,6 +411,7 @@ void nothingIsAllocated() {
 
 int main() {
   notesWhatTheClientWrites();
+  tellsWhatIsPending();
   cancelsOfOneOwner();
   unansweredCancels();
   cancelMakesRoom();

@@ -249,19 +249,33 @@ int DeviceCore::reset() {
   return error == 0 ? 0 : refuse(error);
 }
 
+uint64_t DeviceCore::clientCame(std::shared_ptr<MessageDma> channel) {
+  const uint64_t client = ++client_;
+  // Ends the requests of an earlier channel, which may do anything.
+  dma_->setMessageDma(std::move(channel));
+  return client;
+}
+
+void DeviceCore::clientGone(uint64_t client) {
+  if (isClient(client)) clientGone();
+}
+
 void DeviceCore::clientGone() {
-  dma_->setMessageDma(nullptr);
+  ++client_;
+  const std::shared_ptr<MessageDma> channel = dma_->takeMessageDma();
   dma_->unmapAll();
   dma_->resetClient();
   interrupts_.clientGone();
+  // Last: what hears of it may let the next client in.
+  if (channel != nullptr) channel->cancelAll();
 }
 
 void DeviceCore::close() {
   flush();
   closed_ = true;
   trap_ = nullptr;
-  clientGone();
   for (Region& region : regions_) region = {};
+  clientGone();
 }
 
 RegisterRegion::Counters DeviceCore::registerCounters() const {

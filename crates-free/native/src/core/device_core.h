@@ -137,7 +137,13 @@ class DeviceCore {
   const std::shared_ptr<DmaSpace>& dma() const { return dma_; }
   /// Lets JavaScript reset the device. EIO without a trap handler.
   int reset();
-  /// The client is gone: maps and eventfds go, device state stays (what is latched too).
+  /// A client has come that answers for memory without a file. The number says which one it is, to `clientGone`.
+  uint64_t clientCame(std::shared_ptr<MessageDma> channel);
+  /// That client is gone: maps and eventfds go, device state stays (what is latched too). Nothing happens when it went
+  /// before, whoever has come since: a connection may hear late that it has ended.
+  void clientGone(uint64_t client);
+  bool isClient(uint64_t client) const { return client == client_; }
+  /// The client is gone, whichever it is.
   void clientGone();
   /// Ends the device: no trap handler, no regions, no eventfds, no guest memory. Accesses fail with EINVAL from then
   /// on.
@@ -188,6 +194,8 @@ class DeviceCore {
   bool enforceMemoryDecode_ = true;
   bool isolated_ = false;
   bool closed_ = false;
+  /// Changes when a client comes, and when one goes.
+  uint64_t client_ = 0;
   DeviceStatistics statistics_;
 };
 

@@ -54,8 +54,8 @@ void setBits(std::span<std::byte> bitmap, uint64_t from, uint64_t to) {
 
 DirtyTracker::~DirtyTracker() = default;
 
-int DirtyTracker::start(uint64_t pageSize, std::span<const DirtyRange> ranges, uint64_t limit, const MapWalk& maps,
-                        EpochDomain& epochs) try {
+int DirtyTracker::start(uint64_t pageSize, std::span<const DirtyRange> ranges, uint64_t limit,
+                        const MapWalk& maps) try {
   if (!std::has_single_bit(pageSize)) return EINVAL;
   if (ranges.size() > kMaxRanges) return E2BIG;
   if (log_ != nullptr) return pageSize == hint_ && std::ranges::equal(ranges, ranges_) ? 0 : EINVAL;
@@ -77,16 +77,16 @@ int DirtyTracker::start(uint64_t pageSize, std::span<const DirtyRange> ranges, u
   log_ = std::move(log);
   published_.store(log_.get(), std::memory_order_release);
   // Whoever did not see it has written before.
-  epochs.synchronize();
+  epochs_.synchronize();
   return 0;
 } catch (const std::bad_alloc&) {
   return ENOMEM;
 }
 
-void DirtyTracker::stop(EpochDomain& epochs) {
+void DirtyTracker::stop() {
   if (log_ == nullptr) return;
   published_.store(nullptr, std::memory_order_release);
-  epochs.synchronize();
+  epochs_.synchronize();
   log_.reset();
   ranges_.clear();
   tracked_.clear();

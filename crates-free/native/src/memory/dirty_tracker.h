@@ -35,7 +35,8 @@ class DirtyTracker {
   /// Most ranges that one START may name: as many as the kernel takes (one page of them).
   static constexpr std::size_t kMaxRanges = 256;
 
-  DirtyTracker() = default;
+  /// `epochs`: of those who mark; only `start` and `stop` look at it.
+  explicit DirtyTracker(EpochDomain& epochs) : epochs_(epochs) {}
   /// No reader may be left.
   ~DirtyTracker();
   DirtyTracker(const DirtyTracker&) = delete;
@@ -59,10 +60,9 @@ class DirtyTracker {
   /// range empty or not aligned to it, ranges overlap, or something else is tracked; EOVERFLOW: a range wraps; E2BIG:
   /// more than kMaxRanges; ENOSPC: the log would take more than `limit` bytes; ENOMEM. What is written after the return
   /// is marked; waits for readers, for at most one chunk.
-  int start(uint64_t pageSize, std::span<const DirtyRange> ranges, uint64_t limit, const MapWalk& maps,
-            EpochDomain& epochs);
+  int start(uint64_t pageSize, std::span<const DirtyRange> ranges, uint64_t limit, const MapWalk& maps);
   /// Ends tracking and drops what is marked. Idempotent.
-  void stop(EpochDomain& epochs);
+  void stop();
   bool running() const { return log_ != nullptr; }
   /// Granularity in use, bytes; 0 when nothing is tracked. The hint, but 4096 at least, and 4096 if all is tracked.
   uint64_t pageSize() const { return log_ == nullptr ? 0 : log_->pageSize(); }
@@ -85,6 +85,7 @@ class DirtyTracker {
   void unmapped(uint64_t first, uint64_t last) const;
 
  private:
+  EpochDomain& epochs_;
   std::atomic<const DirtyLog*> published_{nullptr};
   std::unique_ptr<DirtyLog> log_;
   /// As asked for.

@@ -193,6 +193,16 @@ void DmaSpace::setMessageDma(std::shared_ptr<MessageDma> channel) {
   if (channel != nullptr) channel->cancelAll();
 }
 
+std::shared_ptr<MessageDma> DmaSpace::takeMessageDma() {
+  std::shared_ptr<MessageDma> channel;
+  {
+    const std::lock_guard lock(state_->channelMutex);
+    channel.swap(state_->channel);
+  }
+  state_->updateAsks();
+  return channel;
+}
+
 uint64_t DmaSpace::mappings() const { return state_->tree.size(); }
 
 int DmaSpace::setLimits(DmaLimits limits) {
@@ -227,15 +237,12 @@ DmaInfo DmaSpace::info() const {
 }
 
 int DmaSpace::startDirtyLog(uint64_t pageSize, std::span<const DirtyRange> ranges) {
-  return state_->tracker->start(
-      pageSize, ranges, state_->limits.maxDirtyLogBytes,
-      [&](const auto& cover) {
-        state_->tree.forEach([&](const IovaEntry& entry) { return cover(entry.first, entry.last); });
-      },
-      state_->epochs);
+  return state_->tracker->start(pageSize, ranges, state_->limits.maxDirtyLogBytes, [&](const auto& cover) {
+    state_->tree.forEach([&](const IovaEntry& entry) { return cover(entry.first, entry.last); });
+  });
 }
 
-void DmaSpace::stopDirtyLog() { state_->tracker->stop(state_->epochs); }
+void DmaSpace::stopDirtyLog() { state_->tracker->stop(); }
 
 uint64_t DmaSpace::dirtyPageSize() const { return state_->tracker->pageSize(); }
 

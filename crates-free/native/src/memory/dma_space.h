@@ -106,6 +106,8 @@ class DmaSpace {
   /// The connection that answers for memory without a file, or null when there is none. The earlier one's requests end
   /// with ECANCELED.
   void setMessageDma(std::shared_ptr<MessageDma> channel);
+  /// Nobody answers from now on. The channel is the caller's, with the requests that it has.
+  std::shared_ptr<MessageDma> takeMessageDma();
   uint64_t mappings() const;
   /// All maps in ascending order, until `visit` returns false. It must not change the space.
   void forEachMap(const std::function<bool(const DmaMap&)>& visit) const;

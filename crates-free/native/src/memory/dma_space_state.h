@@ -22,7 +22,7 @@ struct DmaSpace::State {
   IovaTree tree{epochs};
   FileRegistry files{epochs};
   /// Shared with the channel, which notes what the client writes.
-  std::shared_ptr<DirtyTracker> tracker = std::make_shared<DirtyTracker>();
+  std::shared_ptr<DirtyTracker> tracker = std::make_shared<DirtyTracker>(epochs);
   DmaLimits limits;
   /// What the present client was promised.
   uint64_t clientMappings = ~uint64_t{0};

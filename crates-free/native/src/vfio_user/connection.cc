@@ -38,7 +38,7 @@ void Connection::negotiated(Agreement agreement) {
   }
   negotiated_ = true;
   dma_->setMaxTransfer(std::max(agreement_.maxTransfer, 1u));
-  core_->dma()->setMessageDma(dma_);
+  client_ = core_->clientCame(dma_);
 }
 
 void Connection::answer(std::span<const std::byte> body, std::vector<FileDescriptor> fds) {
@@ -70,10 +70,9 @@ void Connection::finish(const std::string& reason) {
 
 void Connection::onClosed(const std::string& reason) {
   core_->flush();
-  if (negotiated_) core_->dma()->setMessageDma(nullptr);
+  if (negotiated_) core_->clientGone(client_);
   dma_->close();
   if (twin_ != nullptr) twin_->close(reason);
-  if (negotiated_) core_->clientGone();
   handler_->closed(reason);
 }
 

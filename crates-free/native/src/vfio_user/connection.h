@@ -105,6 +105,7 @@ class Connection final : public MessageStream, public TwinStream::Owner {
   void serveRepliesBehind();
   /// DMA requests of engines and of the device, as far as they may go out now.
   void sendRequests();
+  bool holdsDevice() const;
   void dmaMap();
   void dmaUnmap();
   void dmaUnmapReporting(const DmaUnmapBody& body);
@@ -142,6 +143,8 @@ class Connection final : public MessageStream, public TwinStream::Owner {
   uint64_t refusedCommands_ = 0;
 
   bool negotiated_ = false;
+  /// Whom the device knows it as, once it is negotiated.
+  uint64_t client_ = 0;
   /// The handler owes an answer to the message being served.
   bool asked_ = false;
   /// It has returned without one.

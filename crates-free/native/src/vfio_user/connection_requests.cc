@@ -108,6 +108,9 @@ void Connection::serveReply(const Message& message) {
   if (reason != nullptr && !closed_) blame(reason);
 }
 
+// The device may have been taken away, and given to another client, before this connection has heard of it.
+bool Connection::holdsDevice() const { return core_->isClient(client_) && !core_->isClosed(); }
+
 void Connection::dmaMap() {
   if (current_->body.size() < sizeof(DmaMapBody)) return reject(EINVAL);
   const auto body = decode<DmaMapBody>(current_->body);
@@ -116,7 +119,7 @@ void Connection::dmaMap() {
       current_->fds.size() > 1) {
     return reject(EINVAL);
   }
-  if (core_->isClosed()) return reject(ENODEV);
+  if (!holdsDevice()) return reject(ENODEV);
   ForeignFd fd;
   if (!current_->fds.empty()) fd = std::move(current_->fds.front());
   const int error = core_->dma()->map(body.address, body.size, body.flags & rights, std::move(fd), body.offset);
@@ -128,6 +131,7 @@ void Connection::dmaUnmap() {
   if (current_->body.size() < sizeof(DmaUnmapBody)) return reject(EINVAL);
   const auto body = decode<DmaUnmapBody>(current_->body);
   if (body.argsz < sizeof body || body.argsz > kMaxTransfer + sizeof(Header) / 2) return reject(EINVAL);
+  if (!holdsDevice()) return reject(ENODEV);
   if (body.flags == kDmaUnmapDirty) return dmaUnmapReporting(body);
   int error = 0;
   if (body.flags == kDmaUnmapAll) {
@@ -164,6 +168,7 @@ void Connection::setIrqs() {
   if (current_->body.size() < sizeof(SetIrqsBody)) return reject(EINVAL);
   const auto body = decode<SetIrqsBody>(current_->body);
   if (body.argsz < sizeof body) return reject(EINVAL);
+  if (!holdsDevice()) return reject(ENODEV);
   const SetIrqs request{body.flags, body.index, body.start, body.count, current_->body.subspan(sizeof body)};
   const int error = core_->setIrqs(request, std::move(current_->fds));
   if (error != 0) return passOn(error);

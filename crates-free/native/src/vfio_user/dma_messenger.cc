@@ -17,34 +17,7 @@ constexpr const char* kOtherCommand = "the client answered a request with anothe
 
 }  // namespace
 
-DmaMessenger::DmaMessenger(std::function<void()> wake) : wake_(std::move(wake)) { onWire_.reserve(kMaxOnWire); }
-
-void DmaMessenger::setWake(std::function<void()> wake) {
-  const std::lock_guard lock(mutex_);
-  wake_ = std::move(wake);
-}
-
-void DmaMessenger::submit(std::shared_ptr<MessageRequest> request) {
-  request->issued = request->answered = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    // Under the lock, which `cancelOwner` takes after the owner has given up: it finds this request, or this finds
-    // that it is given up.
-    if (!closed_ && !request->abandoned()) {
-      const bool first = submitted_.empty();
-      submitted_.pushBack(std::move(request));
-      // Under the lock: `close` then knows that no wake-up is under way.
-      if (first) wake_();
-      return;
-    }
-  }
-  request->finished(ECANCELED);
-}
-
-void DmaMessenger::takeSubmitted() {
-  const std::lock_guard lock(mutex_);
-  requests_.append(submitted_);
-}
+DmaMessenger::DmaMessenger(std::function<void()> wake) : QueuedDma(std::move(wake)) { onWire_.reserve(kMaxOnWire); }
 
 uint16_t DmaMessenger::freeId() {
   const auto used = [this](uint16_t id) {
@@ -59,7 +32,7 @@ const char* DmaMessenger::fill(OutputQueue& output) {
   starved_ = false;
   if (owedCount_ > kMaxOwed) return "the client does not answer DMA requests";
   takeSubmitted();
-  for (MessageRequest* request = requests_.front(); request != nullptr; request = request->next.get()) {
+  for (MessageRequest* request = requests().front(); request != nullptr; request = request->next.get()) {
     while (request->issued < request->count) {
       const uint32_t count = std::min(request->count - request->issued, maxTransfer_);
       if (onWire_.size() == kMaxOnWire || bytesOnWire_ + count > kMaxBytesOnWire) return nullptr;
@@ -93,22 +66,22 @@ const char* DmaMessenger::reply(const Header& header, std::span<const std::byte>
 
   if ((header.flags & kError) != 0) {
     // Whatever the client's reason is: this memory could not be reached.
-    finish(piece.request, EFAULT);
+    finish(*piece.request, EFAULT);
     return nullptr;
   }
   if (body.size() != sizeof(DmaBody) + (piece.write ? 0 : piece.count)) {
-    finish(piece.request, EFAULT);
+    finish(*piece.request, EFAULT);
     return "the client's answer to a DMA request has the wrong size";
   }
   const auto echoed = decode<DmaBody>(body);
   if (echoed.address != piece.address || echoed.count != piece.count) {
-    finish(piece.request, EFAULT);
+    finish(*piece.request, EFAULT);
     return "the client's answer to a DMA request has another address or count";
   }
   MessageRequest& request = *piece.request;
   if (!piece.write) std::memcpy(request.data.data() + piece.offset, body.data() + sizeof(DmaBody), piece.count);
   request.answered += piece.count;
-  if (request.answered == request.count) finish(&request, 0);
+  if (request.answered == request.count) finish(request, 0);
   return nullptr;
 }
 
@@ -120,10 +93,9 @@ const char* DmaMessenger::replyOwed(const Header& header) {
   return nullptr;
 }
 
-template <typename Predicate>
-void DmaMessenger::forget(Predicate matches) {
-  std::erase_if(onWire_, [&](const Piece& piece) {
-    if (!matches(*piece.request)) return false;
+void DmaMessenger::forget(const Selection& selection, MessageList&) {
+  const std::size_t forgotten = std::erase_if(onWire_, [&](const Piece& piece) {
+    if (!selection.holds(*piece.request)) return false;
     owed_.set(piece.id);
     owedWrites_.set(piece.id, piece.write);
     ++owedCount_;
@@ -131,55 +103,8 @@ void DmaMessenger::forget(Predicate matches) {
     if (piece.write) noteWritten(piece.address, piece.count);
     return true;
   });
-}
-
-void DmaMessenger::finish(MessageRequest* request, int error) {
-  const auto matches = [request](const MessageRequest& other) { return &other == request; };
-  MessageList over;
-  forget(matches);
-  requests_.moveIf(matches, over);
-  over.popFront()->finished(error);
-}
-
-template <typename Predicate>
-void DmaMessenger::cancelIf(Predicate matches) {
-  takeSubmitted();
-  MessageList over;
-  forget(matches);
-  requests_.moveIf(matches, over);
-  if (over.empty()) return;
-  {
-    // There is room on the wire for others now, or more is owed than may be.
-    const std::lock_guard lock(mutex_);
-    if (!closed_) wake_();
-  }
-  // The last look at anything of this object: what is called may do anything.
-  while (!over.empty()) over.popFront()->finished(ECANCELED);
-}
-
-void DmaMessenger::cancel(uint64_t address, uint64_t size) {
-  if (size == 0) return;
-  const uint64_t last = size - 1 > UINT64_MAX - address ? UINT64_MAX : address + (size - 1);
-  cancelIf([&](const MessageRequest& request) {
-    return request.address <= last && address <= request.address + (request.count - 1);
-  });
-}
-
-void DmaMessenger::cancelOwner(const MessageOwner& owner) {
-  cancelIf([&](const MessageRequest& request) { return request.owner == &owner && request.abandoned(); });
-}
-
-void DmaMessenger::cancelAll() {
-  cancelIf([](const MessageRequest&) { return true; });
-}
-
-void DmaMessenger::close() {
-  {
-    const std::lock_guard lock(mutex_);
-    closed_ = true;
-    wake_ = nullptr;
-  }
-  cancelAll();
+  // There is room on the wire for others now, or more is owed than may be.
+  if (forgotten > 0) wake();
 }
 
 }  // namespace mdev::vfio_user

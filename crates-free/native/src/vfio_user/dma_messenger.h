@@ -4,13 +4,10 @@
 #include <bitset>
 #include <cstdint>
 #include <functional>
-#include <memory>
-#include <mutex>
 #include <span>
 #include <vector>
 
-#include "memory/message_dma.h"
-#include "memory/message_list.h"
+#include "memory/queued_dma.h"
 #include "transport/output_queue.h"
 #include "vfio_user/protocol.h"
 
@@ -18,10 +15,10 @@ namespace mdev::vfio_user {
 
 /// Turns requests into messages of at most the client's max_data_xfer_size, and replies into their ends.
 ///
-/// `submit` is for any thread; everything else belongs to the owner thread. At most 16 messages and 256 KiB of data are
-/// on the wire at a time, the rest waits. A message whose request was cancelled counts no more, but keeps its id until
-/// its reply has come and was dropped. Never allocates for a request, except in the output.
-class DmaMessenger final : public MessageDma {
+/// At most 16 messages and 256 KiB of data are on the wire at a time, the rest waits. A message whose request was
+/// cancelled counts no more, but keeps its id until its reply has come and was dropped. Never allocates for a request,
+/// except in the output.
+class DmaMessenger final : public QueuedDma {
  public:
   static constexpr std::size_t kMaxOnWire = 16;
   static constexpr uint64_t kMaxBytesOnWire = 256 * 1024;
@@ -33,13 +30,8 @@ class DmaMessenger final : public MessageDma {
   /// `wake` is called on the submitting thread when there is something new for `fill`; it must not block.
   explicit DmaMessenger(std::function<void()> wake);
 
-  void submit(std::shared_ptr<MessageRequest> request) override;
-  void cancel(uint64_t address, uint64_t size) override;
-  void cancelOwner(const MessageOwner& owner) override;
-  void cancelAll() override;
-
   /// Replaces the `wake` of the constructor, before anything is submitted.
-  void setWake(std::function<void()> wake);
+  using QueuedDma::setWake;
   /// Largest `count` of one message, bytes, at least 1.
   void setMaxTransfer(uint32_t bytes) { maxTransfer_ = bytes; }
   /// Appends the messages that may go on the wire now. Returns null, or why the connection cannot go on.
@@ -48,8 +40,6 @@ class DmaMessenger final : public MessageDma {
   bool starved() const { return starved_; }
   /// A reply of the client. Returns null, or why the connection cannot go on.
   const char* reply(const Header& header, std::span<const std::byte> body);
-  /// There is no client any more: everything ends with ECANCELED, now and from now on.
-  void close();
 
  private:
   /// A message on the wire, of a request that is not over.
@@ -62,25 +52,12 @@ class DmaMessenger final : public MessageDma {
     uint32_t offset;
     MessageRequest* request;
   };
-  void takeSubmitted();
   uint16_t freeId();
   const char* replyOwed(const Header& header);
   /// The client owes the replies to the requests' messages.
-  template <typename Predicate>
-  void forget(Predicate matches);
-  /// The request is over. May run anything.
-  void finish(MessageRequest* request, int error);
-  template <typename Predicate>
-  void cancelIf(Predicate matches);
-
-  std::mutex mutex_;
-  std::function<void()> wake_;
-  MessageList submitted_;
-  bool closed_ = false;
+  void forget(const Selection& selection, MessageList& over) override;
 
   uint32_t maxTransfer_ = 1;
-  /// In the order of submission; a request leaves when it is over.
-  MessageList requests_;
   std::vector<Piece> onWire_;
   uint64_t bytesOnWire_ = 0;
   uint16_t nextId_ = 0;

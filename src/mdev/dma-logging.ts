@@ -5,6 +5,12 @@ import { dirtyBitmapBytes } from './dma-logging-data.ts';
 import { VfioError } from './vfio-error.ts';
 import { checkAddress, checkRange, type DmaRange } from './vfio-requests.ts';
 
+/** Whose dirty pages are logged: a device, or all of a container. */
+export type LoggedSpace = Pick<
+  DeviceCore,
+  'dirtyPageSize' | 'dmaUnmapReporting' | 'reportDirty' | 'startDirtyLog' | 'stopDirtyLog'
+>;
+
 const REQUEST = 'deviceFeature';
 const LARGEST_BITMAP = 2n ** 30n;
 
@@ -13,14 +19,14 @@ const LARGEST_BITMAP = 2n ** 30n;
  * method throws a {@link VfioError}.
  */
 export class DmaLogging {
-  readonly #core: (request: string) => DeviceCore;
+  readonly #core: (request: string) => LoggedSpace;
   readonly #unmapped: (range: DmaRange) => void;
 
   /**
    * @param unmapped told of what {@link unmap} has taken away.
    * @internal
    */
-  constructor(core: (request: string) => DeviceCore, unmapped: (range: DmaRange) => void) {
+  constructor(core: (request: string) => LoggedSpace, unmapped: (range: DmaRange) => void) {
     this.#core = core;
     this.#unmapped = unmapped;
   }

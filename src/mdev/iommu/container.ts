@@ -2,10 +2,12 @@ import { constants } from 'node:os';
 
 import { createDeviceCore, type DeviceCore, type DmaInfo } from '../../native/binding.ts';
 import { errnoName, errnoOfError } from '../../native/errno.ts';
+import { DmaLogging } from '../dma-logging.ts';
 import { applyDmaLimits, defaultDmaLimits, type DmaLimits } from '../dma-limits.ts';
 import { MdevError } from '../mdev-error.ts';
 import { VfioError } from '../vfio-error.ts';
 import { checkRange, completeDmaMap, type DmaMapRequest, type DmaRange } from '../vfio-requests.ts';
+import { ContainerDirtyLog } from './container-dirty-log.ts';
 import { intersectDmaInfo } from './intersect-dma-info.ts';
 import { type IommuModel, modelFor, nameOf, sameModel } from './iommu-model.ts';
 
@@ -46,6 +48,13 @@ export interface ContainerMember {
 export class Container implements Disposable {
   readonly name: string;
   readonly model: IommuModel;
+  /**
+   * Which pages any of its devices wrote, also one that has left or come since the start. `EINVAL` also when a device logs for its own client already. While a
+   * container logs, its devices' clients should not: what is lost when one of them ends the log of its device counts as dirty.
+   */
+  readonly dmaLogging: DmaLogging;
+  /** @internal What `dmaLogging` asks. */
+  readonly log: ContainerDirtyLog;
   /** Has the maps and the limits of the container itself. */
   readonly #space: DeviceCore;
   readonly #members = new Set<ContainerMember>();
@@ -62,6 +71,16 @@ export class Container implements Disposable {
       this.#space.close();
       throw error;
     }
+    this.log = new ContainerDirtyLog(this.#space, this.#members, (member, errno) => {
+      this.#afterUnmap(member, errno);
+    });
+    this.dmaLogging = new DmaLogging(
+      (request) => {
+        this.#open(request);
+        return this.log;
+      },
+      () => undefined,
+    );
   }
 
   /** VFIO_IOMMU_GET_INFO: what the container and all of its devices take. @throws {@link VfioError} `ENODEV` when it is closed. */
@@ -159,11 +178,18 @@ export class Container implements Disposable {
           errnoName(errno),
       );
     }
+    const errno = this.log.add(member);
+    if (errno !== 0) {
+      member.core.dmaUnmapAll();
+      const problem = `${this.#who} logs dirty pages, which ${member.who} refuses with ${errnoName(errno)}`;
+      throw new MdevError('EINVAL', problem);
+    }
     this.#members.add(member);
   }
 
   /** Detaches a device, whose maps its own core takes away. Idempotent. @internal */
   remove(member: ContainerMember): void {
+    if (this.#members.has(member)) this.log.remove(member);
     this.#members.delete(member);
   }
 
@@ -178,9 +204,12 @@ export class Container implements Disposable {
 
   /** Memory that was taken away is out of reach of every device, whatever happens: one that cannot let go of it fails. */
   #unmapFrom(member: ContainerMember, iova: bigint, size: bigint): void {
-    const errno = member.core.dmaUnmap(iova, size);
+    this.#afterUnmap(member, member.core.dmaUnmap(iova, size));
+  }
+
+  #afterUnmap(member: ContainerMember, errno: number): void {
     if (errno === 0) return;
-    this.#members.delete(member);
+    this.remove(member);
     member.core.dmaUnmapAll();
     member.fail(new Error(`${this.#who} could not take memory away from it: ${errnoName(errno)}`));
   }

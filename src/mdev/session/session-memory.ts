@@ -1,14 +1,13 @@
 import { constants } from 'node:os';
 
 import type { DeviceCore, DmaInfo } from '../../native/binding.ts';
-import { DmaLogging } from '../dma-logging.ts';
+import { DmaLogging, type LoggedSpace } from '../dma-logging.ts';
 import { MessageMemory } from '../message-memory.ts';
-import { VfioError } from '../vfio-error.ts';
 import { checkRange, completeDmaMap, type DmaMapRequest, type DmaRange } from '../vfio-requests.ts';
 import { check, checkWithFds } from './answers.ts';
 import type { SessionInstance } from './session-instance.ts';
 
-const { EFAULT, ENOTSUP } = constants.errno;
+const { EFAULT } = constants.errno;
 
 /** The guest memory of a session: in the container that it shares, or its own. */
 export class SessionMemory {
@@ -70,12 +69,10 @@ export class SessionMemory {
     return this.#instance.core('dmaInfo').dmaInfo();
   }
 
-  /** An unmap that reports concerns all devices of a container, and this device knows its own pages only. */
-  #logged(request: string): DeviceCore {
-    const container = this.#instance.container(request);
-    if (request !== 'dmaUnmap' || container === undefined) return this.#instance.core(request);
-    const problem = `dmaUnmap: container ${container.name} does not report dirty pages at an unmap`;
-    throw new VfioError(ENOTSUP, problem, request);
+  /** An unmap that reports concerns all devices of a container, which the container logs. */
+  #logged(request: string): LoggedSpace {
+    const core = this.#instance.core(request);
+    return request === 'dmaUnmap' ? (this.#instance.container(request)?.log ?? core) : core;
   }
 
   #forget({ iova, size }: DmaRange): void {

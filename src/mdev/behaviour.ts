@@ -37,8 +37,9 @@ export interface MdevBehaviour<R extends Regions = Regions, C extends readonly C
    */
   readonly stop?: () => void;
   /**
-   * The function was reset; registers, config space and locks have their reset values already. A reset that ends `frozen`
-   * ends a pause too: `resume` is called after it.
+   * The function was reset; registers, config space and locks have their reset values already. A reset ends a pause that the
+   * client asked for to migrate the instance, and one that ends `frozen` ends any pause: `resume` is called after it. An
+   * instance that its owner has paused stays so.
    */
   readonly reset?: (kind: ResetKind) => void;
   /**
@@ -51,7 +52,10 @@ export interface MdevBehaviour<R extends Regions = Regions, C extends readonly C
    * second while a client holds the instance, and when it leaves. Counters belong where the mistakes are seen.
    */
   readonly guestErrors?: () => readonly GuestError[];
-  /** Go on after `quiesce`: the owner says so, the client has left, or a reset has mended what was paused when it froze. */
+  /**
+   * Go on after `quiesce`: who asked for the pause says so, the client has left, or a reset has ended it. Called after `reset`
+   * then.
+   */
   readonly resume?: () => void;
   /** Makes instances migratable, together with `quiesce` and `resume`; without it their clients are told that there is no migration. */
   readonly migration?: MigrationBehaviour;

@@ -1,7 +1,7 @@
 import { DeclarationError } from '../emulation/index.ts';
 import { placements } from '../emulation/placement.ts';
 import { type AnyRegion, regionIndex, type Regions, regionsOf, type RegionType } from './regions.ts';
-import { VfioRegion } from './vfio.ts';
+import { VFIO_REGIONS, VFIO_REGIONS_MAX, VfioRegion } from './vfio.ts';
 
 const PAGE = 4096;
 const UINT32_MAX = 0xffff_ffff;
@@ -26,13 +26,14 @@ const VGA_WINDOWS: readonly (readonly [number, number])[] = [
 export function checkRegions(regions: Regions, classCode: number): void {
   for (const name of Object.keys(regions)) {
     if (regionIndex(name) === undefined) {
-      throw new DeclarationError(`${name} is no region; expected bar0 to bar5, rom, vga, or region9 to region31`);
+      const own = `region${VFIO_REGIONS} to region${VFIO_REGIONS_MAX - 1}`;
+      throw new DeclarationError(`${name} is no region; expected bar0 to bar5, rom, vga, or ${own}`);
     }
   }
-  let expected = VfioRegion.vga + 1;
+  let expected: number = VFIO_REGIONS;
   for (const { name, index, region } of regionsOf(regions)) {
     checkRegion(name, region);
-    if (index > VfioRegion.vga) {
+    if (index >= VFIO_REGIONS) {
       if (index !== expected) throw new DeclarationError(`${name}: there is no region${expected} before it`);
       expected += 1;
     }

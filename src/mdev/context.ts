@@ -42,7 +42,7 @@ export interface MdevServices<A, T> {
   readonly resources: T;
   /** The native half of the instance, for engines. It has no use but to be handed on. */
   readonly device: DeviceHandle;
-  /** What its function declares: an interrupt pin, MSI, MSI-X. */
+  /** By VFIO irq index: INTx, MSI and MSI-X as its function declares them, ERR, and REQ. What it does not have has a count of 0. */
   readonly irqs: DeviceInterrupts;
   /** What the platform does that consumes the instance. */
   readonly platform: PlatformCapabilities;

@@ -1,6 +1,10 @@
+import { constants } from 'node:os';
+
 import type { DeviceCore } from '../native/binding.ts';
+import { errnoName } from '../native/errno.ts';
 import { MdevError } from './mdev-error.ts';
 
+const { ECANCELED, ENOTCONN } = constants.errno;
 /** The most bytes of one piece; larger transfers are done piece by piece. */
 const PIECE = 64 * 1024;
 /** Bytes that all transfers of an instance copy before whatever else the event loop has to do. */
@@ -114,11 +118,11 @@ function checkRange(iova: bigint, length: number): void {
 }
 
 /** ECANCELED, and ENOTCONN of a client that has left. */
-const CANCELED: readonly number[] = [125, 107];
+const CANCELED: readonly number[] = [ECANCELED, ENOTCONN];
 
 function transferError(write: boolean, iova: bigint, length: number, errno: number): MdevError {
   const what = `${write ? 'write to' : 'read of'} guest memory [0x${iova.toString(16)}, +${length})`;
   return CANCELED.includes(errno)
     ? new MdevError('ECANCELED', `${what} was canceled`)
-    : new MdevError('EFAULT', `${what} failed with errno ${errno}`);
+    : new MdevError('EFAULT', `${what} failed with ${errnoName(errno)}`);
 }

@@ -1,5 +1,5 @@
 import { CapabilityId, type ConfigSpace } from '../emulation/index.ts';
-import { hasInterruptPin } from './interrupt-pin.ts';
+import { hasInterruptPin } from '../emulation/pci/interrupt-pin.ts';
 import { msiCapabilityOf } from './msi-capability.ts';
 import { msixPlacesOf } from './msix-places.ts';
 import { accessFlags, type AnyRegion, type RegionMapping, type Regions, regionsOf } from './regions.ts';

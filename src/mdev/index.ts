@@ -80,7 +80,8 @@ export type { ResourcePool } from './resource-pool.ts';
 export { generateUuid, parseUuid } from './uuid.ts';
 export type { MappedArea, MappedRegion } from './mapped-region.ts';
 export { SynchronousSession } from './session/synchronous-session.ts';
-export { type IrqLine, type IrqListener, VfioDevice } from './vfio-device.ts';
+export type { IrqLine } from './irq-lines.ts';
+export { type IrqListener, VfioDevice } from './vfio-device.ts';
 export { VfioError } from './vfio-error.ts';
 export type { DmaMapRequest, DmaRange, FeatureRequest, SetIrqsRequest, WriteOptions } from './vfio-requests.ts';
 export {

@@ -1,6 +1,6 @@
 import type { BarNumber, RegisterBlock } from '../emulation/index.ts';
 import type { IoEventFd } from './io-event-fd.ts';
-import { VfioRegion, VfioRegionFlag } from './vfio.ts';
+import { VFIO_REGIONS, VFIO_REGIONS_MAX, VfioRegion, VfioRegionFlag } from './vfio.ts';
 
 /** What a client may do with a region. */
 export type RegionAccess = 'readWrite' | 'readOnly' | 'writeOnly';
@@ -120,10 +120,10 @@ export interface DeclaredBar {
 /** The VFIO index of a region, or undefined for a name that is none. */
 export function regionIndex(name: string): number | undefined {
   if (name === 'rom' || name === 'vga') return VfioRegion[name];
-  const [, kind, number] = /^(bar|region)([0-9]|[12][0-9]|3[01])$/.exec(name) ?? [];
+  const [, kind, number] = /^(bar|region)(0|[1-9][0-9]*)$/.exec(name) ?? [];
   const index = Number(number);
   if (kind === 'bar') return index <= VfioRegion.bar5 ? index : undefined;
-  return kind === 'region' && index > VfioRegion.vga ? index : undefined;
+  return kind === 'region' && index >= VFIO_REGIONS && index < VFIO_REGIONS_MAX ? index : undefined;
 }
 
 /** The regions that a type has, by ascending index; entries with a name that is none are left out. */

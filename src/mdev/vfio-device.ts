@@ -1,5 +1,5 @@
-import { eventfd } from '../native/binding.ts';
 import { DeviceFeature } from './device-features.ts';
+import { type IrqLine, IrqLines } from './irq-lines.ts';
 import type { MsixMessage } from './irqs.ts';
 import type { MappedRegion } from './mapped-region.ts';
 import type { DmaMapRequest, DmaRange, FeatureRequest, SetIrqsRequest, WriteOptions } from './vfio-requests.ts';
@@ -11,12 +11,6 @@ import type { DeviceInfo, IrqInfo, RegionInfo } from './vfio.ts';
  */
 export type IrqListener = (count: number, message?: MsixMessage) => void;
 
-/** A vector that calls back. */
-export interface IrqLine extends AsyncDisposable {
-  /** The vector does not call back any more, and has no eventfd. Idempotent. */
-  close(): Promise<void>;
-}
-
 /**
  * A device as its VMM sees it: VFIO's requests, in one vocabulary, whether the device is an instance in this process (`DeviceSession`) or behind a
  * vfio-user socket (`Client`). A VMM or a test written for this class runs on either.
@@ -25,6 +19,8 @@ export interface IrqLine extends AsyncDisposable {
  * nothing else.
  */
 export abstract class VfioDevice implements AsyncDisposable {
+  readonly #lines = new IrqLines((request) => this.setIrqs(request));
+
   /** VFIO_DEVICE_GET_INFO. */
   abstract info(): Promise<DeviceInfo>;
 
@@ -44,7 +40,8 @@ export abstract class VfioDevice implements AsyncDisposable {
 
   /**
    * Reads a region: 1, 2, 4 or 8 bytes are one access of a register; more are split as registers, or a server's messages, want it. `EINVAL`: there is
-   * no such region, it may not be read, or the range is not in it. `EIO`: memory decode is off, or the device's code failed.
+   * no such region, it may not be read, or the range is not in it. `EIO`: memory decode is off. When the device's code fails, its instance is cut off, and
+   * the answer is what a bus gives without a device: all ones, and no error.
    *
    * @param offset bytes, 0 to 2^53 - 1.
    * @param count bytes.
@@ -146,26 +143,13 @@ export abstract class VfioDevice implements AsyncDisposable {
   }
 
   /**
-   * Calls back when a vector fires, by an eventfd that it gets for this. Keeps the event loop alive until the line is closed.
+   * Calls back when a vector fires, by an eventfd that it gets for this. Keeps the event loop alive until the line is closed. A vector has one eventfd: a
+   * later line takes it over, and the earlier one is silent. `EINVAL`: there is no such vector; `EMFILE`, `ENFILE`: there can be no eventfd.
    *
    * @param index VFIO irq index.
    */
-  async onIrq(index: number, vector: number, listener: IrqListener): Promise<IrqLine> {
-    const event = eventfd();
-    try {
-      await this.setIrqs({ index, start: vector, eventfds: [event.fd] });
-    } catch (error) {
-      event.close();
-      throw error;
-    }
-    event.onSignal(listener);
-    const close = async (): Promise<void> => {
-      if (event.fd < 0) return;
-      event.close();
-      // When the device is gone, so is its side of the line.
-      await this.setIrqs({ index, start: vector, eventfds: [-1] }).catch(() => undefined);
-    };
-    return { close, [Symbol.asyncDispose]: close };
+  onIrq(index: number, vector: number, listener: IrqListener): Promise<IrqLine> {
+    return this.#lines.open(index, vector, listener);
   }
 
   /** Reads a register of 1, 2 or 4 bytes in one access. */

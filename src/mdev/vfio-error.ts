@@ -1,4 +1,5 @@
 import { errnoName, errnoOf, errnoOfError } from '../native/errno.ts';
+import { MdevError } from './mdev-error.ts';
 
 /**
  * Why a request to a {@link VfioDevice} failed, whichever way the device is reached: the device refused it, the request could not be made, or the
@@ -38,11 +39,20 @@ export class VfioError extends Error {
     return new VfioError('EINVAL', `${request}: ${problem}`, request);
   }
 
-  /** What something else threw, with its `code` if it has one. */
+  /** What an instance threw: a {@link MdevError} has the device's answer. Anything else is a fault of its code, whatever `code` it has: `EIO`. */
   static from(error: unknown, request?: string): VfioError {
     if (error instanceof VfioError) return error;
-    const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'EIO';
-    const message = error instanceof Error ? error.message : String(error);
-    return new VfioError(errnoOfError(error, 0) || code, message, request, { cause: error });
+    return new VfioError(error instanceof MdevError ? error.code : 'EIO', messageOf(error), request, { cause: error });
   }
+
+  /** What a call of the operating system threw: an Error with the errno's name as `code`. */
+  static ofSystem(error: unknown, request?: string): VfioError {
+    if (error instanceof VfioError) return error;
+    const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'EIO';
+    return new VfioError(errnoOfError(error, 0) || code, messageOf(error), request, { cause: error });
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -117,10 +117,12 @@ export function completeDmaMap(request: DmaMapRequest): CompleteDmaMap {
   const name = 'dmaMap';
   checkRange(name, { iova, size });
   checkAddress(name, 'offset', offset);
+  const rights = Object.hasOwn(RIGHTS, access) ? RIGHTS[access] : undefined;
+  if (rights === undefined) throw VfioError.badArgument(name, `access is ${access}; expected r, w or rw`);
   if (file === undefined && memory !== undefined && BigInt(memory.length) !== size) {
     throw VfioError.badArgument(name, `size is ${size}, and memory has ${memory.length} bytes`);
   }
-  return { iova, size, rights: RIGHTS[access], file, offset, memory };
+  return { iova, size, rights, file, offset, memory };
 }
 
 /** A request with everything said. */

@@ -46,7 +46,7 @@ async function open(address: ConnectAddress): Promise<Client> {
     try {
       return new Client('fd' in address ? address.fd : connectSocket(address.socketPath));
     } catch (error) {
-      const problem = VfioError.from(error);
+      const problem = VfioError.ofSystem(error);
       if ('fd' in address || problem.code !== 'EAGAIN' || attempt === CONNECT_RETRIES) throw problem;
       await delay(CONNECT_RETRY_MS);
     }

@@ -110,7 +110,7 @@ export class RequestChannel {
         this.#channel.send(encodeMessage({ id, command }, body), fds);
       } catch (error) {
         // A descriptor that is none, or too many of them: nothing was sent.
-        reject(VfioError.from(error, commandName(command)));
+        reject(VfioError.ofSystem(error, commandName(command)));
         return;
       }
       this.#pending.set(id, {

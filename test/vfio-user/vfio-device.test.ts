@@ -6,6 +6,7 @@ import { eventfd, memoryFile } from '../../src/vfio-user/index.ts';
 import { acmeInstance, At, VECTORS } from '../mdev/support/acme.ts';
 import { until } from './support/bench.ts';
 import { FACES, openFace } from './support/faces.ts';
+import { fillFiles } from './support/fill-files.ts';
 
 const CONFIG = 7;
 
@@ -69,6 +70,29 @@ describe.each(FACES)('a device %s', (face) => {
     await expect(vmm.onIrq(VfioIrq.msix, VECTORS, () => undefined)).rejects.toMatchObject({ code: 'EINVAL' });
   });
 
+  it('keeps a line when an older one of its vector is closed', async () => {
+    const { device } = await acmeInstance();
+    await using vmm = await openFace(face, device);
+    let fired = 0;
+    const older = await vmm.onIrq(VfioIrq.msix, 1, () => undefined);
+    await using _newer = await vmm.onIrq(VfioIrq.msix, 1, (count) => (fired += count));
+    await older.close();
+    await vmm.setIrqs({ index: VfioIrq.msix, start: 1, count: 1 });
+    await until(() => fired === 1, 'the newer line');
+  });
+
+  it('says so when there is no file descriptor for a line', async () => {
+    const { device } = await acmeInstance();
+    await using vmm = await openFace(face, device);
+    await vmm.info();
+    let error: unknown;
+    {
+      using _files = fillFiles(0);
+      error = await vmm.onIrq(VfioIrq.msix, 1, () => undefined).catch((caught: unknown) => caught);
+    }
+    expect(error).toMatchObject({ name: 'VfioError', code: 'EMFILE' });
+  });
+
   it('refuses with the same error', async () => {
     const { device } = await acmeInstance();
     await using vmm = await openFace(face, device);
@@ -105,6 +129,10 @@ describe.each(FACES)('a device %s', (face) => {
       ['deviceGetIrqInfo: the index is 0.5; expected an integer from 0 to 4294967295', () => vmm.irqInfo(0.5)],
       ['regionRead: the offset is -4; expected an integer from 0 to 9007199254740991', () => vmm.readRegion(0, -4, 4)],
       ['regionRead: the count is NaN; expected an integer from 0 to 4294967295', () => vmm.readRegion(0, 0, NaN)],
+      [
+        'dmaMap: access is x; expected r, w or rw',
+        () => vmm.dmaMap({ iova: 0n, size: 4096n, access: 'x' as unknown as 'r' }),
+      ],
       ['dmaMap: iova is -1; expected 0 to 2^64 - 1', () => vmm.dmaMap({ iova: -1n, size: 4096n })],
       [
         'dmaUnmap: size is 18446744073709551616; expected 0 to 2^64 - 1',

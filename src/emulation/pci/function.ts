@@ -16,6 +16,7 @@ import type { MsiCapabilityRegisters } from './msi.ts';
 import type { MsixCapabilityRegisters } from './msix.ts';
 import type { PciExpressRegisters } from './pci-express-registers.ts';
 import { HostSignals } from './host-signals.ts';
+import { hasInterruptPin } from './interrupt-pin.ts';
 import type { PciHost } from './pci-host.ts';
 import { type ErrorMessage, type PciError, recordError } from './record-error.ts';
 import type { PowerManagementRegisters } from './power-management.ts';
@@ -163,16 +164,11 @@ export class PciFunction<R extends Registers = Registers> {
 
   #statusHooks(): object {
     const host = this.#host;
-    if (host.interruptStatus === undefined || !this.#hasInterruptPin()) return {};
+    if (host.interruptStatus === undefined || !hasInterruptPin(this.config)) return {};
     const status: RegisterHooks<HeaderRegisters['STATUS']> = {
       beforeRead: () => ({ interruptStatus: host.interruptStatus?.() === true }),
     };
     return { STATUS: status };
-  }
-
-  #hasInterruptPin(): boolean {
-    const { INTERRUPT_PIN } = this.config.block.registers as Partial<HeaderRegisters>;
-    return INTERRUPT_PIN?.options.reset !== 0;
   }
 
   #msiHooks(): object {

@@ -1,5 +1,6 @@
+import type { IrqLine } from '../irq-lines.ts';
 import type { MappedRegion } from '../mapped-region.ts';
-import { type IrqLine, type IrqListener, VfioDevice } from '../vfio-device.ts';
+import { type IrqListener, VfioDevice } from '../vfio-device.ts';
 import type { DmaMapRequest, DmaRange, FeatureRequest, SetIrqsRequest, WriteOptions } from '../vfio-requests.ts';
 import type { DeviceInfo, IrqInfo, RegionInfo } from '../vfio.ts';
 import type { HeldInstance } from './session-instance.ts';

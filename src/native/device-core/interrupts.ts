@@ -10,7 +10,7 @@ export interface CoreInterrupts {
   intxAsserted(): boolean;
   /** Raises a vector of MSI, MSI-X, ERR or REQ; a vector without an eventfd, or masked, latches. */
   triggerIrq(index: number, vector: number): void;
-  /** The MSI-X function mask. */
+  /** Keeps all vectors of MSI (1) or MSI-X (2) back: the function mask of MSI-X, or what their owner has not enabled. They latch. */
   setIrqAllMasked(index: number, masked: boolean): void;
   /** The mask of one MSI-X table entry, or MSI message. */
   setIrqMasked(index: number, vector: number, masked: boolean): void;

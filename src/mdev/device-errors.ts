@@ -14,7 +14,7 @@ export interface ErrorReport {
   readonly message: ErrorMessage | undefined;
   /** Whether the instance is frozen because of it. False for one that was frozen already. */
   readonly isolated: boolean;
-  /** Whether ERR was signalled. */
+  /** Whether ERR was signalled: to a client that holds the instance, where the platform says so. */
   readonly reported: boolean;
 }
 
@@ -25,10 +25,13 @@ export interface ErrorReport {
 export class DeviceErrors {
   readonly #function: MdevFunction;
   readonly #life: DeviceLife;
+  readonly #isHeld: () => boolean;
 
-  constructor(mdevFunction: MdevFunction, life: DeviceLife) {
+  /** @param isHeld Whether a client is there to be told. */
+  constructor(mdevFunction: MdevFunction, life: DeviceLife, isHeld: () => boolean) {
     this.#function = mdevFunction;
     this.#life = life;
+    this.#isHeld = isHeld;
   }
 
   /**
@@ -43,10 +46,11 @@ export class DeviceErrors {
     }
     const message = this.#function.recordError(error);
     const isolated = !this.#function.isolated && isolates(error, message);
-    const reported = isolated && this.#function.platform.reportErrors && this.#function.irqs.device.error.count > 0;
+    const { irqs, platform } = this.#function;
+    const reported = isolated && platform.reportErrors && irqs.device.error.count > 0 && this.#isHeld();
     if (isolated) {
       this.#life.freeze('error', cause ?? new Error(nameOf(error)), () => {
-        if (reported) this.#function.irqs.device.error.trigger();
+        if (reported) irqs.device.error.trigger();
       });
     }
     const report = { error, cause, since: new Date(), message, isolated, reported };

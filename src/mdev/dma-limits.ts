@@ -3,7 +3,7 @@ import { MdevError } from './mdev-error.ts';
 
 /** How much guest memory a client may map, and where. */
 export interface DmaLimits {
-  /** DMA maps at a time, 0 to 2^53 - 1. */
+  /** DMA maps at a time, 1 to 2^53 - 1. */
   readonly maxMappings: number;
   /** Page sizes in bytes, or'ed; maps are multiples of the smallest, which is 4,096 or more. */
   readonly pageSizes: bigint;
@@ -26,9 +26,11 @@ export const defaultDmaLimits: DmaLimits = Object.freeze({
  * @throws {@link MdevError} `EINVAL` when they are malformed.
  */
 export function applyDmaLimits(core: DeviceCore, limits: DmaLimits): void {
-  for (const name of ['maxMappings', 'maxDirtyLogBytes'] as const) {
-    if (!Number.isSafeInteger(limits[name]) || limits[name] < 0) {
-      throw new MdevError('EINVAL', `dma.${name} is ${limits[name]}; expected an integer from 0 to 2^53 - 1`);
+  // A client that may map nothing has no way to say so: VERSION knows no 0.
+  for (const [name, least] of Object.entries({ maxMappings: 1, maxDirtyLogBytes: 0 } as const)) {
+    const value = limits[name as 'maxMappings' | 'maxDirtyLogBytes'];
+    if (!Number.isSafeInteger(value) || value < least) {
+      throw new MdevError('EINVAL', `dma.${name} is ${value}; expected an integer from ${least} to 2^53 - 1`);
     }
   }
   const words = [limits.pageSizes, ...limits.windows.flatMap(({ first, last }) => [first, last])];

@@ -54,6 +54,16 @@ describe.each(FACES)('an uncorrectable error, its client %s', (face) => {
   );
 });
 
+test('nobody is told by ERR when no client is there, and the next one is not told of what was before it', async () => {
+  const { device } = await errorCard(undefined, { reportErrors: true });
+  expect(device.error({ uncorrectable: 'completerAbort' })).toMatchObject({ isolated: true, reported: false });
+  using session = device.open({ name: 'next' });
+  const line = eventfd();
+  session.sync.setIrqs({ index: VfioIrq.error, eventfds: [line.fd] });
+  expect(line.read()).toBe(0);
+  line.close();
+});
+
 test('who is told of an error can reset the device at once', async () => {
   const { device } = await errorCard(undefined, { reportErrors: true });
   const guest = new Guest(device);

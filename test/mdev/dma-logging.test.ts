@@ -98,6 +98,7 @@ test.each([
   ['windows that overlap', { windows: [0n, 1n].map((first) => ({ first, last: 10n })) }],
   ['a window beyond 64 bits', { windows: [{ first: 0n, last: 1n << 64n }] }],
   ['half a map', { maxMappings: 0.5 }],
+  ['no map', { maxMappings: 0 }],
 ])('an operator who sets %s is told so', async (_, wrong) => {
   const dma = { maxMappings: 1, pageSizes: PAGE, windows: [{ first: 0n, last: 10n }], maxDirtyLogBytes: 1, ...wrong };
   await expect(tracked(dma)).rejects.toMatchObject({

@@ -35,7 +35,7 @@ describe('a client that comes to a frozen instance', () => {
     }));
     context.freeze(new Error('parity'));
     expect(() => device.open({ name: 'vmm' })).toThrow(expect.objectContaining({ code: 'EIO' }));
-    expect([device.state, device.attachment]).toEqual(['frozen', undefined]);
+    expect([device.state, device.attachment, device.group.inUse]).toEqual(['frozen', undefined, false]);
     broken = false;
     device.open({ name: 'vmm' });
     expect(device.state).toBe('running');

@@ -3,7 +3,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { MdevError, MigrationFlag, MigrationState, type VfioDevice, VfioIrq } from '../../src/mdev/index.ts';
+import {
+  type MdevDevice,
+  MdevError,
+  MigrationFlag,
+  MigrationState,
+  type VfioDevice,
+  VfioIrq,
+} from '../../src/mdev/index.ts';
 import { eventfd, memoryFile, serve } from '../../src/vfio-user/index.ts';
 import { connect } from '../../src/vfio-user/index.ts';
 import { socketPair } from '../../src/vfio-user/native.ts';
@@ -258,6 +265,34 @@ describe.each(FACES)('a device %s that is migrated', (face) => {
     expect([device.state, device.failure?.path]).toEqual(['failed', 'quiesce']);
     expect(await vmm.migrationState()).toBe(S.error);
     await device.close();
+  });
+
+  it('carries as much payload as its vendor takes, to the byte, early bytes included', async () => {
+    const of = (early: number, late: number, maximumSize: number): Promise<MdevDevice> =>
+      plainMigratable({ maximumSize, preCopy: () => new Uint8Array(early), save: () => new Uint8Array(late) });
+    /** The stream of 4 early bytes and 7 late ones. */
+    const source = await openFace(face, await of(4, 7, 11));
+    await source.setMigrationState(S.preCopy);
+    const early = await readAll(source);
+    await source.setMigrationState(S.stopCopy);
+    const stream = Buffer.concat([early, await readAll(source)]);
+    await source.close();
+    for (const [maximumSize, code] of [
+      [11, undefined],
+      [10, 'EINVAL'],
+    ] as const) {
+      await using target = await openFace(face, await of(0, 0, maximumSize));
+      const outcome = restored(target, stream).catch((error: unknown) => error);
+      if (code === undefined) expect(await outcome).toBeUndefined();
+      else expect(await outcome).toMatchObject({ code });
+    }
+    // The source does not give what no destination takes.
+    await using short = await openFace(face, await of(4, 7, 10));
+    await short.setMigrationState(S.preCopy);
+    await expect(short.setMigrationState(S.stopCopy)).rejects.toMatchObject({ code: 'EIO' });
+    expect(await short.migrationState()).toBe(S.preCopyP2p);
+    await using greedy = await openFace(face, await of(11, 0, 10));
+    await expect(greedy.setMigrationState(S.preCopy)).rejects.toMatchObject({ code: 'EIO' });
   });
 
   it('runs after a reset, whatever its state was', async () => {

@@ -61,10 +61,17 @@ export class DeviceHold {
     if (held !== undefined) {
       throw new MdevError('EBUSY', `${life.who} is held by ${held.holder.name} since ${held.since.toISOString()}`);
     }
-    // As vfio-pci resets a function that is opened: nothing else could mend it for a client that begins with config space.
-    if (life.state === 'frozen') resets.reset('client');
-    life.check('attach');
+    const frozen = life.state === 'frozen';
+    if (!frozen) life.check('attach');
     this.#takeMemory(holder, options);
+    try {
+      // As vfio-pci resets a function that is opened: nothing else could mend it for a client that begins with config space.
+      if (frozen) resets.reset('client');
+      life.check('attach');
+    } catch (error) {
+      this.#giveMemoryBack(options);
+      throw error;
+    }
     const attachment = createAttachment(holder, options?.container, {
       isActive: (candidate) => candidate === this.#attachment,
       start: () => {
@@ -113,13 +120,11 @@ export class DeviceHold {
   detach(): void {
     const held = this.#attachment;
     if (held === undefined) return;
-    const { function: mdevFunction, group, guestErrors, life, member, pause } = this.#subject;
+    const { guestErrors, life, pause } = this.#subject;
     this.#attachment = undefined;
     // Before its memory goes: what the device does not find any more then is no fault of its guest.
     guestErrors.stop();
-    held.container?.remove(member);
-    mdevFunction.core.clientGone();
-    group.release(member);
+    this.#giveMemoryBack(held);
     this.#started = false;
     this.#subject.migration()?.release();
     if (life.state !== 'closed') {
@@ -145,5 +150,12 @@ export class DeviceHold {
       group.release(member);
       throw error;
     }
+  }
+
+  #giveMemoryBack(from: { readonly container?: Container | undefined } | undefined): void {
+    const { function: mdevFunction, group, member } = this.#subject;
+    from?.container?.remove(member);
+    mdevFunction.core.clientGone();
+    group.release(member);
   }
 }

@@ -66,7 +66,7 @@ export class DeviceParts {
       life.fail('task', error);
     });
     this.function = this.#makeFunction();
-    this.errors = new DeviceErrors(this.function, life);
+    this.errors = new DeviceErrors(this.function, life, () => this.hold.attachment !== undefined);
     this.guestErrors = new GuestErrorWatch(() => this.function.guestErrors(), {
       found: (error) => {
         life.tell('guestError', error);
@@ -102,7 +102,7 @@ export class DeviceParts {
       },
       closeBehaviour: () => this.#behaviour.close?.(),
       leaveGroup: () => {
-        parent.groups.leave(groupKey, group, member);
+        group.leave(member);
       },
     });
   }

@@ -33,9 +33,17 @@ export class IommuGroup {
   readonly #holds = new Map<GroupMember, Hold>();
   readonly #claims = new Set<{ readonly user: string; readonly since: Date }>();
 
-  /** @internal */
-  constructor(id: number) {
+  readonly #abandoned: () => void;
+
+  /**
+   * @param abandoned Told when nobody is in the group any more and nobody claims it.
+   * @internal
+   */
+  constructor(id: number, abandoned: (group: IommuGroup) => void) {
     this.id = id;
+    this.#abandoned = () => {
+      if (this.#members.size === 0 && this.viable) abandoned(this);
+    };
   }
 
   /** Who is in it: "instance 5f1c… (dsa0, dsa-cfg-v1)". */
@@ -65,7 +73,7 @@ export class IommuGroup {
     this.#claims.add(claim);
     return {
       [Symbol.dispose]: () => {
-        this.#claims.delete(claim);
+        if (this.#claims.delete(claim)) this.#abandoned();
       },
     };
   }
@@ -75,15 +83,10 @@ export class IommuGroup {
     this.#members.add(member);
   }
 
-  /**
-   * Its hold ends, too.
-   * @internal
-   * @returns whether nothing is left of the group: a claim outlives the instances.
-   */
-  leave(member: GroupMember): boolean {
+  /** Its hold ends, too. A claim outlives the instances. Idempotent. @internal */
+  leave(member: GroupMember): void {
     this.release(member);
-    this.#members.delete(member);
-    return this.#members.size === 0 && this.viable;
+    if (this.#members.delete(member)) this.#abandoned();
   }
 
   /**

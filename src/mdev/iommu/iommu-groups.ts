@@ -12,14 +12,21 @@ export class IommuGroups {
    * @param key The same for instances of one group; undefined: of its own.
    */
   join(key: string | undefined, member: GroupMember): IommuGroup {
-    const group = (key === undefined ? undefined : this.#byKey.get(key)) ?? new IommuGroup(nextId++);
-    if (key !== undefined) this.#byKey.set(key, group);
+    const group = (key === undefined ? undefined : this.#byKey.get(key)) ?? this.#make(key);
     group.join(member);
     return group;
   }
 
-  /** Takes an instance out of its group, with its hold. Idempotent. */
-  leave(key: string | undefined, group: IommuGroup, member: GroupMember): void {
-    if (group.leave(member) && key !== undefined && this.#byKey.get(key) === group) this.#byKey.delete(key);
+  /** How many groups of several instances there are. */
+  get size(): number {
+    return this.#byKey.size;
+  }
+
+  #make(key: string | undefined): IommuGroup {
+    const group = new IommuGroup(nextId++, (abandoned) => {
+      if (key !== undefined && this.#byKey.get(key) === abandoned) this.#byKey.delete(key);
+    });
+    if (key !== undefined) this.#byKey.set(key, group);
+    return group;
   }
 }

@@ -31,6 +31,8 @@ export class DeviceState {
   readonly #subject: StateSubject;
   readonly #sections: readonly StateSection[];
   readonly #frozen: FrozenSection;
+  /** Bytes of the payload that have gone while the device ran. */
+  #earlyLength = 0;
 
   constructor(subject: StateSubject) {
     this.#subject = subject;
@@ -42,14 +44,20 @@ export class DeviceState {
   begin(early: boolean): Uint8Array {
     const { behaviour } = this.#subject;
     const front = encodeFront(encodeHeader(this.#header()));
+    this.#earlyLength = 0;
     if (!early || behaviour.preCopy === undefined) return front;
-    const bytes = this.#vendors('preCopy', () => behaviour.preCopy?.(), bytesOf);
+    const bytes = this.#vendors(
+      'preCopy',
+      () => behaviour.preCopy?.(),
+      (value) => this.#fitting(bytesOf(value)),
+    );
+    this.#earlyLength = bytes.length;
     return Buffer.concat([front, encodeRecord(RecordKind.early, bytes)]);
   }
 
   /** The records behind them. The device has stopped. */
   async save(): Promise<Uint8Array> {
-    const saved = (async () => bytesOf(await this.#subject.behaviour.save()))();
+    const saved = (async () => this.#fitting(bytesOf(await this.#subject.behaviour.save())))();
     const payload = await saved.catch((error: unknown) => {
       throw this.#failed('save', error);
     });
@@ -60,19 +68,19 @@ export class DeviceState {
   /** About how many bytes `begin` and `save` give. */
   estimate(): number {
     const { behaviour } = this.#subject;
+    const front = encodeFront(encodeHeader(this.#header()));
     const vendors = this.#vendors('estimate', () => behaviour.estimate?.() ?? 0, estimateOf);
-    return this.begin(false).length + 2 * STREAM.recordFrontSize + sizeOfSections(this.#sections) + vendors;
+    return front.length + 2 * STREAM.recordFrontSize + sizeOfSections(this.#sections) + vendors;
   }
 
   /** A stream of another instance, whose header is compared with this one's when it arrives. */
   receive(): IncomingStream {
-    const { behaviour } = this.#subject;
     return new IncomingStream({
       accept: (header) => {
         this.#accept(header);
       },
       stateSize: sizeOfSections(this.#sections),
-      payloadMax: behaviour.maximumSize ?? DEFAULT_PAYLOAD_MAX,
+      payloadMax: this.#payloadMax,
     });
   }
 
@@ -137,6 +145,17 @@ export class DeviceState {
       compatibility: Buffer.from(compatibility).toString('hex'),
       sections: this.#sections.map(({ name, size }) => [name, size]),
     };
+  }
+
+  get #payloadMax(): number {
+    return this.#subject.behaviour.maximumSize ?? DEFAULT_PAYLOAD_MAX;
+  }
+
+  /** @throws RangeError when another instance of this type would not take so many bytes. */
+  #fitting(bytes: Uint8Array): Uint8Array {
+    const length = this.#earlyLength + bytes.length;
+    if (length <= this.#payloadMax) return bytes;
+    throw new RangeError(`${length} bytes, expected at most maximumSize, ${this.#payloadMax}`);
   }
 
   /** Calls what is a vendor's, which must be done when it returns, and checks what it gave. What goes wrong is told as EIO. */

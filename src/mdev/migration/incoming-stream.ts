@@ -71,6 +71,10 @@ export class IncomingStream {
     if (state.data.length !== this.#limits.stateSize) {
       throw refused(`its state has ${state.data.length} bytes, expected ${this.#limits.stateSize}`);
     }
+    const bytes = payload.data.length + (early?.length ?? 0);
+    if (bytes > this.#limits.payloadMax) {
+      throw refused(`its payload has ${bytes} bytes, expected at most ${this.#limits.payloadMax}`);
+    }
     return { header, early: early ?? new Uint8Array(0), state: state.data, payload: payload.data };
   }
 

@@ -115,10 +115,10 @@ describe('a group', () => {
     const [first, second] = [{ who: 'first' }, { who: 'second' }];
     const group = groups.join('queue 2', first);
     const claim = group.claim('dml');
-    groups.leave('queue 2', group, first);
+    group.leave(first);
     expect(groups.join('queue 2', second)).toBe(group);
     claim[Symbol.dispose]();
-    groups.leave('queue 2', group, second);
+    group.leave(second);
     expect(groups.join('queue 2', first)).not.toBe(group);
   });
 
@@ -149,6 +149,40 @@ const steps = fc.array(
   ),
   { maxLength: 40 },
 );
+
+test('a group that is claimed when its last instance leaves goes with the claim', () => {
+  const groups = new IommuGroups();
+  const member = { who: 'instance' };
+  const group = groups.join('uuid 1', member);
+  const [one, other] = [group.claim('dml'), group.claim('spdk')];
+  group.leave(member);
+  one[Symbol.dispose]();
+  expect([groups.size, groups.join('uuid 1', member)]).toEqual([1, group]);
+  group.leave(member);
+  other[Symbol.dispose]();
+  other[Symbol.dispose]();
+  expect(groups.size).toBe(0);
+  expect(groups.join('uuid 1', member)).not.toBe(group);
+});
+
+test('a frozen instance that cannot be attached, because of its group or its container, is not reset for it', async () => {
+  const [held, frozen] = (await instances(2, 2)) as [MdevDevice, MdevDevice];
+  let resets = 0;
+  frozen.on('reset', () => (resets += 1));
+  frozen.error({ uncorrectable: 'completerAbort' });
+  const attachment = held.attach({ name: 'qemu of vm 7' });
+  expect(() => frozen.attach({ name: 'qemu of vm 8' })).toThrow(expect.objectContaining({ code: 'EBUSY' }));
+  expect([frozen.state, resets]).toEqual(['frozen', 0]);
+  attachment.detach();
+
+  using container = new Container({ name: 'vm8', model: { kind: 'guest-visible', bridge: 'pcie.1' } });
+  const options = { container, bridge: 'pcie.2' };
+  expect(() => frozen.open({ name: 'vm 8' }, options)).toThrow(expect.objectContaining({ code: 'EINVAL' }));
+  expect([frozen.state, resets, frozen.group.inUse]).toEqual(['frozen', 0, false]);
+
+  using _ = frozen.open({ name: 'vm 8' }, { container, bridge: 'pcie.1' });
+  expect([frozen.state, resets, container.info().devices.length]).toEqual(['running', 1, 1]);
+});
 
 test('whatever happens: one address space a group, nothing held beside a claim', () => {
   fc.assert(
@@ -189,7 +223,7 @@ test('whatever happens: one address space a group, nothing held beside a claim',
           held.delete(index);
           if (step.do === 'release') group.release(who);
           else {
-            groups.leave(keyOf(index), group, who);
+            group.leave(who);
             groupOf[index] = groups.join(keyOf(index), who);
           }
         }

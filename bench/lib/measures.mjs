@@ -90,7 +90,7 @@ const MAP_RUNS = [
 ];
 
 /** @type {readonly Measure[]} */
-export const MEASURES = [
+const MEASURES = [
   { name: 'echo', server: 'echo', client: ['read', '--floor', ...READ_SAMPLES] },
   { name: 'read-table', server: 'registers', client: ['read', ...tableRegister, ...READ_SAMPLES] },
   { name: 'read-hooked', server: 'registers', client: ['read', ...hookedRegister, ...READ_SAMPLES] },
@@ -141,7 +141,7 @@ export const MEASURES = [
 ];
 
 /** @type {readonly Row[]} */
-export const ROWS = [
+const ROWS = [
   { name: 'floor-F', title: 'C ping-pong, 32 in and 36 out', measure: 'echo', series: 'read', symbol: 'F' },
   {
     name: 'read-table',

@@ -27,7 +27,7 @@ const WIDE_SPREAD = 1.5;
  * @param {readonly number[]} values At least one.
  * @returns {number}
  */
-export function median(values) {
+function median(values) {
   const sorted = values.toSorted((left, right) => left - right);
   const half = sorted.length >> 1;
   const upper = sorted[half] ?? NaN;

@@ -6,7 +6,7 @@ import { NO_STAGE, STAGE_SIZE } from './table-format.ts';
 import { bytesOf } from './validate.ts';
 
 /** A lock rule in the interpreter's form. */
-export interface EntryRule {
+interface EntryRule {
   /** Index of the lock word in the region's memory seen as 32-bit words. */
   readonly word: number;
   readonly mask: number;
@@ -52,7 +52,7 @@ export interface Entry {
 }
 
 /** Bits that a reset changes, in signed halves. */
-export interface ResetMask {
+interface ResetMask {
   readonly low: number;
   readonly high: number;
 }

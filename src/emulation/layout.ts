@@ -6,7 +6,7 @@ import { NO_STAGE, STAGE_SIZE } from './table-format.ts';
 import { bytesOf } from './validate.ts';
 
 /** Register bits that are frozen while any lock of `mask` in a lock word is held. */
-export interface LockRule {
+interface LockRule {
   /** Index of the lock word; 0 is the block's. */
   readonly lockWord: number;
   readonly mask: number;

@@ -7,7 +7,7 @@ export function checkInteger(name: string, value: number, minimum: number, maxim
 }
 
 /** Bytes of a bitmap with a bit for every operation code. */
-export const OPERATION_BYTES = 32;
+const OPERATION_BYTES = 32;
 
 /** @throws RangeError unless `operations` is a bitmap of operations, and each of them is in `available`. */
 export function checkOperations(

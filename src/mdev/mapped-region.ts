@@ -29,7 +29,7 @@ export interface MappedRegion {
 }
 
 /** Most areas of one region: each is a mapping of the process, and there are no more than 65,530 of those. */
-export const MAPPED_AREAS_MAX = 256;
+const MAPPED_AREAS_MAX = 256;
 
 const NAME = 'mapRegion';
 

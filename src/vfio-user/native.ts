@@ -20,7 +20,7 @@ export interface ConnectionHandler {
 }
 
 /** What VERSION agreed on, as far as C++ has to keep it. */
-export interface Agreement {
+interface Agreement {
   /** The client's max_data_xfer_size, bytes, 1 to 2^32 - 1. */
   readonly maxTransfer: number;
   /** REGION_WRITE_MULTI is legal. */

@@ -6,7 +6,7 @@ import { pciDeclaration } from './pci.ts';
 import type { ResourceBooks } from './resources.ts';
 
 /** What every virtual DSA of a parent has in common. */
-export type CommonDescription = Pick<DsaDescription, 'overlappingMove' | 'operations'>;
+type CommonDescription = Pick<DsaDescription, 'overlappingMove' | 'operations'>;
 
 /** What the parent's types are made of. */
 export interface TypeContext {

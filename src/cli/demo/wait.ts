@@ -1,5 +1,5 @@
 /** How long the demo waits for any one thing, in milliseconds. */
-export const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 10_000;
 
 /**
  * The promise's result.

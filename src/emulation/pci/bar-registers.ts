@@ -5,7 +5,7 @@ import type { Bar, BarNumber, Bars } from './bar.ts';
 
 /** No field by name. An index signature would promise fields of any name, an interface is no `Fields`. */
 // eslint-disable-next-line @typescript-eslint/no-generated-empty-object-type
-export type NoFields = Readonly<Record<never, Field>>;
+type NoFields = Readonly<Record<never, Field>>;
 
 /** The six base address registers; what fields one has depends on its BAR, so only `value` is typed. */
 export type BarRegisters = Readonly<Record<`BAR${BarNumber}`, Register<32, NoFields, never>>>;

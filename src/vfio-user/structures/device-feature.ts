@@ -26,7 +26,7 @@ export function encodeDeviceFeature(
 }
 
 /** VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE: the state, and a file descriptor that vfio-user does not use. */
-export const MIGRATION_STATE_SIZE = 8;
+const MIGRATION_STATE_SIZE = 8;
 
 /** Undefined when the data is too short. */
 export function decodeMigrationState(data: Uint8Array): number | undefined {

@@ -3,9 +3,9 @@ import { joined, longs, viewOf, words } from './bytes.ts';
 import { DMA_UNMAP_SIZE, type DmaUnmap } from './dma-unmap.ts';
 
 /** VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP. */
-export const DMA_UNMAP_GET_DIRTY_BITMAP = 1;
+const DMA_UNMAP_GET_DIRTY_BITMAP = 1;
 /** Behind DMA_UNMAP's 24 bytes when the bitmap is asked for: page size u64 and bytes of bitmap u64; in the reply the bitmap follows. */
-export const DIRTY_BITMAP_SIZE = 16;
+const DIRTY_BITMAP_SIZE = 16;
 
 /** DMA_UNMAP that asks which pages the device wrote. */
 export function encodeDmaUnmapDirty(range: Pick<DmaUnmap, 'address' | 'size'>, pageSize: bigint): Uint8Array {

@@ -10,7 +10,7 @@ export interface DmaMap {
   /** Bytes. */
   readonly size: bigint;
 }
-export const DMA_MAP_SIZE = 32;
+const DMA_MAP_SIZE = 32;
 
 export function encodeDmaMap(map: DmaMap): Uint8Array {
   return joined(words(DMA_MAP_SIZE, map.flags), longs(map.offset, map.address, map.size));

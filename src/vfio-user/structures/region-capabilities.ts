@@ -2,7 +2,7 @@ import type { MmapArea, RegionCapabilities } from '../../mdev/index.ts';
 import { joined, longs, viewOf, words } from './bytes.ts';
 
 /** VFIO_REGION_INFO_CAP_*. */
-export const RegionCapabilityId = { sparseMmap: 1, type: 2, msixMappable: 3 } as const;
+const RegionCapabilityId = { sparseMmap: 1, type: 2, msixMappable: 3 } as const;
 
 /** The front of a capability: id u16, version u16, and where the next one begins (u32, from the start of the reply's body; 0: there is none). */
 const HEADER_SIZE = 8;

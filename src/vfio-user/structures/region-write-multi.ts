@@ -7,9 +7,9 @@ export interface RegionWrite {
   /** 1 to 8 bytes. */
   readonly data: Uint8Array;
 }
-export const REGION_WRITE_SIZE = 24;
+const REGION_WRITE_SIZE = 24;
 /** Bytes in front of the writes: their number. The reply is this alone: how many were done. */
-export const REGION_WRITE_MULTI_SIZE = 8;
+const REGION_WRITE_MULTI_SIZE = 8;
 
 const DATA_MAX = 8;
 

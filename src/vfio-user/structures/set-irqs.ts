@@ -7,7 +7,7 @@ export interface SetIrqs {
   readonly start: number;
   readonly count: number;
 }
-export const SET_IRQS_SIZE = 20;
+const SET_IRQS_SIZE = 20;
 
 export function encodeSetIrqs(request: SetIrqs, booleans: Uint8Array = new Uint8Array(0)): Uint8Array {
   const argsz = SET_IRQS_SIZE + booleans.length;

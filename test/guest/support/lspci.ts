@@ -9,14 +9,14 @@ export interface LspciRegion {
 }
 
 /** A capability of the first 256 bytes as lspci shows it. */
-export interface LspciCapability {
+interface LspciCapability {
   readonly offset: number;
   /** lspci's words, without its decoding of the fields: `MSI-X`, `Express (v2)`, `Power Management version 3`. */
   readonly name: string;
 }
 
 /** Where the MSI-X table and the pending bits are. */
-export interface LspciMsix {
+interface LspciMsix {
   readonly vectors: number;
   readonly table: { readonly bar: number; readonly offset: number };
   readonly pba: { readonly bar: number; readonly offset: number };

@@ -67,7 +67,7 @@ export const At = {
   powerControl: 0x94,
 } as const;
 
-export const acmeRegions = { bar0: mmio(acmeRegisters), bar2: portal({ size: 0x4000 }) } as const;
+const acmeRegions = { bar0: mmio(acmeRegisters), bar2: portal({ size: 0x4000 }) } as const;
 export type AcmeContext = MdevContext<{ readonly lanes: number }, typeof acmeRegions>;
 export type AcmeBehaviour = MdevBehaviour<typeof acmeRegions>;
 

@@ -28,7 +28,7 @@ export const VECTORS = 40;
 const places = { vectors: VECTORS, table: { bar: 0, offset: 0x400 }, pba: { bar: 0, offset: 0x800 } } as const;
 
 /** BAR0 of a counter that can be migrated. */
-export const counterRegisters = registerBlock(0x1000, {
+const counterRegisters = registerBlock(0x1000, {
   ID: reg32(0x00, { id: ro(31, 0) }, { constant: true, reset: 0x1234 }),
   CAUSE: reg32(0x04, { done: w1c(0), error: w1c(1) }, { shared: true }),
   LIMIT: reg64(0x08, { limit: rw(63, 0) }, { lockedBy: 'counting', commit: 'last' }),
@@ -42,7 +42,7 @@ export const counterRegisters = registerBlock(0x1000, {
 
 /** Offsets in BAR0 and config space. */
 export const At = { cause: 4, limit: 8, raise: 0x10, count: 0x14, slot: 0x100, command: 4, msixControl: 0x42 } as const;
-export const MEMORY = 0x2000;
+const MEMORY = 0x2000;
 const regions = {
   bar0: mmio(counterRegisters),
   bar2: memory({ size: MEMORY, content: Uint8Array.of(1, 2, 3) }),

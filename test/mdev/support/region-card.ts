@@ -39,7 +39,7 @@ const video = registerBlock(0xc0000, {
 });
 const doorbells = registerBlock(0x100, { RING: reg32(0, { value32: wo(31, 0) }) });
 
-export const regions = {
+const regions = {
   bar0: mmio(control, {
     size: 0x10000,
     map: {

@@ -1,5 +1,5 @@
 /** The value of a field by path, `COMMAND.memorySpace`. */
-export type ValueOf = (path: string) => number;
+type ValueOf = (path: string) => number;
 
 /** What pciutils prints about a capability, and which fields it must have got it from. */
 export interface Reading {

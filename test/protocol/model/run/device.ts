@@ -86,7 +86,7 @@ const regions = {
 } as const;
 
 /** What became of a transfer of the device's. */
-export interface Outcome {
+interface Outcome {
   readonly errno: number;
   /** What was read. */
   readonly data: Uint8Array | undefined;

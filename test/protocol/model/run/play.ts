@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 
 import type { Connection } from '../spec/connection.ts';
 import { Server } from '../spec/server.ts';
-import { Command, Flag, HEADER, joined, longs, message, readHeader, words } from '../spec/wire.ts';
+import { Command, Flag, joined, longs, message, readHeader, words } from '../spec/wire.ts';
 import { messageText, replyDifference, worldDifference } from './compare.ts';
 import type { AnswerStep, MessageStep, Step } from './steps.ts';
 import { eventually, type Peer, type Vmm } from './vmm.ts';
@@ -248,9 +248,4 @@ export class Play {
     if (connection.ended === peer.ended) return undefined;
     return connection.ended ? 'the connection goes on' : 'the server has ended the connection';
   }
-}
-
-/** Bytes of a message that has this body. */
-export function lengthOf(body: Uint8Array): number {
-  return HEADER + body.length;
 }

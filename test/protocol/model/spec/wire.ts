@@ -5,7 +5,6 @@ export const HEADER = 16;
 /** The most data in a message, and the longest message. */
 export const MAX_TRANSFER = 1 << 20;
 export const MAX_MESSAGE = MAX_TRANSFER + 2 * HEADER;
-export const PAGE = 4096n;
 
 export const Command = {
   version: 1,

@@ -55,7 +55,7 @@ function selectParent(parents: readonly ParentDevice[], { parent: name, type }: 
 }
 
 /** A name or value that a type or parent refuses is the command line's mistake. */
-export function asUsageError(error: unknown): unknown {
+export function asUsageError(error: unknown, nextStep = SEE_TYPES): unknown {
   const isUsage = error instanceof MdevError && (error.code === 'EINVAL' || error.code === 'ENODEV');
-  return isUsage ? new UsageError(error.message, { cause: error, nextStep: SEE_TYPES }) : error;
+  return isUsage ? new UsageError(error.message, { cause: error, nextStep }) : error;
 }

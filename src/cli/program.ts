@@ -6,6 +6,7 @@ import { ExitCode } from './exit-code.ts';
 import { parseFd } from './fd-option.ts';
 import { collectSet, type SetValues } from './set-option.ts';
 import type { DescribeOptions } from './commands/describe.ts';
+import type { PlatformsOptions } from './commands/platforms.ts';
 import type { ServeOptions } from './commands/serve.ts';
 import type { TypesOptions } from './commands/types.ts';
 
@@ -29,6 +30,7 @@ QEMU and Cloud Hypervisor. Clients' coming and going and failures are told on st
 Examples:
   mdev serve --type dsa-1dwq-v1 --socket-path /run/dsa.sock
   mdev serve --type dsa-cfg-v1 --set queues=2 --set engines=1 --socket-path /run/dsa.sock --json
+  mdev serve --type dsa-1dwq-v1 --platform reportErrors=true --platform answersWithin=2000 --socket-path /run/dsa.sock
   systemd-socket-activate -l /run/dsa.sock mdev serve --type dsa-cfg-v1 --fd 3
 
 ${EXIT_CODES}`;
@@ -37,6 +39,16 @@ const TYPES_HELP = `
 Examples:
   mdev types
   mdev types --json
+
+${EXIT_CODES}`;
+
+const PLATFORMS_HELP = `
+What the platform that consumes an instance does itself, and what it leaves to the device. Defaults suit QEMU on x86.
+
+Examples:
+  mdev platforms
+  mdev platforms --json
+  mdev serve --type dsa-1dwq-v1 --platform enforceBusMaster=false --socket-path /run/dsa.sock
 
 ${EXIT_CODES}`;
 
@@ -75,6 +87,12 @@ export function createProgram(ended: (exitCode: ExitCode) => void): Command {
       new Option('--fd <n>', 'serve on an inherited socket instead').argParser(parseFd).conflicts('socketPath'),
     )
     .option('--uuid <uuid>', "the instance's UUID; random when absent")
+    .option(
+      '--platform <NAME=VALUE>',
+      'switch of the platform (see "mdev platforms"); may be repeated',
+      collectSet,
+      NO_VALUES,
+    )
     .option('--json', 'print the ready line as JSON')
     .addHelpText('after', SERVE_HELP)
     .action(async (options: ServeOptions) => {
@@ -90,6 +108,17 @@ export function createProgram(ended: (exitCode: ExitCode) => void): Command {
     .action(async (options: TypesOptions) => {
       const { listTypes } = await import('./commands/types.ts');
       listTypes(options);
+      ended(ExitCode.success);
+    });
+
+  program
+    .command('platforms')
+    .description('list the switches that "mdev serve --platform" takes')
+    .option('--json', 'print JSON')
+    .addHelpText('after', PLATFORMS_HELP)
+    .action(async (options: PlatformsOptions) => {
+      const { listPlatformSwitches } = await import('./commands/platforms.ts');
+      listPlatformSwitches(options);
       ended(ExitCode.success);
     });
 

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 
-/** Values of a repeated `--set NAME=VALUE`, by name. */
+/** Values of a repeated `--set NAME=VALUE` or `--platform NAME=VALUE`, by name. */
 export type SetValues = Readonly<Record<string, string>>;
 
 /**

@@ -95,8 +95,11 @@ export function expectedValues(attribute: Attribute): string {
 const WHOLE_NUMBER = /^(?:-?[0-9]{1,16}|0x[0-9a-f]{1,13})$/i;
 const FLAGS: Readonly<Record<string, boolean>> = { true: true, false: false, on: true, off: false, 1: true, 0: false };
 
-/** The value in its own type, or undefined when it does not fit. */
-function convert(attribute: Attribute, value: string | number | boolean): string | number | boolean | undefined {
+/** An operator's value in the attribute's own type, or undefined when it does not fit. */
+export function attributeValue(
+  attribute: Attribute,
+  value: string | number | boolean,
+): string | number | boolean | undefined {
   switch (attribute.kind) {
     case 'integer': {
       if (typeof value === 'boolean') return undefined;
@@ -136,7 +139,7 @@ export function parseAttributes<S extends AttributeSchema>(
   const values = attributes.map(([name, attribute]) => {
     const given = Object.hasOwn(input, name) ? input[name] : undefined;
     if (given === undefined) return [name, attribute.default] as const;
-    const value = convert(attribute, given);
+    const value = attributeValue(attribute, given);
     if (value === undefined) {
       throw new MdevError(
         'EINVAL',

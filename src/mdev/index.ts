@@ -46,6 +46,7 @@ export type { MigrationBehaviour } from './migration/migration-behaviour.ts';
 export { migrationPath } from './migration/migration-path.ts';
 export { type InstanceIdentity, ParentDevice, type ParentDeviceOptions } from './parent-device.ts';
 export { defaultPlatformCapabilities, type PlatformCapabilities } from './platform-capabilities.ts';
+export { expectedSwitch, parsePlatform, PLATFORM_SWITCHES, type PlatformSwitch } from './platform-switches.ts';
 export {
   type BarOptions,
   deviceSpecific,

@@ -8,6 +8,7 @@ import { MdevDevice } from './device/mdev-device.ts';
 import { MdevError } from './mdev-error.ts';
 import type { ParentDevice } from './parent-device.ts';
 import type { PlatformCapabilities } from './platform-capabilities.ts';
+import { checkPlatform } from './platform-switches.ts';
 import { suggest } from './suggestion.ts';
 import { generateUuid, parseUuid } from './uuid.ts';
 
@@ -128,7 +129,7 @@ export class MdevRegistry extends EventEmitter<MdevRegistryEvents> {
 
   /**
    * Creates an instance. On failure nothing is left behind.
-   * @throws {@link MdevError} `EINVAL` (UUID, attribute), `ENODEV` (parent, type, parent unregistering), `EEXIST`,
+   * @throws {@link MdevError} `EINVAL` (UUID, attribute, platform switch), `ENODEV` (parent, type, parent unregistering), `EEXIST`,
    * `EUSERS`, or what the vendor's `create` threw.
    */
   async create(options: CreateOptions): Promise<MdevDevice> {
@@ -137,6 +138,8 @@ export class MdevRegistry extends EventEmitter<MdevRegistryEvents> {
     const { parent } = parentEntry;
     const type = parent.type(options.type);
     const attributes = type.parseAttributes(options.attributes ?? {});
+    const platform = { ...type.platform, ...options.platform };
+    checkPlatform(platform);
     const taken = this.#places.get(uuid);
     if (taken !== undefined) {
       throw new MdevError('EEXIST', `instance ${uuid} ${taken.condition} on ${taken.parent.name}`);
@@ -153,7 +156,7 @@ export class MdevRegistry extends EventEmitter<MdevRegistryEvents> {
         attributes,
         resources: place.allocation.resources,
         groupKey,
-        platform: { ...type.platform, ...options.platform },
+        platform,
         cancelled: place.cancelled,
       });
       if (parentEntry.unregistering) {

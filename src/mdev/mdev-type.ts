@@ -12,6 +12,7 @@ import {
 import { MdevError } from './mdev-error.ts';
 import { declaredName } from './names.ts';
 import { defaultPlatformCapabilities, type PlatformCapabilities } from './platform-capabilities.ts';
+import { checkPlatform } from './platform-switches.ts';
 import type { Regions } from './regions.ts';
 import type { ResourcePool } from './resource-pool.ts';
 
@@ -102,6 +103,11 @@ export function defineMdevType<
   const where = `type ${id}`;
   const schema: AttributeSchema = declaration.attributes ?? {};
   const declarations = new Map<string, DeviceDeclaration>();
+  try {
+    checkPlatform(declaration.platform ?? {});
+  } catch (error) {
+    throw new DeclarationError(`${where}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
 
   function build(attributes: AttributeValues<S>, platform: DeclarationPlatform): DeviceDeclaration {
     try {

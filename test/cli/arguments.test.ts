@@ -55,6 +55,16 @@ describe('mdev refuses with exit code 2, one line and a next step', () => {
       ['describe', '--type', 'dsa-cfg-v1', '--set', 'queues=1', '--set', 'queues=1'],
       /queues is set twice/,
     ],
+    [
+      'an unknown platform switch',
+      ['serve', '--type', 'dsa-cfg-v1', '--fd', '3', '--platform', 'reportError=true'],
+      /^mdev: there is no platform switch "reportError"; did you mean "reportErrors"\?; see "mdev platforms"$/,
+    ],
+    [
+      'a platform switch out of range',
+      ['serve', '--type', 'dsa-cfg-v1', '--fd', '3', '--platform', 'answersWithin=0'],
+      /^mdev: platform: answersWithin is "0"; expected 1 to 2147483647; see "mdev platforms"$/,
+    ],
     ['a UUID that is none', ['serve', '--type', 'dsa-cfg-v1', '--fd', '3', '--uuid', '12'], /"12" is not a UUID/],
     ['two formats', ['describe', '--type', 'dsa-cfg-v1', '--json', '--dump'], /cannot be used with option '--dump'/],
   ])('%s', async (_what, words, message) => {

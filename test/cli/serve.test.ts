@@ -238,3 +238,14 @@ async function listening(at: string): Promise<{ readonly fd: number; close(): Pr
     },
   };
 }
+
+describe('--platform', () => {
+  it('sets what the platform leaves to the device', async () => {
+    await using server = await serve(['--socket-path', path, '--platform', 'enforceMemoryDecode=false']);
+    await server.line();
+    await using vmm = await client({ socketPath: path });
+    // VERSION of the DSA, with COMMAND as it is after a reset.
+    expect(await vmm.readRegister(VfioRegion.bar0, 0, 4)).toBe(0x100);
+    await stop(server);
+  });
+});

@@ -55,3 +55,15 @@ describe('mdev types', () => {
     ]);
   });
 });
+
+describe('mdev platforms', () => {
+  it('lists what --platform takes', async () => {
+    const { code, stderr, stdout } = await mdev('platforms');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(/^reportErrors: true or false, default false: \S/m);
+    expect(stdout).toMatch(/^hiddenFields: names separated by commas, default none: \S/m);
+    const data = JSON.parse((await mdev('platforms', '--json')).stdout) as Record<string, unknown>;
+    expect(Object.keys(data)).toHaveLength(stdout.trimEnd().split('\n').length);
+    expect(data['answersWithin']).toMatchObject({ kind: 'integer', minimum: 1, default: 4000 });
+  });
+});

@@ -1,12 +1,13 @@
 import { resolve } from 'node:path';
 
-import { MdevRegistry, parseUuid } from '../../mdev/index.ts';
+import { MdevRegistry, parsePlatform, parseUuid, type PlatformCapabilities } from '../../mdev/index.ts';
 import { serve, type Server } from '../../vfio-user/index.ts';
 import { logDevice, logServer } from '../event-log.ts';
 import { ExitCode } from '../exit-code.ts';
 import { print } from '../messages.ts';
 import { asUsageError, availableParents, selectType, type TypeSelection } from '../parents.ts';
 import { readyLine } from '../ready-line.ts';
+import type { SetValues } from '../set-option.ts';
 import { catchStopSignals } from '../stop-signals.ts';
 import { untilUseless } from '../until-useless.ts';
 import { UsageError } from '../usage-error.ts';
@@ -17,6 +18,8 @@ export interface ServeOptions extends TypeSelection {
   readonly fd?: number;
   readonly uuid?: string;
   readonly json?: boolean;
+  /** Platform switches. */
+  readonly platform: SetValues;
 }
 
 /**
@@ -30,11 +33,12 @@ export async function serveInstance(options: ServeOptions): Promise<ExitCode> {
   const address = addressOf(options);
   const uuid = uuidOf(options);
   const { attributes, parent, type } = selectType(availableParents(), options);
+  const platform = platformOf(options);
   const registry = new MdevRegistry();
   registry.register(parent);
   let server: Server | undefined;
   try {
-    const device = await registry.create({ parent: parent.name, type: type.id, attributes, ...uuid });
+    const device = await registry.create({ parent: parent.name, type: type.id, attributes, platform, ...uuid });
     logDevice(device);
     server = serve(device, address);
     logServer(server);
@@ -64,5 +68,13 @@ function uuidOf({ uuid }: ServeOptions): { readonly uuid?: string } {
     return { uuid: parseUuid(uuid) };
   } catch (error) {
     throw asUsageError(error);
+  }
+}
+
+function platformOf({ platform }: ServeOptions): Partial<PlatformCapabilities> {
+  try {
+    return parsePlatform(platform);
+  } catch (error) {
+    throw asUsageError(error, 'see "mdev platforms"');
   }
 }

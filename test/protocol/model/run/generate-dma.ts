@@ -1,3 +1,4 @@
+import { bitmapBytes } from '../spec/dirty-log.ts';
 import { Right } from '../spec/guest-memory.ts';
 import { At, Region } from '../spec/layout.ts';
 import type { Server } from '../spec/server.ts';
@@ -71,8 +72,9 @@ export function dmaUnmap(random: Random, server: Server): readonly Draft[] {
     const from = random.pick(maps);
     const to = random.oneIn(3) ? random.pick(maps) : from;
     const [first, last] = from.first <= to.first ? [from.first, to.last] : [to.first, from.last];
-    const cut = random.oneIn(8) ? PAGE : 0n;
-    return [draftUnmap(first, last - first + 1n - cut, random.oneIn(20) ? 4 : 0)];
+    const size = last - first + 1n - (random.oneIn(8) ? PAGE : 0n);
+    if (random.oneIn(4)) return [draftUnmapDirty(random, first, size)];
+    return [draftUnmap(first, size, random.oneIn(20) ? random.pick([1, 3, 4]) : 0)];
   }
   return [draftUnmap(address(random), BigInt(random.below(5)) * PAGE, 0)];
 }
@@ -82,6 +84,22 @@ function draftUnmap(first: bigint, size: bigint, flags: number): Draft {
     command: Command.dmaUnmap,
     body: joined(words(24, flags), longs(first, BigInt.asUintN(64, size))),
     what: `DMA_UNMAP [0x${first.toString(16)}, +0x${size.toString(16)}) flags ${flags}`,
+  };
+}
+
+function draftUnmapDirty(random: Random, first: bigint, size: bigint): Draft {
+  const pageSize = random.weighted([
+    [8, PAGE],
+    [1, 2n * PAGE],
+    [1, 0n],
+  ] as const);
+  const bytes = pageSize === 0n ? 8n : bitmapBytes(size, pageSize);
+  const told = random.oneIn(12) ? random.pick([0n, bytes + 8n, (1n << 64n) - 8n]) : bytes;
+  const argsz = random.oneIn(12) ? 47 : Number(40n + bytes);
+  return {
+    command: Command.dmaUnmap,
+    body: joined(words(argsz, 1), longs(first, BigInt.asUintN(64, size), pageSize, told)),
+    what: `DMA_UNMAP [0x${first.toString(16)}, +0x${size.toString(16)}) with its dirty pages`,
   };
 }
 

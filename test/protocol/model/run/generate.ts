@@ -2,6 +2,7 @@ import type { Server } from '../spec/server.ts';
 import { Command, Flag, MAX_MESSAGE } from '../spec/wire.ts';
 import { LINES, UNMASKS, type Handle } from '../spec/world.ts';
 import { dmaMap, dmaUnmap, transfer } from './generate-dma.ts';
+import { feature } from './generate-features.ts';
 import { infoRequest, reset, unknownCommand } from './generate-info.ts';
 import { setIrqs } from './generate-irqs.ts';
 import { accessRegion, enableFunction, writeMulti } from './generate-regions.ts';
@@ -28,6 +29,7 @@ const GENERATORS: readonly (readonly [number, Generator])[] = [
   [9, transfer],
   [34, accessRegion],
   [4, writeMulti],
+  [9, feature],
   [3, enableFunction],
   [1, reset],
   [2, unknownCommand],

@@ -1,5 +1,6 @@
 import { type Answer, DONE } from './answer.ts';
 import type { Device } from './device.ts';
+import { deviceFeature } from './device-feature.ts';
 import { DmaChannel } from './dma-channel.ts';
 import { dmaMap, dmaUnmap } from './dma-messages.ts';
 import { deviceInfo, irqInfo, regionInfo, regionIoFds } from './info-messages.ts';
@@ -29,7 +30,7 @@ export interface Clients {
 export class Connection {
   /** Replies in their order. */
   readonly sent: Sent[] = [];
-  readonly channel = new DmaChannel();
+  readonly channel: DmaChannel;
   /** The server has ended it. */
   ended = false;
   /** Ids of the server's requests, by their number, as far as they were seen. */
@@ -41,6 +42,7 @@ export class Connection {
 
   constructor(device: Device, clients: Clients) {
     this.#device = device;
+    this.channel = new DmaChannel(device.memory.dirty);
     this.#clients = clients;
   }
 
@@ -150,6 +152,8 @@ export class Connection {
       case Command.deviceReset:
         device.reset();
         return DONE;
+      case Command.deviceFeature:
+        return deviceFeature(device, body);
       default:
         return EINVAL;
     }

@@ -139,6 +139,7 @@ export class Device {
     this.dma.cancelAll();
     this.dma.channel = undefined;
     this.memory.clear();
+    this.memory.dirty.stop();
     this.irqs.clientGone();
   }
 

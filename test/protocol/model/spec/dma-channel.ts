@@ -1,3 +1,4 @@
+import type { DirtyLog } from './dirty-log.ts';
 import { Command, Errno, Flag, type Header, joined, long, longs, message } from './wire.ts';
 
 const { EFAULT } = Errno;
@@ -36,6 +37,11 @@ export class DmaChannel {
   #pieces: Piece[] = [];
   #numbers = 0;
   maxTransfer = 1;
+  readonly #dirty: DirtyLog;
+
+  constructor(dirty: DirtyLog) {
+    this.#dirty = dirty;
+  }
 
   submit(write: boolean, address: bigint, data: Uint8Array, done: (errno: number) => void): void {
     this.#queue.push({ write, address, data, done, sent: 0, answered: 0 });
@@ -72,6 +78,8 @@ export class DmaChannel {
     if (header.command !== (piece.write ? Command.dmaWrite : Command.dmaRead)) return false;
     this.#pieces = this.#pieces.filter((each) => each !== piece);
     if (piece.cancelled) return true;
+    // A client that failed may have written a part.
+    if (piece.write) this.#dirty.wrote(piece.address, piece.count);
     const { request } = piece;
     if ((header.flags & Flag.error) !== 0) {
       this.#end(request, EFAULT);
@@ -101,7 +109,12 @@ export class DmaChannel {
   }
 
   #end(request: Request, errno: number): void {
-    for (const piece of this.#pieces) if (piece.request === request) piece.cancelled = true;
+    for (const piece of this.#pieces) {
+      if (piece.request !== request || piece.cancelled) continue;
+      piece.cancelled = true;
+      // What is on its way may still be written.
+      if (piece.write) this.#dirty.wrote(piece.address, piece.count);
+    }
     this.#queue = this.#queue.filter((each) => each !== request);
     request.done(errno);
   }

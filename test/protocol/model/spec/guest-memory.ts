@@ -1,3 +1,4 @@
+import { DirtyLog } from './dirty-log.ts';
 import { Errno } from './wire.ts';
 import { FILE_PAGES, type Handle, type World } from './world.ts';
 
@@ -26,6 +27,7 @@ export class GuestMemory {
   pageSize = PAGE;
   /** The function may reach memory: bus master is on, in D0. */
   reachable = false;
+  readonly dirty = new DirtyLog();
   readonly #world: World;
 
   constructor(world: World) {
@@ -49,6 +51,8 @@ export class GuestMemory {
     const there = this.maps.find((other) => other.last >= first);
     if (there !== undefined && there.first <= last) return same(there, map) ? 0 : EEXIST;
     if (size > LARGEST_MAP || this.maps.length >= this.maxMaps) return ENOSPC;
+    const errno = this.dirty.mapped(map);
+    if (errno !== 0) return errno;
     this.maps.push(map);
     this.maps.sort((a, b) => (a.first < b.first ? -1 : 1));
     return 0;
@@ -92,8 +96,12 @@ export class GuestMemory {
       const length = Math.min(bytes.length - done, Number(map.last - at) + 1);
       const start = Number(map.offset + (at - map.first));
       const memory = this.#world.files[map.file.index]?.subarray(start, start + length) ?? new Uint8Array(0);
-      if (right === Right.write) memory.set(bytes.subarray(done, done + length));
-      else bytes.set(memory, done);
+      if (right === Right.write) {
+        memory.set(bytes.subarray(done, done + length));
+        this.dirty.wrote(at, length);
+      } else {
+        bytes.set(memory, done);
+      }
       done += length;
     }
     return 0;

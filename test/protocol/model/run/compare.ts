@@ -18,6 +18,13 @@ export function messageText(bytes: Uint8Array): string {
 
 /** How a reply differs from what is expected; undefined when it does not. */
 export function replyDifference(expected: Sent, actual: Arrived, server: Server): string | undefined {
+  if (expected.secret !== undefined && expected.bytes.length === actual.bytes.length) {
+    // What is in a stream is the server's business.
+    const { stream, from, length } = expected.secret;
+    const data = actual.bytes.slice(SECRET, SECRET + length);
+    server.device.migration.learn(stream, from, data);
+    expected.bytes.set(data, SECRET);
+  }
   if (!sameBytes(expected.bytes, actual.bytes)) {
     return `expected ${messageText(expected.bytes)}\n     got ${messageText(actual.bytes)}${firstDifference(expected.bytes, actual.bytes)}`;
   }
@@ -32,6 +39,9 @@ export function replyDifference(expected: Sent, actual: Arrived, server: Server)
   }
   return undefined;
 }
+
+/** Where the data of MIG_DATA_READ begins. */
+const SECRET = HEADER + 8;
 
 /** Of VERSION's text what counts is what it says. */
 function sameBytes(expected: Uint8Array, actual: Uint8Array): boolean {

@@ -155,6 +155,16 @@ function behaviour(context: MdevContext<object, typeof regions>, deeds: Deeds) {
     reset: () => {
       reads = 0;
     },
+    quiesce: () => Promise.resolve(),
+    resume: () => undefined,
+    migration: {
+      version: 1,
+      estimate: () => 8,
+      save: () => new Uint8Array(Float64Array.of(reads).buffer),
+      restore: (payload: Uint8Array) => {
+        reads = new DataView(payload.buffer, payload.byteOffset, payload.length).getFloat64(0, true);
+      },
+    },
   };
 }
 

@@ -1,4 +1,4 @@
-import { beginning, next } from './generate.ts';
+import { beginning, next, pickTheme } from './generate.ts';
 import { Play } from './play.ts';
 import { Random } from './random.ts';
 import { type Step, stepText } from './steps.ts';
@@ -13,7 +13,7 @@ export interface Difference {
   readonly steps: readonly Step[];
 }
 
-const LONGEST = 40;
+const LONGEST = 60;
 const SHRINK_TRIES = 400;
 
 /** Plays sequence `number` of `seed`. @returns how the sides differ, if they do. */
@@ -24,12 +24,13 @@ export async function explore(vmm: Vmm, seed: number, number: number): Promise<D
   const steps: Step[] = [];
   let what: string | undefined;
   const queue: Step[] = [...beginning(random)];
+  const theme = pickTheme(random);
   const length = random.between(1, LONGEST);
   while (what === undefined) {
     const step = queue.shift();
     if (step === undefined) {
       if (steps.length >= length) break;
-      queue.push(...next(random, play.server, play.connection(0)?.ended ?? true));
+      queue.push(...next(random, play.server, theme, play.connection(0)?.ended ?? true));
       continue;
     }
     steps.push(step);

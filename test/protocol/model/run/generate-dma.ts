@@ -1,11 +1,11 @@
 import { bitmapBytes } from '../spec/dirty-log.ts';
-import { Right } from '../spec/guest-memory.ts';
+import { type GuestMap, Right } from '../spec/guest-memory.ts';
 import { At, Region } from '../spec/layout.ts';
 import type { Server } from '../spec/server.ts';
 import { Command, joined, longs, words } from '../spec/wire.ts';
 import { FILE_PAGES, type Handle } from '../spec/world.ts';
 import type { Draft } from './generate.ts';
-import { write } from './generate-regions.ts';
+import { enableFunction, write } from './generate-regions.ts';
 import type { Random } from './random.ts';
 
 const PAGE = 4096n;
@@ -28,7 +28,7 @@ export function dmaMap(random: Random, server: Server): readonly Draft[] {
     const fds: readonly Handle[] = file === undefined ? [] : [{ ...file, index: other }];
     return [draftMap(first, last - first + 1n, rights, offset, fds)];
   }
-  const first = address(random) + (random.oneIn(30) ? 1n : 0n);
+  const first = address(random) + (random.oneIn(50) ? 1n : 0n);
   const pages = random.weighted([
     [6, 1n],
     [4, 2n],
@@ -39,16 +39,18 @@ export function dmaMap(random: Random, server: Server): readonly Draft[] {
   ] as const);
   const size = pages * PAGE - (random.oneIn(40) ? 1n : 0n);
   const rights = random.weighted([
-    [8, 3],
-    [3, Right.read],
-    [3, Right.write],
+    [24, 3],
+    [6, Right.read],
+    [6, Right.write],
     [1, 0],
     [1, 4],
     [1, 7],
   ] as const);
-  if (random.oneIn(3)) return [draftMap(first, size, rights, random.oneIn(8) ? PAGE : 0n, [])];
-  const index = random.below(FILE_PAGES.length);
-  const offset = BigInt(random.below((FILE_PAGES[index] ?? 0) + 1)) * PAGE + (random.oneIn(40) ? 8n : 0n);
+  if (random.oneIn(3)) return [draftMap(first, size, rights, random.oneIn(20) ? PAGE : 0n, [])];
+  const index = pages > 2n ? 0 : random.below(FILE_PAGES.length);
+  const free = (FILE_PAGES[index] ?? 0) - Number(pages);
+  const offset =
+    BigInt(random.below(free >= 0 && !random.oneIn(20) ? free + 1 : 5)) * PAGE + (random.oneIn(40) ? 8n : 0n);
   const handle = random.oneIn(25)
     ? random.pick<Handle>([{ kind: 'event', index: 0 }, { kind: 'other' }])
     : ({ kind: 'memory', index, writable: !random.oneIn(4) } as const);
@@ -67,6 +69,7 @@ function draftMap(first: bigint, size: bigint, rights: number, offset: bigint, f
 /** DMA_UNMAP. */
 export function dmaUnmap(random: Random, server: Server): readonly Draft[] {
   const { maps } = server.device.memory;
+  if (maps.length === 0 && !random.oneIn(4)) return dmaMap(random, server);
   if (random.oneIn(12)) return [draftUnmap(random.oneIn(4) ? PAGE : 0n, random.oneIn(4) ? PAGE : 0n, 2)];
   if (maps.length > 0 && !random.oneIn(4)) {
     const from = random.pick(maps);
@@ -87,7 +90,8 @@ function draftUnmap(first: bigint, size: bigint, flags: number): Draft {
   };
 }
 
-function draftUnmapDirty(random: Random, first: bigint, size: bigint): Draft {
+/** DMA_UNMAP that wants to know what is dirty. */
+export function draftUnmapDirty(random: Random, first: bigint, size: bigint): Draft {
   const pageSize = random.weighted([
     [8, PAGE],
     [1, 2n * PAGE],
@@ -105,10 +109,24 @@ function draftUnmapDirty(random: Random, first: bigint, size: bigint): Draft {
 
 /** The device is told to read or write guest memory. */
 export function transfer(random: Random, server: Server): readonly Draft[] {
-  const { maps } = server.device.memory;
-  const near = maps.length > 0 && !random.oneIn(6) ? random.pick(maps) : undefined;
-  const base = near === undefined ? address(random) : random.oneIn(3) ? near.last - 16n : near.first;
-  const at = BigInt.asUintN(64, base + BigInt(random.below(64)));
+  const { maps, reachable } = server.device.memory;
+  if (!reachable && !random.oneIn(5)) return enableFunction(random);
+  const writes = random.oneIn(2);
+  const fit = maps.filter(({ rights }) => (rights & (writes ? Right.write : Right.read)) !== 0);
+  const choice = fit.length > 0 && !random.oneIn(8) ? fit : maps;
+  const near = choice.length > 0 && !random.oneIn(10) ? random.pick(choice) : undefined;
+  const base = near === undefined ? address(random) : random.oneIn(4) ? near.last - 16n : near.first;
+  return copy(random, base + BigInt(random.below(64)), writes);
+}
+
+/** The device writes into a map, and perhaps beyond it. */
+export function transferTo(random: Random, map: GuestMap): readonly Draft[] {
+  const pages = Number((map.last - map.first + 1n) / PAGE);
+  return copy(random, map.first + BigInt(random.below(Math.min(pages, 4))) * PAGE + BigInt(random.below(4096)), true);
+}
+
+function copy(random: Random, from: bigint, writes: boolean): readonly Draft[] {
+  const at = BigInt.asUintN(64, from);
   const length = random.weighted([
     [6, random.below(200)],
     [2, 4096],
@@ -116,13 +134,11 @@ export function transfer(random: Random, server: Server): readonly Draft[] {
     [1, 0],
     [1, 0xffff_ffff],
   ] as const);
-  const go = (random.oneIn(2) ? 1 : 0) | (random.below(256) << 8);
+  const go = (writes ? 1 : 0) | (random.below(256) << 8);
+  const what = `DMA: the device ${writes ? 'writes' : 'reads'} [0x${at.toString(16)}, +${length})`;
   return [
     write(Region.bar0, At.dmaAddress, longs(at)),
     write(Region.bar0, At.dmaLength, words(length)),
-    {
-      ...write(Region.bar0, At.dmaGo, words(go)),
-      what: `DMA: the device ${(go & 1) === 1 ? 'writes' : 'reads'} [0x${at.toString(16)}, +${length})`,
-    },
+    { ...write(Region.bar0, At.dmaGo, words(go)), what },
   ];
 }

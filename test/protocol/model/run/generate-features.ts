@@ -1,6 +1,7 @@
 import type { Server } from '../spec/server.ts';
 import { Command, joined, longs, words } from '../spec/wire.ts';
 import type { Draft } from './generate.ts';
+import { dmaMap, draftUnmapDirty, transferTo } from './generate-dma.ts';
 import type { Random } from './random.ts';
 
 const PAGE = 4096n;
@@ -10,15 +11,17 @@ const PROBE = 1 << 18;
 
 /** DEVICE_FEATURE: dirty pages, and what there is not. */
 export function feature(random: Random, server: Server): readonly Draft[] {
+  const logging = server.device.memory.dirty.page !== 0n;
+  const { maps } = server.device.memory;
+  if (maps.length === 0 && !random.oneIn(8)) return [...dmaMap(random, server), ...dmaMap(random, server)];
+  if (!logging && !random.oneIn(8)) return [startLogging(random)];
+  if (random.oneIn(2)) return writtenAndReported(random, server);
   switch (random.below(8)) {
     case 0:
-    case 1:
       return [startLogging(random)];
+    case 1:
+      return [random.oneIn(2) ? startLogging(random) : draft(7 | SET, random.bytes(random.pick([0, 0, 8])), 0, 'stop')];
     case 2:
-      return random.oneIn(2)
-        ? [draft(7 | SET, random.bytes(random.pick([0, 0, 8])), 0, 'stop logging')]
-        : [startLogging(random)];
-    case 3:
       return [anything(random)];
     default:
       return [reportLogging(random, server)];
@@ -27,17 +30,17 @@ export function feature(random: Random, server: Server): readonly Draft[] {
 
 function startLogging(random: Random): Draft {
   const pageSize = random.weighted([
-    [10, PAGE],
-    [3, 2n * PAGE],
+    [12, PAGE],
+    [6, 2n * PAGE],
     [1, PAGE / 2n],
     [1, 0n],
     [1, 3n * PAGE],
     [1, 1n << 63n],
   ] as const);
   const count = random.weighted([
-    [6, 0],
-    [4, 1],
-    [3, 2],
+    [14, 0],
+    [6, 1],
+    [4, 2],
     [1, 3],
     [1, 257],
   ] as const);
@@ -112,6 +115,27 @@ function anything(random: Random): Draft {
     random.pick([0, 8, 64, 7]),
     `feature ${index} flags 0x${flags.toString(16)}`,
   );
+}
+
+/** The device writes to a map, which is then reported. */
+function writtenAndReported(random: Random, server: Server): readonly Draft[] {
+  const { maps } = server.device.memory;
+  const map = maps.length > 0 ? random.pick(maps) : undefined;
+  if (map === undefined) return [reportLogging(random, server)];
+  const whole = map.last - map.first + 1n;
+  const size = whole > 64n * PAGE ? 64n * PAGE : whole;
+  const pageSize = random.weighted([
+    [8, PAGE],
+    [2, 2n * PAGE],
+    [2, PAGE / 2n],
+  ] as const);
+  const report = draft(
+    8 | GET,
+    longs(map.first, size, pageSize),
+    4096,
+    `report [0x${map.first.toString(16)}, +0x${size.toString(16)})`,
+  );
+  return [...transferTo(random, map), ...(random.oneIn(3) ? [draftUnmapDirty(random, map.first, whole)] : [report])];
 }
 
 /** @param room argsz, if that is more than the body has. */

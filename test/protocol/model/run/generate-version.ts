@@ -7,7 +7,7 @@ const OFFERS: Readonly<Record<string, { readonly good: readonly unknown[]; reado
   max_msg_fds: { good: [0, 1, 2, 8, 16, 1024], bad: [-1, 1025, 1.5, 'many', null] },
   max_data_xfer_size: { good: [1 << 20, 4096, 1000, 2 ** 40], bad: [0, -1, '4096', [], null] },
   max_dma_maps: { good: [3, 65_535, 1_000_000], bad: [0, -3, 0.5, {}] },
-  pgsizes: { good: [4096, 0x3000, 0x200000, 8192], bad: [0, 1, 4095, 6000, 'all'] },
+  pgsizes: { good: [4096, 4096, 4096, 0x3000, 0x5000, 0x7000, 8192, 0x200000], bad: [0, 1, 4095, 6000, 'all'] },
   migration: { good: [{ pgsize: 4096 }, {}, { pgsize: 4096, max_bitmap_size: 4096 }], bad: [true, { pgsize: 1 }, []] },
   write_multiple: { good: [true, true, false], bad: [1, 'true', null] },
   twin_socket: { good: [{ supported: true }, { supported: false }, {}], bad: [true, { supported: 1 }] },

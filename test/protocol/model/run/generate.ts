@@ -5,36 +5,72 @@ import { dmaMap, dmaUnmap, transfer } from './generate-dma.ts';
 import { feature } from './generate-features.ts';
 import { infoRequest, reset, unknownCommand } from './generate-info.ts';
 import { setIrqs } from './generate-irqs.ts';
+import { migrate } from './generate-migration.ts';
 import { accessRegion, enableFunction, writeMulti } from './generate-regions.ts';
 import { version } from './generate-version.ts';
 import type { Random } from './random.ts';
-import type { MessageStep, Step } from './steps.ts';
+import type { MessageStep, Step, StreamPart } from './steps.ts';
 
 /** What a generator of messages decides; the rest is spoilt or not by {@link spoil}. */
 export interface Draft {
   readonly command: number;
   readonly body: Uint8Array;
   readonly fds?: readonly Handle[];
+  /** What follows the body: a part of a stream of a migration. */
+  readonly stream?: StreamPart;
   readonly what: string;
 }
 
 /** What to do next, given what the model knows. */
 type Generator = (random: Random, server: Server) => readonly Draft[];
 
-const GENERATORS: readonly (readonly [number, Generator])[] = [
-  [6, infoRequest],
-  [20, setIrqs],
-  [14, dmaMap],
-  [7, dmaUnmap],
-  [9, transfer],
-  [34, accessRegion],
-  [4, writeMulti],
-  [9, feature],
-  [3, enableFunction],
-  [1, reset],
-  [2, unknownCommand],
-  [1, version],
+const GENERATORS = {
+  info: [6, infoRequest],
+  irqs: [20, setIrqs],
+  map: [10, dmaMap],
+  unmap: [4, dmaUnmap],
+  transfer: [9, transfer],
+  access: [34, accessRegion],
+  multi: [4, writeMulti],
+  enable: [3, enableFunction],
+  feature: [4, feature],
+  migrate: [3, migrate],
+  reset: [1, reset],
+  unknown: [2, unknownCommand],
+  version: [1, version],
+} as const satisfies Readonly<Record<string, readonly [number, Generator]>>;
+
+/** What a sequence is about: some generators have their turn more often. */
+const THEMES: readonly (readonly (keyof typeof GENERATORS)[])[] = [
+  [],
+  ['irqs', 'access'],
+  ['map', 'unmap', 'transfer'],
+  ['feature'],
+  ['migrate'],
+  ['migrate', 'irqs', 'access'],
 ];
+const THEME_WEIGHT = 12;
+/** One message in so many has something wrong or unusual about it, beside what its generator does. */
+const SPOILT = 10;
+
+/** What decides which message comes next. */
+export interface Theme {
+  readonly weights: readonly (readonly [number, Generator])[];
+  /** The client answers the server's requests once in so many steps. */
+  readonly answers: number;
+}
+
+export function pickTheme(random: Random): Theme {
+  const chosen = random.pick(THEMES);
+  const names = Object.keys(GENERATORS) as (keyof typeof GENERATORS)[];
+  return {
+    weights: names.map((name) => {
+      const [weight, generator] = GENERATORS[name];
+      return [chosen.includes(name) ? (weight + 4) * THEME_WEIGHT : weight, generator];
+    }),
+    answers: chosen.includes('transfer') ? 5 : 14,
+  };
+}
 
 /** The beginning of a sequence: mostly a client that has negotiated, with a function that is switched on. */
 export function beginning(random: Random): readonly Step[] {
@@ -48,17 +84,19 @@ export function beginning(random: Random): readonly Step[] {
 }
 
 /** What comes next. */
-export function next(random: Random, server: Server, clientGone: boolean): readonly Step[] {
+export function next(random: Random, server: Server, theme: Theme, clientGone: boolean): readonly Step[] {
   if (clientGone) return [{ kind: 'close', client: 0 }, ...beginning(random)];
   if (random.oneIn(9)) return [{ kind: 'settle' }];
-  if (random.oneIn(40)) return otherClient(random);
-  if (random.oneIn(60)) return [{ kind: 'close', client: 0 }, ...beginning(random)];
+  if (random.oneIn(60)) return otherClient(random);
+  if (random.oneIn(90)) return [{ kind: 'close', client: 0 }, ...beginning(random)];
   if (random.oneIn(30)) return [{ kind: 'unmask', event: LINES + random.below(UNMASKS) }];
-  if (random.oneIn(12)) return [answer(random)];
-  const drafts = random.weighted(GENERATORS)(random, server);
-  const steps: Step[] = drafts.map((draft) => (random.oneIn(7) ? spoil(random, draft) : plain(draft)));
-  // What the device begins ends when the event loop turns.
-  return drafts.some(({ what }) => what.startsWith('DMA')) ? [...steps, { kind: 'settle' }] : steps;
+  if (server.device.dma.channel !== undefined && random.oneIn(theme.answers)) return [answer(random)];
+  const drafts = random.weighted(theme.weights)(random, server);
+  return drafts.flatMap((draft): readonly Step[] => {
+    const step = random.oneIn(SPOILT) ? spoil(random, draft) : plain(draft);
+    // What the device begins goes on when the event loop turns.
+    return draft.what.startsWith('DMA:') ? [step, { kind: 'settle' }] : [step];
+  });
 }
 
 function otherClient(random: Random): readonly Step[] {
@@ -72,8 +110,8 @@ function otherClient(random: Random): readonly Step[] {
 
 function answer(random: Random): Step {
   const how = random.weighted([
-    [12, 'right'],
-    [3, 'error'],
+    [30, 'right'],
+    [5, 'error'],
     [1, 'count'],
     [1, 'address'],
     [1, 'short'],
@@ -83,14 +121,26 @@ function answer(random: Random): Step {
   return { kind: 'answer', client: 0, which: random.oneIn(3) ? random.below(20) : 0, how, byte: random.below(256) };
 }
 
-function plain({ command, body, fds = [], what }: Draft): MessageStep {
-  return { kind: 'message', client: 0, command, flags: 0, body, fds: ownEvents(command, body, fds), what };
+function plain({ command, body, fds = [], stream, what }: Draft): MessageStep {
+  const own = ownEvents(command, body, fds);
+  return {
+    kind: 'message',
+    client: 0,
+    command,
+    flags: 0,
+    body,
+    fds: own,
+    what,
+    ...(stream !== undefined && { stream }),
+  };
 }
 
 /** A message with something wrong, or something unusual, about it. */
 function spoil(random: Random, draft: Draft): MessageStep {
   const step = plain(draft);
   const { body } = step;
+  // Anything but what it was would have to be understood as the server's.
+  if (step.stream !== undefined) return { ...step, flags: random.pick([0, 0, Flag.noReply]) };
   const withBody = (changed: Uint8Array): MessageStep => ({
     ...step,
     body: changed,
@@ -118,7 +168,11 @@ function spoil(random: Random, draft: Draft): MessageStep {
     case 7:
       return { ...step, flags: random.pick([0x20, 0x40, 0xffff_ff40, 0x60]) };
     case 8:
-      return { ...step, size: random.pick([0, 1, 15, 16, 20, MAX_MESSAGE + 1, 0xffff_ffff]), fds: [] };
+      return {
+        ...step,
+        size: random.pick([0, 1, 14, 15, 15, 16, 16, 17, 20, random.pick([MAX_MESSAGE + 1, 0xffff_ffff])]),
+        fds: [],
+      };
     case 9:
       // Bytes of the next message become its end.
       return { ...step, size: 16 + body.length + random.pick([1, 4, 16, 40]), fds: [] };

@@ -4,7 +4,7 @@ import type { Connection } from '../spec/connection.ts';
 import { Server } from '../spec/server.ts';
 import { Command, Flag, joined, longs, message, readHeader, words } from '../spec/wire.ts';
 import { messageText, replyDifference, worldDifference } from './compare.ts';
-import type { AnswerStep, MessageStep, Step } from './steps.ts';
+import type { AnswerStep, MessageStep, Step, StreamPart } from './steps.ts';
 import { eventually, type Peer, type Vmm } from './vmm.ts';
 
 const PROBE_ID = 0xfffe;
@@ -26,12 +26,13 @@ interface Client {
 
 /** Plays a sequence against the served device and against the model. */
 export class Play {
-  readonly server = new Server();
+  readonly server: Server;
   readonly #vmm: Vmm;
   readonly #clients: (Client | undefined)[] = [];
 
   constructor(vmm: Vmm) {
     this.#vmm = vmm;
+    this.server = new Server(vmm.lengths);
   }
 
   /** The connection of a client that is there, in the model. */
@@ -101,7 +102,14 @@ export class Play {
     const { connection } = client;
     // File descriptors come with the message that begins where they do; only so it is certain whose they are.
     const fds = connection.aligned && step.size === undefined ? step.fds : [];
-    const { command, flags, size, body } = step;
+    const { command, flags, size } = step;
+    if (step.stream !== undefined) {
+      const difference = await this.#settle();
+      if (difference !== undefined) return difference;
+      // What the client does not have, it cannot send; and what a server makes of a state that is invented is its choice.
+      if (!this.server.device.migration.complete.includes(step.stream.number)) return undefined;
+    }
+    const body = joined(step.body, this.#streamPart(step.stream));
     const carries = command === Command.dmaMap || command === Command.setIrqs;
     if (fds.length > 0 && (!carries || (flags & Flag.typeMask) !== 0 || !client.agreed)) {
       // Else they would be taken for those of a message before.
@@ -128,6 +136,13 @@ export class Play {
       client.unsent.push(bytes);
     }
     return undefined;
+  }
+
+  #streamPart(part: StreamPart | undefined): Uint8Array {
+    if (part === undefined) return new Uint8Array(0);
+    const bytes = new Uint8Array(part.to - part.from);
+    bytes.set(this.server.device.migration.streams[part.number]?.bytes.subarray(part.from, part.to) ?? []);
+    return bytes;
   }
 
   #flush(client: Client): void {

@@ -1,5 +1,12 @@
 import type { Handle } from '../spec/world.ts';
 
+/** A part of a stream that the server gave: stream `number`, bytes [from, to). */
+export interface StreamPart {
+  readonly number: number;
+  readonly from: number;
+  readonly to: number;
+}
+
 /** A message that a client sends, whatever the server makes of it. */
 export interface MessageStep {
   readonly kind: 'message';
@@ -10,6 +17,8 @@ export interface MessageStep {
   readonly size?: number;
   readonly body: Uint8Array;
   readonly fds: readonly Handle[];
+  /** Follows the body. */
+  readonly stream?: StreamPart;
   /** Sent in two pieces, the first of so many bytes. */
   readonly cut?: number;
   /** For people. */

@@ -12,6 +12,8 @@ import {
   type Server,
 } from '../../../../src/vfio-user/index.ts';
 import { createChannel, type NativeChannel, socketPair, connectSocket } from '../../../../src/vfio-user/native.ts';
+import { State, type StreamLengths } from '../spec/migration.ts';
+import { MAX_TRANSFER } from '../spec/wire.ts';
 import { EVENTS, FILE_PAGES, type Handle } from '../spec/world.ts';
 import { type Deeds, makeDevice } from './device.ts';
 
@@ -63,12 +65,15 @@ export class Vmm {
   readonly files: readonly MemoryFile[] = FILE_PAGES.map((pages) => memoryFile(pages * 4096));
   /** What threw while a client was served. */
   readonly failures: unknown[] = [];
+  /** How long the streams of its migrations are. */
+  readonly lengths: StreamLengths;
   readonly #socketPath: string;
   readonly #readOnly: readonly number[];
   readonly #pipe: readonly [number, number] = socketPair();
   #holders = 0;
 
-  private constructor(device: MdevDevice, deeds: Deeds, socketPath: string) {
+  private constructor(device: MdevDevice, deeds: Deeds, lengths: StreamLengths, socketPath: string) {
+    this.lengths = lengths;
     this.device = device;
     this.deeds = deeds;
     this.#socketPath = socketPath;
@@ -81,7 +86,7 @@ export class Vmm {
 
   static async of(socketPath: string): Promise<Vmm> {
     const { device, deeds } = await makeDevice();
-    return new Vmm(device, deeds, socketPath);
+    return new Vmm(device, deeds, await streamLengths(device), socketPath);
   }
 
   /** Whether a client holds the device. */
@@ -122,6 +127,25 @@ export class Vmm {
     for (const file of this.files) file.close();
     for (const fd of [...this.#readOnly, ...this.#pipe]) closeSync(fd);
   }
+}
+
+/** A migration shows how long its stream is. */
+async function streamLengths(device: MdevDevice): Promise<StreamLengths> {
+  const session = device.open({ name: 'measuring' });
+  const bytes = async (): Promise<number> => {
+    let sum = 0;
+    for (let data = await session.readMigrationData(MAX_TRANSFER); data.length > 0;) {
+      sum += data.length;
+      data = await session.readMigrationData(MAX_TRANSFER);
+    }
+    return sum;
+  };
+  await session.setMigrationState(State.preCopy);
+  const front = await bytes();
+  await session.setMigrationState(State.stopCopy);
+  const whole = front + (await bytes());
+  await session.close();
+  return { front, whole };
 }
 
 /** Lets the event loop turn until it holds. False: it did not as long as {@link patience} lasted. */

@@ -1,9 +1,10 @@
-import { type Answer, DONE } from './answer.ts';
+import { type Answer, DONE, type Secret } from './answer.ts';
 import type { Device } from './device.ts';
 import { deviceFeature } from './device-feature.ts';
 import { DmaChannel } from './dma-channel.ts';
 import { dmaMap, dmaUnmap } from './dma-messages.ts';
 import { deviceInfo, irqInfo, regionInfo, regionIoFds } from './info-messages.ts';
+import { migrationRead, migrationWrite } from './migration-messages.ts';
 import { regionRead, regionWrite, regionWriteMulti } from './region-messages.ts';
 import { setIrqs } from './set-irqs.ts';
 import { type Agreement, negotiate } from './version.ts';
@@ -14,10 +15,14 @@ const { EBUSY, EINVAL } = Errno;
 /** The most file descriptors in a message. */
 const SERVER_FDS = 16;
 
+/** What a client has that has not negotiated. */
+const NOTHING = { maxFds: 0, maxTransfer: 0, padded: false, writeMultiple: false };
+
 /** A message of the server's, and the regions whose files come with it. */
 export interface Sent {
   readonly bytes: Uint8Array;
   readonly files: readonly number[];
+  readonly secret: Secret | undefined;
 }
 
 /** What a client is to the others. */
@@ -111,9 +116,9 @@ export class Connection {
   }
 
   #version(header: Header, body: Uint8Array): void {
-    const agreement = this.#clients.holder === undefined ? negotiate(body, false) : undefined;
+    const agreement = this.#clients.holder === undefined ? negotiate(body) : undefined;
     if (agreement === undefined) {
-      this.#reply(header, this.#clients.holder !== undefined && negotiate(body, false) !== undefined ? EBUSY : EINVAL);
+      this.#reply(header, this.#clients.holder !== undefined && negotiate(body) !== undefined ? EBUSY : EINVAL);
       this.#end();
       return;
     }
@@ -128,6 +133,7 @@ export class Connection {
 
   #answer(command: number, body: Uint8Array, fds: readonly Handle[]): Answer {
     const device = this.#device;
+    const { maxFds, maxTransfer, padded, writeMultiple } = this.#agreement ?? NOTHING;
     switch (command) {
       case Command.dmaMap:
         return dmaMap(device, body, fds);
@@ -136,7 +142,7 @@ export class Connection {
       case Command.deviceInfo:
         return deviceInfo(body);
       case Command.regionInfo:
-        return regionInfo(body, this.#agreement?.maxFds ?? 0);
+        return regionInfo(body, maxFds);
       case Command.regionIoFds:
         return regionIoFds(body);
       case Command.irqInfo:
@@ -148,10 +154,14 @@ export class Connection {
       case Command.regionWrite:
         return regionWrite(device, body);
       case Command.regionWriteMulti:
-        return this.#agreement?.writeMultiple === true ? regionWriteMulti(device, body) : EINVAL;
+        return writeMultiple ? regionWriteMulti(device, body) : EINVAL;
       case Command.deviceReset:
         device.reset();
         return DONE;
+      case Command.migrationRead:
+        return migrationRead(device, body, maxTransfer, padded);
+      case Command.migrationWrite:
+        return migrationWrite(device, body, maxTransfer);
       case Command.deviceFeature:
         return deviceFeature(device, body);
       default:
@@ -166,6 +176,7 @@ export class Connection {
     this.sent.push({
       bytes: message(front, refused ? new Uint8Array(0) : answer.body),
       files: refused ? [] : (answer.files ?? []),
+      secret: refused ? undefined : answer.secret,
     });
   }
 

@@ -10,6 +10,10 @@ const GET = 1 << 16;
 const SET = 1 << 17;
 const PROBE = 1 << 18;
 const REPORT = 24;
+const STOP_COPY = 1n;
+const P2P = 2n;
+const PRE_COPY = 4n;
+const NO_FD = 0xffff_ffff;
 
 /** The data of an answer, or an errno. */
 type Data = Uint8Array | number;
@@ -40,6 +44,13 @@ export function deviceFeature(device: Device, body: Uint8Array): Answer {
 
 function features(device: Device): Readonly<Record<number, Feature>> {
   return {
+    1: { get: (_data, room) => (room < 8 ? EINVAL : longs(STOP_COPY | P2P | PRE_COPY)) },
+    2: {
+      get: (_data, room) => (room < 8 ? EINVAL : words(device.migration.state, NO_FD)),
+      set: (data) => (data.length < 8 ? EINVAL : device.migration.setState(word(data, 0)) || data),
+    },
+    9: { get: (_data, room) => (room < 8 ? EINVAL : longs(BigInt(device.migration.stopCopySize))) },
+    12: { set: (data) => data },
     6: { set: (data) => startLogging(device, data) },
     7: {
       set: (data) => {

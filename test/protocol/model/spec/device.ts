@@ -1,7 +1,7 @@
 import { DmaEngine } from './dma-engine.ts';
 import { barRegisters, configRegisters, portRegisters } from './function-registers.ts';
 import { GuestMemory } from './guest-memory.ts';
-import { Interrupts, Irq } from './interrupts.ts';
+import { Interrupts, Irq, type IrqState } from './interrupts.ts';
 import {
   DMA_LIMIT,
   LOG_CONTENT,
@@ -12,6 +12,7 @@ import {
   ROM_CONTENT,
   TABLE_CONTENT,
 } from './layout.ts';
+import { type Migrated, Migration, type StreamLengths } from './migration.ts';
 import { RegisterBank } from './register-bank.ts';
 import { Errno } from './wire.ts';
 import type { World } from './world.ts';
@@ -20,24 +21,37 @@ const { EINVAL, EIO } = Errno;
 const RAISED = [Irq.msix, Irq.msi, Irq.error, Irq.request] as const;
 const FUNCTION_LEVEL_RESET = 0x8000n;
 
+/** What a migration carries. */
+interface DeviceState {
+  readonly config: readonly bigint[];
+  readonly bar: readonly bigint[];
+  readonly ports: readonly bigint[];
+  readonly memories: readonly (readonly [number, Uint8Array])[];
+  readonly irqs: IrqState;
+  readonly reads: number;
+}
+
 /** The device that is served, without its clients. */
-export class Device {
+export class Device implements Migrated<DeviceState> {
   readonly irqs: Interrupts;
   readonly memory: GuestMemory;
   readonly dma: DmaEngine;
+  readonly migration: Migration;
   /** Resets so far. */
   resets = 0;
   #reads = 0;
+  #paused = false;
   readonly #config: RegisterBank<keyof typeof configRegisters>;
   readonly #bar: RegisterBank<keyof typeof barRegisters>;
   readonly #ports = new RegisterBank(portRegisters, {});
   /** Regions of plain memory. */
   readonly #memories = new Map<number, Uint8Array>();
 
-  constructor(world: World) {
+  constructor(world: World, lengths: StreamLengths) {
     this.irqs = new Interrupts(world, MSI_VECTORS, MSIX_VECTORS);
     this.memory = new GuestMemory(world);
     this.dma = new DmaEngine(this.memory);
+    this.migration = new Migration(this, lengths);
     this.#config = new RegisterBank(configRegisters, {
       STATUS: { read: (value) => value | (this.irqs.line.asserted ? 8n : 0n) },
       MSI_CONTROL: { written: (next) => clampMessages(next) },
@@ -132,6 +146,8 @@ export class Device {
     this.#reads = 0;
     this.resets += 1;
     this.#follow();
+    // It runs after a reset, whatever it was.
+    this.migration.reset();
   }
 
   /** What the client gave is gone; what the guest programmed stays. */
@@ -141,6 +157,41 @@ export class Device {
     this.memory.clear();
     this.memory.dirty.stop();
     this.irqs.clientGone();
+    this.migration.reset();
+  }
+
+  /** It neither reaches memory nor raises interrupts. The guest is served. */
+  pause(): void {
+    this.#paused = true;
+    this.irqs.hold(true);
+    this.#follow();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.irqs.hold(false);
+    this.#follow();
+  }
+
+  save(): DeviceState {
+    return {
+      config: this.#config.save(),
+      bar: this.#bar.save(),
+      ports: this.#ports.save(),
+      memories: [...this.#memories].map(([region, bytes]) => [region, bytes.slice()]),
+      irqs: this.irqs.save(),
+      reads: this.#reads,
+    };
+  }
+
+  restore(state: DeviceState): void {
+    this.#config.restore(state.config);
+    this.#bar.restore(state.bar);
+    this.#ports.restore(state.ports);
+    for (const [region, bytes] of state.memories) this.#memories.get(region)?.set(bytes);
+    this.irqs.restore(state.irqs);
+    this.#reads = state.reads;
+    this.#follow();
   }
 
   #memory(region: number): Uint8Array {
@@ -169,7 +220,7 @@ export class Device {
     const msi = config.bits('MSI_CONTROL', 0, 0) === 1;
     const msix = config.bits('MSIX_CONTROL', 15, 15) === 1;
     const wasReachable = this.memory.reachable;
-    this.memory.reachable = config.bits('COMMAND', 2, 2) === 1 && this.inD0;
+    this.memory.reachable = config.bits('COMMAND', 2, 2) === 1 && this.inD0 && !this.#paused;
     if (wasReachable && !this.memory.reachable) this.dma.cancelAll();
     this.irqs.line.disabled = config.bits('COMMAND', 10, 10) === 1 || msi || msix || !this.inD0;
     this.irqs.line.deliver();

@@ -14,6 +14,8 @@ class Table {
   readonly vectors: readonly Vector[];
   readonly #world: World;
   allMasked = false;
+  /** The device is paused: everything is latched. */
+  held = false;
 
   constructor(world: World, count: number) {
     this.#world = world;
@@ -48,9 +50,12 @@ class Table {
 
   maskAll(masked: boolean): void {
     this.allMasked = masked;
-    this.vectors.forEach((vector) => {
-      this.#deliver(vector);
-    });
+    this.#deliverAll();
+  }
+
+  hold(held: boolean): void {
+    this.held = held;
+    this.#deliverAll();
   }
 
   /** Eventfds go, what is latched stays. */
@@ -72,8 +77,12 @@ class Table {
     return this.vectors.reduce((bits, { latched }, number) => bits | (latched ? 1 << number : 0), 0);
   }
 
+  #deliverAll(): void {
+    for (const vector of this.vectors) this.#deliver(vector);
+  }
+
   #deliver(vector: Vector): void {
-    if (!vector.latched || this.allMasked || vector.masked || vector.event === undefined) return;
+    if (!vector.latched || this.held || this.allMasked || vector.masked || vector.event === undefined) return;
     vector.latched = false;
     this.#world.signal(vector.event);
   }
@@ -87,13 +96,14 @@ class Line {
   masked = false;
   asserted = false;
   disabled = false;
+  held = false;
 
   constructor(world: World) {
     this.#world = world;
   }
 
   deliver(): void {
-    if (!this.asserted || this.masked || this.disabled || this.event === undefined) return;
+    if (!this.asserted || this.held || this.masked || this.disabled || this.event === undefined) return;
     this.masked = true;
     this.#world.signal(this.event);
   }
@@ -106,6 +116,16 @@ class Line {
     this.event = this.unmaskEvent = undefined;
     this.masked = false;
   }
+}
+
+/** What a migration carries of interrupts. */
+export interface IrqState {
+  readonly asserted: boolean;
+  readonly disabled: boolean;
+  readonly tables: readonly {
+    readonly allMasked: boolean;
+    readonly vectors: readonly Pick<Vector, 'latched' | 'masked'>[];
+  }[];
 }
 
 /** All interrupts of a device. At most one of INTx, MSI and MSI-X is enabled. */
@@ -152,6 +172,34 @@ export class Interrupts {
     this.line.asserted = this.line.disabled = false;
     for (const index of [Irq.msi, Irq.msix, Irq.error]) this.table(index).reset();
     this.granted = undefined;
+  }
+
+  /** Nothing is delivered while the device is paused. REQ is not the device's. */
+  hold(held: boolean): void {
+    this.line.held = held;
+    this.line.deliver();
+    for (const index of [Irq.msi, Irq.msix, Irq.error]) this.table(index).hold(held);
+  }
+
+  /** What belongs to the device: levels, masks of the guest, and what is latched. Not what is the client's. */
+  save(): IrqState {
+    const { asserted, disabled } = this.line;
+    const tables = [Irq.msi, Irq.msix].map((index) => {
+      const { allMasked, vectors } = this.table(index);
+      return { allMasked, vectors: vectors.map(({ latched, masked }) => ({ latched, masked })) };
+    });
+    return { asserted, disabled, tables };
+  }
+
+  restore(state: IrqState): void {
+    this.line.asserted = state.asserted;
+    this.line.disabled = state.disabled;
+    for (const [n, index] of [Irq.msi, Irq.msix].entries()) {
+      const table = this.table(index);
+      const saved = state.tables[n];
+      table.allMasked = saved?.allMasked ?? false;
+      for (const [number, vector] of table.vectors.entries()) Object.assign(vector, saved?.vectors[number]);
+    }
   }
 
   clientGone(): void {

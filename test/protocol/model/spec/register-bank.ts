@@ -60,6 +60,15 @@ export class RegisterBank<N extends string> {
     }
   }
 
+  /** What all registers hold. */
+  save(): readonly bigint[] {
+    return this.#ascending.map(({ value }) => value);
+  }
+
+  restore(values: readonly bigint[]): void {
+    for (const [n, register] of this.#ascending.entries()) register.value = values[n] ?? 0n;
+  }
+
   read(offset: number, length: number): Uint8Array {
     const into = new Uint8Array(length);
     this.#touched(offset, length, (register, first, last) => {

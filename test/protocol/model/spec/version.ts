@@ -45,7 +45,7 @@ const RULES: Readonly<Record<string, (value: unknown) => boolean>> = {
 };
 
 /** What a server answers that has REGION_WRITE_MULTI and migration, but no twin socket; undefined when it refuses. */
-export function negotiate(body: Uint8Array, migratable: boolean): Agreement | undefined {
+export function negotiate(body: Uint8Array): Agreement | undefined {
   const offered = capabilities(body);
   if (offered === undefined) return undefined;
   if (Object.entries(RULES).some(([name, rule]) => offered[name] !== undefined && !rule(offered[name]))) {
@@ -62,7 +62,7 @@ export function negotiate(body: Uint8Array, migratable: boolean): Agreement | un
     ...(offered['max_data_xfer_size'] !== undefined && { max_data_xfer_size: MAX_TRANSFER }),
     ...(offered['max_dma_maps'] !== undefined && { max_dma_maps: maxMaps }),
     ...(offered['pgsizes'] !== undefined && { pgsizes: Number(pageSize) }),
-    ...(migratable && offered['migration'] !== undefined && { migration: { pgsize: PAGE } }),
+    ...(offered['migration'] !== undefined && { migration: { pgsize: PAGE } }),
     ...(writeMultiple && { write_multiple: true }),
   };
   return {

@@ -34,6 +34,14 @@ it('is copied when the device is bus master', () => {
   });
 });
 
+it('tells many maps, each with what is its own', () => {
+  const core = createDeviceCore();
+  const pages = Array.from({ length: 1000 }, (_, index) => BigInt(index) * 0x3000n);
+  for (const iova of pages) expect(core.dmaMap(iova, 0x1000n, 1, -1, 0n)).toBe(0);
+  expect(core.dmaMaps()).toEqual(pages.map((iova) => ({ iova, size: 0x1000n, rights: 1, fd: -1, offset: 0n })));
+  core.close();
+});
+
 it('says when it needs a message, and when nobody is there to take it', () => {
   const core = createDeviceCore();
   core.setBusMaster(true);

@@ -260,6 +260,46 @@ void testLimit() {
   CHECK(start(*space, kPage) == ENOSPC);
 }
 
+// A log of everything has room for what is mapped, however much was mapped before.
+void testRoomComesBack() {
+  const FileDescriptor file = memoryFile(4);
+  auto space = std::make_unique<DmaSpace>();
+  space->setBusMaster(true);
+  CHECK(space->setLimits({.maxDirtyLogBytes = uint64_t{3} << 20}) == 0);
+  CHECK(start(*space, kPage) == 0);
+  // Far from each other, so that each needs all of its path; the first stays, the neighbour of its chunk does not.
+  CHECK(space->map(0, kPage, kBoth, duplicate(file), 0) == 0);
+  std::mt19937_64 random(5);
+  for (int round = 0; round < 2000; ++round) {
+    const uint64_t iova = (random() >> 12 | 1) << 12;
+    if (iova == kPage) continue;
+    CHECK(space->map(iova, kPage, kBoth, duplicate(file), kPage) == 0);
+    CHECK(space->map(kPage, kPage, kBoth, duplicate(file), 2 * kPage) == 0);
+    write(*space, 0, kPage);
+    write(*space, iova, kPage);
+    CHECK(space->unmap(iova, kPage) == 0);
+    CHECK(space->unmap(kPage, kPage) == 0);
+    CHECK(report(*space, 0, kPage) == std::set<uint64_t>{0});
+    // What comes there next begins clean.
+    CHECK(space->map(iova, kPage, kBoth, duplicate(file), 3 * kPage) == 0);
+    CHECK(report(*space, iova, kPage).empty());
+    CHECK(space->unmap(iova, kPage) == 0);
+  }
+  // One large map after the other, and what is refused leaves nothing behind.
+  for (uint64_t round = 0; round < 50; ++round) {
+    const uint64_t iova = (round + 1) << 42;
+    CHECK(space->map(iova, 64 * kGiB, kBoth, FileDescriptor(), 0) == 0);
+    CHECK(space->map(iova + (uint64_t{1} << 40), 64 * kGiB, kBoth, FileDescriptor(), 0) == ENOSPC);
+    CHECK(space->map(iova + (uint64_t{2} << 40), kPage, kBoth, duplicate(file), 0) == 0);
+    if (round % 2 == 0) {
+      CHECK(space->unmap(iova, (uint64_t{2} << 40) + kPage) == 0);
+    } else {
+      CHECK(space->unmapAll() == 64 * kGiB + 2 * kPage);
+      CHECK(space->map(0, kPage, kBoth, duplicate(file), 0) == 0);
+    }
+  }
+}
+
 // Whatever a client does in whatever order, against a set of pages.
 void testRandom(uint64_t seed, uint64_t base) {
   constexpr uint64_t kPages = 64;
@@ -378,6 +418,7 @@ int main() {
   testUnmap();
   testUnmapReporting();
   testLimit();
+  testRoomComesBack();
   testRandom(1, 0);
   testRandom(2, uint64_t{0} - 64 * kPage);
   testRandom(3, (uint64_t{1} << 27) - 32 * kPage);

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <fstream>
@@ -15,6 +16,7 @@
 #include "base/file_descriptor.h"
 #include "check.h"
 #include "memory/dma_space.h"
+#include "memory/unmapper.h"
 
 namespace memory_test {
 
@@ -64,12 +66,13 @@ inline int openFiles() {
   return count - 1;
 }
 
-/// Mappings of files that `memoryFile` made, as start addresses and sizes.
+/// Mappings of files that `memoryFile` made, as start addresses and sizes. Without those that are about to be unmapped.
 struct Mapping {
   uint64_t start;
   uint64_t size;
 };
 inline std::vector<Mapping> mappings() {
+  CHECK(mdev::Unmapper::instance().drain(std::chrono::seconds(60)));
   std::vector<Mapping> found;
   std::ifstream maps("/proc/self/maps");
   for (std::string line; std::getline(maps, line);) {

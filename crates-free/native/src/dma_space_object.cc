@@ -2,6 +2,7 @@
 
 #include <napi.h>
 
+#include <optional>
 #include <string>
 
 #include "arguments_object.h"
@@ -44,15 +45,23 @@ napi_value dmaInfoObject(napi_env env, const DmaSpace& space) {
 }
 
 napi_value dmaMapsArray(napi_env env, const DmaSpace& space) {
+  // A scope of its own for every so many: there may be hundreds of thousands of maps.
+  constexpr uint32_t kBatch = 256;
   auto maps = Napi::Array::New(env);
+  uint32_t count = 0;
+  std::optional<Napi::HandleScope> scope;
   space.forEachMap([&](const DmaMap& map) {
+    if (count % kBatch == 0) {
+      scope.reset();
+      scope.emplace(Napi::Env(env));
+    }
     auto entry = Napi::Object::New(env);
     entry.Set("iova", Napi::BigInt::New(env, map.first));
     entry.Set("size", Napi::BigInt::New(env, map.last - map.first + 1));
     entry.Set("rights", map.rights);
     entry.Set("fd", map.fd);
     entry.Set("offset", Napi::BigInt::New(env, map.offset));
-    maps.Set(maps.Length(), entry);
+    maps.Set(count++, entry);
     return true;
   });
   return maps;

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <iterator>
 #include <new>
+#include <utility>
 
 namespace mdev {
 
@@ -14,12 +16,15 @@ uint64_t bitsOf(uint64_t from, uint64_t to) { return (~uint64_t{0} << from) & (~
 }  // namespace
 
 struct DirtyLog::Leaf {
+  /// Slots in use.
+  std::size_t used = 0;
   std::array<std::atomic<uint64_t*>, kFan> words{};
   /// Some bit of the chunk may be set. Set behind the bit, cleared before the bits are read.
   std::array<std::atomic<bool>, kFan> touched{};
 };
 
 struct DirtyLog::Inner {
+  std::size_t used = 0;
   std::array<std::atomic<void*>, kFan> child{};
 };
 
@@ -30,6 +35,13 @@ struct DirtyLog::Take {
   bool keepFirst;
   bool keepLast;
   const Visitor& visit;
+};
+
+/// What `uncover` was asked for, in page numbers.
+struct DirtyLog::Uncover {
+  uint64_t first;
+  uint64_t last;
+  const Keep& keep;
 };
 
 DirtyLog::DirtyLog(uint64_t pageSize)
@@ -77,11 +89,13 @@ void DirtyLog::mark(uint64_t first, uint64_t last) const {
 DirtyLog::Leaf* DirtyLog::makeLeaf(uint64_t chunk, uint64_t limit) {
   const auto makeInner = [&]() -> Inner* {
     if (!charge(sizeof(Inner), limit)) return nullptr;
-    return inners_.emplace_back(std::make_unique<Inner>()).get();
+    auto inner = std::make_unique<Inner>();
+    return inners_.emplace(inner.get(), std::move(inner)).first->second.get();
   };
   const auto make = [&]() -> Leaf* {
     if (!charge(sizeof(Leaf), limit)) return nullptr;
-    return leaves_.emplace_back(std::make_unique<Leaf>()).get();
+    auto leaf = std::make_unique<Leaf>();
+    return leaves_.emplace(leaf.get(), std::move(leaf)).first->second.get();
   };
   if (root_ == nullptr) root_ = levels_ == 0 ? static_cast<void*>(make()) : makeInner();
   void* node = root_;
@@ -90,6 +104,7 @@ DirtyLog::Leaf* DirtyLog::makeLeaf(uint64_t chunk, uint64_t limit) {
     void* below = child.load(std::memory_order_relaxed);
     if (below == nullptr) {
       below = level == 1 ? static_cast<void*>(make()) : makeInner();
+      if (below != nullptr) ++static_cast<Inner*>(node)->used;
       child.store(below, std::memory_order_release);
     }
     node = below;
@@ -100,19 +115,40 @@ DirtyLog::Leaf* DirtyLog::makeLeaf(uint64_t chunk, uint64_t limit) {
 // Chunks come in slabs that the kernel fills with zeros when they are touched: a guest of a terabyte costs nothing
 // until its memory is written.
 uint64_t* DirtyLog::makeWords(uint64_t wanted, uint64_t limit) {
-  constexpr uint64_t kChunkBytes = kChunkWords * sizeof(uint64_t);
-  if (spareChunks_ == 0) {
-    const uint64_t chunks = std::min<uint64_t>(wanted, kFan);
-    if (!charge(chunks * kChunkBytes, limit)) return nullptr;
-    slabs_.emplace_back(static_cast<uint64_t*>(std::calloc(chunks, kChunkBytes)));
-    if (slabs_.back() == nullptr) throw std::bad_alloc();
-    spare_ = slabs_.back().get();
-    spareChunks_ = chunks;
+  if (spareChunks_ != 0) {
+    for (auto& [words, slab] : slabs_)
+      if (slab.used < slab.chunks) return takeWords(slab);
   }
-  uint64_t* words = spare_;
-  spare_ += kChunkWords;
+  const uint64_t chunks = std::min<uint64_t>(wanted, kFan);
+  if (!charge(chunks * kChunkBytes, limit)) return nullptr;
+  Slab slab{.words = {}, .chunks = chunks, .used = 0, .taken = {}};
+  slab.words.reset(static_cast<uint64_t*>(std::calloc(chunks, kChunkBytes)));
+  if (slab.words == nullptr) throw std::bad_alloc();
+  uint64_t* const begin = slab.words.get();
+  Slab& added = slabs_.emplace(begin, std::move(slab)).first->second;
+  spareChunks_ += chunks;
+  return takeWords(added);
+}
+
+uint64_t* DirtyLog::takeWords(Slab& slab) {
+  std::size_t chunk = 0;
+  while (slab.taken.test(chunk)) ++chunk;
+  slab.taken.set(chunk);
+  ++slab.used;
   --spareChunks_;
-  return words;
+  return slab.words.get() + chunk * kChunkWords;
+}
+
+void DirtyLog::dropWords(uint64_t* words) {
+  const auto place = std::prev(slabs_.upper_bound(words));
+  Slab& slab = place->second;
+  slab.taken.reset(static_cast<std::size_t>(words - slab.words.get()) / kChunkWords);
+  --slab.used;
+  ++spareChunks_;
+  if (slab.used != 0) return;
+  spareChunks_ -= slab.chunks;
+  bytes_ -= slab.chunks * kChunkBytes;
+  slabs_.erase(place);
 }
 
 bool DirtyLog::cover(uint64_t first, uint64_t last, uint64_t limit) {
@@ -127,10 +163,53 @@ bool DirtyLog::cover(uint64_t first, uint64_t last, uint64_t limit) {
     if (words.load(std::memory_order_relaxed) == nullptr) {
       uint64_t* made = makeWords(lastChunk - chunk + 1, limit);
       if (made == nullptr) return false;
+      ++leaf->used;
       words.store(made, std::memory_order_release);
     }
     if (chunk == lastChunk) return true;
   }
+}
+
+void DirtyLog::uncoverChunk(Leaf& leaf, uint64_t chunk, const Uncover& order) {
+  const std::size_t slot = chunk % kFan;
+  uint64_t* const words = leaf.words[slot].load(std::memory_order_relaxed);
+  const uint64_t first = chunk << kChunkPagesShift << pageShift_;
+  const uint64_t last = first | ((kChunkPages << pageShift_) - 1);
+  if (words == nullptr || order.keep(first, last)) return;
+  leaf.words[slot].store(nullptr, std::memory_order_relaxed);
+  // Whoever gets it next expects zeros.
+  if (leaf.touched[slot].exchange(false, std::memory_order_acq_rel)) std::fill_n(words, kChunkWords, 0);
+  dropWords(words);
+  --leaf.used;
+}
+
+bool DirtyLog::uncoverBelow(void* node, unsigned level, uint64_t prefix, const Uncover& order) {
+  const unsigned shift = kChunkPagesShift + kFanShift * level;
+  const uint64_t lowest = prefix << kFanShift;
+  const uint64_t first = std::max(lowest, order.first >> shift);
+  const uint64_t last = std::min(lowest | (kFan - 1), order.last >> shift);
+  for (uint64_t index = first; index <= last; ++index) {
+    if (level == 0) {
+      uncoverChunk(*static_cast<Leaf*>(node), index, order);
+      continue;
+    }
+    Inner& inner = *static_cast<Inner*>(node);
+    void* const child = inner.child[index % kFan].load(std::memory_order_relaxed);
+    if (child == nullptr || uncoverBelow(child, level - 1, index, order)) continue;
+    inner.child[index % kFan].store(nullptr, std::memory_order_relaxed);
+    --inner.used;
+    bytes_ -= level == 1 ? sizeof(Leaf) : sizeof(Inner);
+    if (level == 1) {
+      leaves_.erase(child);
+    } else {
+      inners_.erase(child);
+    }
+  }
+  return level == 0 ? static_cast<Leaf*>(node)->used != 0 : static_cast<Inner*>(node)->used != 0;
+}
+
+void DirtyLog::uncover(uint64_t first, uint64_t last, const Keep& keep) {
+  if (root_ != nullptr) uncoverBelow(root_, levels_, 0, {first >> pageShift_, last >> pageShift_, keep});
 }
 
 void DirtyLog::takeChunk(Leaf& leaf, uint64_t chunk, const Take& order) const {

@@ -125,8 +125,10 @@ int DirtyTracker::mapping(uint64_t first, uint64_t last, uint64_t limit) {
   return !tracksAll() || log_->cover(first, last, limit) ? 0 : ENOSPC;
 }
 
-void DirtyTracker::unmapped(uint64_t first, uint64_t last) const {
-  if (tracksAll()) log_->take(first, last, false, false, [](uint64_t, uint64_t) {});
+void DirtyTracker::unmapped(uint64_t first, uint64_t last, const DirtyLog::Keep& mapped) const {
+  if (!tracksAll()) return;
+  log_->take(first, last, false, false, [](uint64_t, uint64_t) {});
+  log_->uncover(first, last, mapped);
 }
 
 }  // namespace mdev

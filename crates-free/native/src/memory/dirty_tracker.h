@@ -81,8 +81,9 @@ class DirtyTracker {
   /// A map is about to be made. ENOSPC: everything is tracked, and the log has no room for it. May throw
   /// std::bad_alloc.
   int mapping(uint64_t first, uint64_t last, uint64_t limit);
-  /// Maps in [first, last] are gone, and their readers. If all is tracked, a later map there begins clean.
-  void unmapped(uint64_t first, uint64_t last) const;
+  /// Maps in [first, last] are gone, and their readers. If all is tracked, a later map there begins clean, and the room
+  /// is given back where `mapped` says that nothing is any more.
+  void unmapped(uint64_t first, uint64_t last, const DirtyLog::Keep& mapped) const;
 
  private:
   EpochDomain& epochs_;

@@ -49,6 +49,14 @@ uint64_t removeMaps(EpochDomain& epochs, IovaTree& tree, FileRegistry& files, ui
   return bytes;
 }
 
+/// Whether something is mapped in [first, last].
+DirtyLog::Keep mappedIn(const IovaTree& tree) {
+  return [&tree](uint64_t first, uint64_t last) {
+    const IovaEntry* const there = tree.firstFrom(first);
+    return there != nullptr && there->first <= last;
+  };
+}
+
 }  // namespace
 
 DmaSpace::DmaSpace() : state_(std::make_shared<State>()), epochs_(&state_->epochs), retirement_([state = state_] {}) {}
@@ -90,11 +98,12 @@ int DmaSpace::map(uint64_t iova, uint64_t size, uint32_t rights, ForeignFd fd, u
 
   // What can fail comes first; the insertion cannot.
   state_->tree.reserve();
-  if (const int error = state_->tracker->mapping(iova, last, state_->limits.maxDirtyLogBytes); error != 0) return error;
   MemoryFile* file = nullptr;
-  if (fd) {
-    const int error = state_->files.acquire(fd.known(), facts, {offset, offset + size}, file);
-    if (error != 0) return error;
+  int error = state_->tracker->mapping(iova, last, state_->limits.maxDirtyLogBytes);
+  if (error == 0 && fd) error = state_->files.acquire(fd.known(), facts, {offset, offset + size}, file);
+  if (error != 0) {
+    state_->tracker->unmapped(iova, last, mappedIn(state_->tree));
+    return error;
   }
   state_->tree.insert({iova, last, offset, file, rights});
   state_->updateAsks();
@@ -132,7 +141,7 @@ int DmaSpace::unmap(uint64_t iova, uint64_t size, const DirtyQuery* query, uint6
   if (const auto channel = state->currentChannel()) channel->cancel(iova, size);
   // No reader is left that could still mark, and what may arrive by message is marked.
   if (query != nullptr && tracker.running()) tracker.report(iova, size, query->pageSize, query->bitmap);
-  tracker.unmapped(iova, last);
+  tracker.unmapped(iova, last, mappedIn(state->tree));
   return 0;
 } catch (const std::bad_alloc&) {
   return ENOMEM;
@@ -144,7 +153,7 @@ uint64_t DmaSpace::unmapAll() {
   const uint64_t bytes = removeMaps(state->epochs, state->tree, state->files, 0, kLastAddress);
   state->updateAsks();
   if (const auto channel = state->currentChannel()) channel->cancelAll();
-  state->tracker->unmapped(0, kLastAddress);
+  state->tracker->unmapped(0, kLastAddress, mappedIn(state->tree));
   return bytes;
 }
 

@@ -4,6 +4,8 @@
 
 #include <cerrno>
 
+#include "memory/unmapper.h"
+
 namespace mdev {
 
 namespace {
@@ -17,6 +19,8 @@ bool charge(uint64_t bytes) {
   } while (!processBytes.compare_exchange_weak(used, used + bytes, std::memory_order_relaxed));
   return true;
 }
+
+void discharge(std::size_t bytes) { processBytes.fetch_sub(bytes, std::memory_order_relaxed); }
 
 }  // namespace
 
@@ -42,8 +46,11 @@ int FileWindow::open(int fd, const FileRange& range, uint64_t pageSize, bool wri
 FileWindow::~FileWindow() {
   // Before the address can belong to somebody else.
   sigbus_.reset();
-  if (base_ != nullptr) ::munmap(base_, range_.size());
-  if (charged_) processBytes.fetch_sub(range_.size(), std::memory_order_relaxed);
+  if (base_ != nullptr) {
+    Unmapper::instance().unmap(base_, range_.size(), discharge);
+  } else if (charged_) {
+    discharge(range_.size());
+  }
 }
 
 }  // namespace mdev

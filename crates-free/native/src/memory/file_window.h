@@ -23,7 +23,7 @@ struct FileRange {
 /// server's address space is finite, and its heap lives there too.
 inline constexpr uint64_t kMaxProcessWindowBytes = uint64_t{64} << 40;
 
-/// Maps the range shared, unmaps it when it dies, and survives that the file is shrunk meanwhile.
+/// Maps the range shared, unmaps it when it dies (Unmapper), and survives that the file is shrunk meanwhile.
 class FileWindow {
  public:
   /// `range` is aligned to `pageSize`; `broken` is set when the file turns out shorter, and must outlive the window.

@@ -105,7 +105,9 @@ export class RegisterRegion<B extends RegisterBlock = RegisterBlock> {
   /**
    * A guest read at a byte offset of the region. Bytes of no register, also those behind the region, read 0.
    *
+   * @param offset - bytes
    * @param into - filled register by register, hooks between
+   * @throws RangeError for an offset that is no integer from 0 to 2^53 - 1; what a hook throws
    */
   read(offset: number, into: Uint8Array): void {
     checkOffset(offset);
@@ -116,6 +118,7 @@ export class RegisterRegion<B extends RegisterBlock = RegisterBlock> {
    * A guest write at a byte offset of the region. Bytes of no register, also those behind the region, are ignored.
    *
    * @param from - must stay as it is until the call returns: registers behind one with hooks take their bytes later
+   * @throws as {@link read}
    */
   write(offset: number, from: Uint8Array): void {
     checkOffset(offset);

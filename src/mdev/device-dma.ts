@@ -38,12 +38,18 @@ export class DeviceDma {
     this.#life = life;
   }
 
-  /** Copies `into.length` bytes of guest memory at `iova`. */
+  /**
+   * Copies `into.length` bytes of guest memory at `iova`.
+   * @throws `MdevError` `EFAULT`, `EINVAL` or `ECANCELED`, or the signal's reason, see {@link DeviceDma}.
+   */
   read(iova: bigint, into: Uint8Array, options: TransferOptions = {}): Promise<void> {
     return this.#transfer(false, iova, into, options);
   }
 
-  /** Copies `from` to guest memory at `iova`. `from` must not change until the promise settles. */
+  /**
+   * Copies `from` to guest memory at `iova`. `from` must not change until the promise settles.
+   * @throws As {@link read}.
+   */
   write(iova: bigint, from: Uint8Array, options: TransferOptions = {}): Promise<void> {
     return this.#transfer(true, iova, from, options);
   }
@@ -51,6 +57,8 @@ export class DeviceDma {
   /**
    * Copies `length` bytes of guest memory, lowest address first: what an overlapping copy gives is what that order
    * gives, 64 KiB at a time.
+   * @param length Bytes.
+   * @throws As {@link read}.
    */
   async copy(source: bigint, destination: bigint, length: number, options: TransferOptions = {}): Promise<void> {
     checkRange(source, length);

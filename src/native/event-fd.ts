@@ -12,12 +12,17 @@ export interface EventFd {
   onSignal(callback: ((count: number) => void) | null): void;
   /** Lets the event loop end although a callback waits. */
   unref(): void;
+  /** Closes the descriptor and ends the callback. Idempotent. */
   close(): void;
 }
 
 const native = addon as { readonly EventFd: new () => EventFd; readonly signalFd: (fd: number) => void };
 
-/** Makes an eventfd. */
+/**
+ * Makes an eventfd.
+ *
+ * @throws Error with a `code`: `EMFILE`, `ENFILE`, `ENOMEM`.
+ */
 export function eventfd(): EventFd {
   return new native.EventFd();
 }

@@ -22,6 +22,7 @@ const native = addon as {
  *
  * @param options `seal` (true by default) forbids to change the file's size. Without it, shrinking the file makes every
  * access to `buffer` behind the new end a fatal SIGBUS.
+ * @throws RangeError for another size; Error with a `code`: `EMFILE`, `ENFILE`, `ENOMEM`.
  */
 export function memoryFile(size: number, options: { readonly seal?: boolean } = {}): MemoryFile {
   return new native.MemoryFile(size, options.seal ?? true);

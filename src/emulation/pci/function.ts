@@ -67,7 +67,10 @@ export class PciFunction<R extends Registers = Registers> {
     this.synchronize();
   }
 
-  /** The region of {@link bind}. */
+  /**
+   * The region of {@link bind}.
+   * @throws Error before that
+   */
   get region(): RegisterRegion<RegisterBlock<R>> {
     if (this.#region === undefined) throw new Error('PciFunction: not bound to a region yet');
     return this.#region;
@@ -82,7 +85,10 @@ export class PciFunction<R extends Registers = Registers> {
     return bar.width === 32 ? low : low | (BigInt(file[`BAR${number + 1}`]?.value ?? 0) << 32n);
   }
 
-  /** The address that the guest gave the expansion ROM; undefined if there is none. */
+  /**
+   * The address that the guest gave the expansion ROM; undefined if there is none.
+   * @throws Error before {@link bind}
+   */
   romAddress(): bigint | undefined {
     if (this.config.rom === undefined) return undefined;
     return BigInt(this.#bound().expansionRom.value) & ~0x7ffn;
@@ -97,7 +103,10 @@ export class PciFunction<R extends Registers = Registers> {
     this.synchronize();
   }
 
-  /** Compares config space with what the host was told and tells it the difference. For use after `region.restore`. */
+  /**
+   * Compares config space with what the host was told and tells it the difference. For use after `region.restore`.
+   * @throws Error before {@link bind}
+   */
   synchronize(): void {
     this.#bound();
     this.#signals?.synchronize();

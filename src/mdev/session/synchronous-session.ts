@@ -44,6 +44,7 @@ export class SynchronousSession {
     this.dmaLogging = this.#memory.logging;
   }
 
+  /** VFIO_DEVICE_GET_INFO. */
   info(): DeviceInfo {
     this.#instance.check('deviceGetInfo');
     return {
@@ -53,18 +54,37 @@ export class SynchronousSession {
     };
   }
 
+  /**
+   * VFIO_DEVICE_GET_REGION_INFO.
+   *
+   * @param index VFIO region index.
+   * @throws {@link VfioError} `EINVAL` when the device has none of it.
+   */
   regionInfo(index: number): RegionInfo {
     this.#instance.check('deviceGetRegionInfo');
     checkInteger('deviceGetRegionInfo', 'the index', index);
     return this.#instance.function.regions[index] ?? refuse('deviceGetRegionInfo', EINVAL);
   }
 
+  /**
+   * VFIO_DEVICE_GET_IRQ_INFO.
+   *
+   * @param index VFIO irq index.
+   * @throws {@link VfioError} `EINVAL` when the device has none of it.
+   */
   irqInfo(index: number): IrqInfo {
     this.#instance.check('deviceGetIrqInfo');
     checkInteger('deviceGetIrqInfo', 'the index', index);
     return this.#instance.function.irqInfos[index] ?? refuse('deviceGetIrqInfo', EINVAL);
   }
 
+  /**
+   * As {@link DeviceSession.readRegion}.
+   *
+   * @param offset bytes, 0 to 2^53 - 1.
+   * @param count bytes.
+   * @throws {@link VfioError} `EINVAL`, `EIO`, as there.
+   */
   readRegion(region: number, offset: number, count: number): Uint8Array {
     checkAccess('regionRead', region, offset, count);
     const core = this.#instance.core('regionRead');
@@ -75,17 +95,32 @@ export class SynchronousSession {
     return into;
   }
 
+  /**
+   * As {@link DeviceSession.writeRegion}.
+   *
+   * @throws {@link VfioError} `EINVAL`, `EIO`, as there; not what the device refuses, if it is posted.
+   */
   writeRegion(region: number, offset: number, data: Uint8Array, options?: WriteOptions): void {
     checkAccess('regionWrite', region, offset, data.length);
     const errno = this.#instance.core('regionWrite').write(region, offset, data);
     if (options?.posted !== true) check('regionWrite', errno);
   }
 
+  /**
+   * As {@link DeviceSession.mapRegion}.
+   *
+   * @throws {@link VfioError} `EINVAL`, `EPERM`, `E2BIG`, `ENOMEM`, as there.
+   */
   mapRegion(index: number): MappedRegion {
     const info = this.regionInfo(index);
     return mapRegion(info, info.map?.fds ?? [], 0, info.map?.cache);
   }
 
+  /**
+   * VFIO_DEVICE_SET_IRQS.
+   *
+   * @throws {@link VfioError} `EINVAL`; `ENOTTY` for an action that the index does not have; `EBADF`, `EMFILE` when an eventfd cannot be duplicated.
+   */
   setIrqs(request: SetIrqsRequest): void {
     const { action, booleans, count, data, eventfds, index, start } = completeSetIrqs(request);
     const flags = VfioIrqSetFlag[action] | VfioIrqSetFlag[data];
@@ -94,15 +129,25 @@ export class SynchronousSession {
     checkWithFds('deviceSetIrqs', () => core.setIrqs(flags, index, start, count, bytes, eventfds));
   }
 
-  /** Into its container, if it shares one. */
+  /**
+   * As {@link DeviceSession.dmaMap}, into its container, if it shares one.
+   *
+   * @throws {@link VfioError} `EINVAL`, `EEXIST`, `EACCES`, `ENOSPC`, as there.
+   */
   dmaMap(request: DmaMapRequest): void {
     this.#memory.map(request);
   }
 
+  /**
+   * As {@link DeviceSession.dmaUnmap}, out of its container, if it shares one.
+   *
+   * @throws {@link VfioError} `ENOENT`, `EINVAL`, as there.
+   */
   dmaUnmap(range: DmaRange): void {
     this.#memory.unmap(range);
   }
 
+  /** Takes all guest memory away, out of its container, too. */
   dmaUnmapAll(): void {
     this.#memory.unmapAll();
   }
@@ -149,6 +194,11 @@ export class SynchronousSession {
     return this.#messages.fired(index, vector);
   }
 
+  /**
+   * VFIO_DEVICE_RESET.
+   *
+   * @throws {@link VfioError} `EIO` when the device has failed, or fails then.
+   */
   reset(): void {
     failing('deviceReset', () => {
       this.#instance.reset('deviceReset');

@@ -27,8 +27,13 @@ Stays in the foreground and serves one client after another. When clients can co
 QEMU and Cloud Hypervisor. Clients' coming and going and failures are told on standard error. SIGTERM and SIGINT end it.
 --fd takes a UNIX stream socket: one that listens is served as a path is, one that is connected until its client is gone.
 
+Upgrade under a running guest: start with --handover PATH, and start the same command line again with the new version. It takes
+over clients, memory, interrupts and work in flight; the old one ends with 0, and if anything goes wrong it goes on instead.
+--save-on-exit and --restore are for clients that connect again; --restore may name the --save-on-exit file before it exists.
+
 Examples:
   mdev serve --type dsa-1dwq-v1 --socket-path /run/dsa.sock
+  mdev serve --type dsa-1dwq-v1 --socket-path /run/dsa.sock --handover /run/dsa.handover
   mdev serve --type dsa-cfg-v1 --set queues=2 --set engines=1 --socket-path /run/dsa.sock --json
   mdev serve --type dsa-1dwq-v1 --platform reportErrors=true --platform answersWithin=2000 --socket-path /run/dsa.sock
   systemd-socket-activate -l /run/dsa.sock mdev serve --type dsa-cfg-v1 --fd 3
@@ -94,6 +99,9 @@ export function createProgram(ended: (exitCode: ExitCode) => void): Command {
       NO_VALUES,
     )
     .option('--json', 'print the ready line as JSON')
+    .option('--handover <path>', 'take over from the server that listens there, and listen there for a successor')
+    .option('--save-on-exit <file>', "write the instance's state to a file when the command ends")
+    .option('--restore <file>', 'begin with the state of a file, which is removed then')
     .addHelpText('after', SERVE_HELP)
     .action(async (options: ServeOptions) => {
       const { serveInstance } = await import('./commands/serve.ts');

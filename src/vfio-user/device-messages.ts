@@ -67,6 +67,11 @@ export class DeviceMessages {
     }
   }
 
+  /** The ioeventfds that the client was given. */
+  get regionIoFds(): RegionIoFdsMessages {
+    return this.#regionIoFds;
+  }
+
   #deviceInfo(body: Uint8Array): Answer {
     const request = decodeDeviceInfo(body);
     if (request === undefined || request.argsz < DEVICE_INFO_SIZE) return EINVAL;

@@ -20,7 +20,7 @@ export interface ConnectionHandler {
 }
 
 /** What VERSION agreed on, as far as C++ has to keep it. */
-interface Agreement {
+export interface Agreement {
   /** The client's max_data_xfer_size, bytes, 1 to 2^32 - 1. */
   readonly maxTransfer: number;
   /** REGION_WRITE_MULTI is legal. */
@@ -42,14 +42,49 @@ export interface NativeConnection {
   /**
    * An eventfd each signal of which is a write of `value` (1 to 8 bytes) to a place of a region, as if the client had sent it. It is the
    * connection's, and ends with it. At most 512.
+   *
+   * @param fd one that another process has made for the same (duplicated), instead of a new one.
    */
-  ioEventFd(region: number, offset: number, value: Uint8Array): number;
+  ioEventFd(region: number, offset: number, value: Uint8Array, fd?: number): number;
   /** Serves nothing more, and closes once what is answered was offered to the socket. */
   finish(reason: string): void;
   /** Closes at once. Repeats do nothing. */
   close(reason: string): void;
   /** True when the client has hung up, even if messages of it are still unread. */
   peerGone(): boolean;
+  /** Begins no further command. What has begun comes to its end, and replies to DMA requests are served. */
+  suspend(): void;
+  /** While suspended: no message is half served, and no answer is owed. */
+  settled(): boolean;
+  /** No DMA request is outstanding. */
+  requestsSettled(): boolean;
+  /** What another process needs to go on with the client. Only while settled; then nothing is read, served or sent, and ioeventfds keep their signals. */
+  save(): SavedConnection;
+  /** Goes on as if nothing had been; one that was restored begins. */
+  resume(): void;
+  /** Closes without the client's noticing: another process has it. */
+  handedOver(): void;
+}
+
+/** Bytes for another process, and the file descriptors that they name; these stay their owners', who must not change before they are sent. */
+export interface HandoverPart {
+  readonly bytes: Uint8Array;
+  readonly fds: readonly number[];
+}
+
+/** What {@link NativeConnection.save} gives. */
+export interface SavedConnection extends HandoverPart {
+  /** The socket. */
+  readonly fd: number;
+  /** Our end of the twin socket, or -1. */
+  readonly twinFd: number;
+}
+
+/** A connection to be restored, paused until `resume`. Its file descriptors are taken, `twinFd` too. */
+export interface RestoredConnection extends HandoverPart {
+  readonly twinFd: number;
+  /** Undefined for a client that has not negotiated. */
+  readonly agreement: Agreement | undefined;
 }
 
 /** JavaScript behind a {@link NativeChannel}. */
@@ -86,29 +121,50 @@ export interface ListenerHandler {
 export interface NativeListener {
   pause(): void;
   resume(): void;
+  /** The socket, which stays the listener's; -1 when it is closed. */
+  descriptor(): number;
+  /** Another process takes over: the path stays. */
+  disown(): void;
   /** Stops listening and removes the socket's path, if it is the listener's. Repeats do nothing. */
   close(): void;
 }
 
 /** The addon's exports that this layer uses. */
 interface Addon {
-  readonly Connection: new (device: DeviceCore, fd: number, handler: ConnectionHandler) => NativeConnection;
+  readonly Connection: new (
+    device: DeviceCore,
+    fd: number,
+    handler: ConnectionHandler,
+    restored?: RestoredConnection,
+  ) => NativeConnection;
   readonly Channel: new (fd: number, handler: ChannelHandler) => NativeChannel;
-  readonly Listener: new (where: string | number, handler: ListenerHandler) => NativeListener;
+  readonly Listener: new (where: string | number, handler: ListenerHandler, ownPath?: string) => NativeListener;
   readonly isListening: (fd: number) => boolean;
   readonly peerProcess: (fd: number) => number;
+  readonly peerUser: (fd: number) => number;
+  readonly saveClient: (device: DeviceCore) => HandoverPart;
+  readonly restoreClient: (device: DeviceCore, bytes: Uint8Array, fds: readonly number[]) => void;
+  readonly resumeClient: (device: DeviceCore) => void;
   readonly connectSocket: (path: string) => number;
   readonly socketPair: () => [number, number];
 }
 
-const { Connection, Channel, Listener, isListening, peerProcess, connectSocket, socketPair } = addon as Addon;
+const { Connection, Channel, Listener, isListening, peerProcess, peerUser, connectSocket, socketPair } = addon as Addon;
+const { saveClient, restoreClient, resumeClient } = addon as Addon;
 
 /**
  * Serves a client on a connected socket. The descriptor is taken in every case: when this throws (an Error with a `code`, for anything but a
  * connected socket), it is closed.
+ *
+ * @param restored what another process has saved of the connection.
  */
-export function createConnection(device: DeviceCore, fd: number, handler: ConnectionHandler): NativeConnection {
-  return new Connection(device, fd, handler);
+export function createConnection(
+  device: DeviceCore,
+  fd: number,
+  handler: ConnectionHandler,
+  restored?: RestoredConnection,
+): NativeConnection {
+  return new Connection(device, fd, handler, restored);
 }
 
 /**
@@ -122,10 +178,11 @@ export function createChannel(fd: number, handler: ChannelHandler): NativeChanne
 /**
  * Listens at a path, or on a socket that listens already (the listener owns it from now on).
  *
+ * @param ownPath the path of a socket that listens already, when it is the listener's to remove.
  * @throws Error with a `code`: ENAMETOOLONG, EADDRINUSE, ENOENT, …
  */
-export function createListener(where: string | number, handler: ListenerHandler): NativeListener {
-  return new Listener(where, handler);
+export function createListener(where: string | number, handler: ListenerHandler, ownPath?: string): NativeListener {
+  return new Listener(where, handler, ownPath);
 }
 
 export {
@@ -133,6 +190,17 @@ export {
   isListening,
   /** The id of the process at the other side of a connected socket, as it was when it connected. */
   peerProcess,
+  /** The effective user of that process. */
+  peerUser,
+  /**
+   * What a paused device has of its client: maps, eventfds, dirty pages, the files of regions. Signals of the unmask eventfd wait from then on, until
+   * `resumeClient`.
+   */
+  saveClient,
+  /** Takes over what `saveClient` gave, with its descriptors, also when it throws an Error with a `code`. The device has its own state already. */
+  restoreClient,
+  /** The device goes on with its client. */
+  resumeClient,
   /** A socket connected to `path`. Throws an Error with a `code`; EAGAIN: the listener has no room for now. */
   connectSocket,
   /** Two sockets connected to each other. */

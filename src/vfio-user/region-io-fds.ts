@@ -9,6 +9,14 @@ import { decodeRegionIoFds, encodeRegionIoFds, REGION_IO_FD_SIZE, REGION_IO_FDS_
 
 const { EINVAL } = constants.errno;
 
+type Bell = NonNullable<ServedDevice['ioEventFds']>[number];
+
+/** The eventfds of a region that a client was given, in the order of the region's declaration. */
+export interface SavedIoFds {
+  readonly region: number;
+  readonly fds: readonly number[];
+}
+
 /** Answers GET_REGION_IO_FDS. The eventfds are made when a client asks for them first, and are that client's. */
 export class RegionIoFdsMessages {
   readonly #device: ServedDevice;
@@ -48,14 +56,30 @@ export class RegionIoFdsMessages {
     return answerWithFds(this.#native, encodeRegionIoFds(front, entries), fds);
   }
 
-  #create(bell: {
-    readonly region: number;
-    readonly offset: number;
-    readonly size: number;
-    readonly datamatch?: bigint;
-  }): number {
+  /** The eventfds that the client was given, by region; they stay the connection's. */
+  saved(): readonly SavedIoFds[] {
+    return [...this.#fds].map(([region, fds]) => ({ region, fds: [...fds] }));
+  }
+
+  /**
+   * Takes the place of another process's. The descriptors stay the caller's.
+   * @throws Error when there are more than the device has.
+   */
+  restore(saved: readonly SavedIoFds[]): void {
+    for (const { region, fds } of saved) {
+      const bells = (this.#device.ioEventFds ?? []).filter((bell) => bell.region === region);
+      const own = fds.map((fd, index) => {
+        const bell = bells[index];
+        if (bell === undefined) throw new RangeError(`region ${region} has ${bells.length} ioeventfds`);
+        return this.#create(bell, fd);
+      });
+      this.#fds.set(region, own);
+    }
+  }
+
+  #create(bell: Bell, fd?: number): number {
     const value = new Uint8Array(8);
     new DataView(value.buffer).setBigUint64(0, bell.datamatch ?? 0n, true);
-    return this.#native.ioEventFd(bell.region, bell.offset, value.subarray(0, bell.size));
+    return this.#native.ioEventFd(bell.region, bell.offset, value.subarray(0, bell.size), fd);
   }
 }

@@ -4,11 +4,23 @@ import { errnoName } from '../native/errno.ts';
 import { coreOf } from '../native/device-handle.ts';
 import type { Answer } from './device-features.ts';
 import { DeviceMessages } from './device-messages.ts';
-import { type ConnectionHandler, createConnection, type NativeConnection } from './native.ts';
+import {
+  type ConnectionHandler,
+  createConnection,
+  type NativeConnection,
+  type RestoredConnection,
+  type SavedConnection,
+} from './native.ts';
 import { Command, commandName } from './protocol.ts';
 import { refusalOf } from './refusal.ts';
+import type { SavedIoFds } from './region-io-fds.ts';
 import type { ServedDevice } from './served-device.ts';
-import { type ServerFeatures, VersionNegotiation, type VersionRefusal } from './version-negotiation.ts';
+import {
+  type AgreedVersion,
+  type ServerFeatures,
+  VersionNegotiation,
+  type VersionRefusal,
+} from './version-negotiation.ts';
 
 const { EIO } = constants.errno;
 
@@ -29,6 +41,17 @@ export interface ConnectionOwner {
   closed(connection: ServedConnection, reason: string): void;
 }
 
+/** A client that moves to another process. */
+export interface SavedClient {
+  readonly native: SavedConnection;
+  /** Undefined for one that has not negotiated. */
+  readonly agreed: AgreedVersion | undefined;
+  readonly ioFds: readonly SavedIoFds[];
+}
+
+/** A client that came from another process. */
+export type RestoredClient = Omit<SavedClient, 'native'> & { readonly native: RestoredConnection };
+
 /** One client, from its first byte on: each message of it that C++ does not answer is answered here, now or later, or refused. */
 export class ServedConnection implements ConnectionHandler {
   /** For messages. */
@@ -39,12 +62,24 @@ export class ServedConnection implements ConnectionHandler {
   readonly #messages: DeviceMessages;
   /** Why the present message is refused, for the log. */
   #problem = '';
+  #isHandedOver = false;
 
-  /** Takes `fd`, a connected socket, in every case. Throws an Error with a `code` when it is none; then it is closed. */
-  constructor(device: ServedDevice, fd: number, name: string, owner: ConnectionOwner, features: ServerFeatures) {
+  /**
+   * Takes `fd`, a connected socket, in every case. Throws an Error with a `code` when it is none; then it is closed.
+   *
+   * @param restored one that another process has saved: it holds the device already, and is paused until {@link resume}. Its descriptors are taken.
+   */
+  constructor(
+    device: ServedDevice,
+    fd: number,
+    name: string,
+    owner: ConnectionOwner,
+    features: ServerFeatures,
+    restored?: RestoredClient,
+  ) {
     this.name = name;
     this.#owner = owner;
-    this.#native = createConnection(coreOf(device.handle), fd, this);
+    this.#native = createConnection(coreOf(device.handle), fd, this, restored?.native);
     this.#negotiation = new VersionNegotiation({
       device,
       native: this.#native,
@@ -56,6 +91,46 @@ export class ServedConnection implements ConnectionHandler {
       },
     });
     this.#messages = new DeviceMessages(device, this.#native);
+    if (restored === undefined) return;
+    try {
+      if (restored.agreed !== undefined) this.#negotiation.restore(restored.agreed);
+      this.#messages.regionIoFds.restore(restored.ioFds);
+    } catch (error) {
+      this.#native.handedOver();
+      throw error;
+    }
+  }
+
+  /** Begins no further command; what has begun comes to its end. */
+  suspend(): void {
+    this.#native.suspend();
+  }
+
+  /** While suspended: nothing is half done. */
+  get settled(): boolean {
+    return this.#native.settled();
+  }
+
+  /** Nothing is asked of the client. */
+  get requestsSettled(): boolean {
+    return this.#native.requestsSettled();
+  }
+
+  /** All that another process needs to go on with this client; only while settled. Nothing is done for the client from then on. */
+  save(): SavedClient {
+    const native = this.#native.save();
+    return { native, agreed: this.#negotiation.agreed, ioFds: this.#messages.regionIoFds.saved() };
+  }
+
+  /** Ends {@link suspend} and {@link save}; begins what was restored. */
+  resume(): void {
+    this.#native.resume();
+  }
+
+  /** Ends it here without the client's noticing. Its hold on the device stays, until that is closed. */
+  handedOver(): void {
+    this.#isHandedOver = true;
+    this.#native.handedOver();
   }
 
   /** Whether its client holds the device. */
@@ -101,7 +176,8 @@ export class ServedConnection implements ConnectionHandler {
 
   closed(reason: string): void {
     try {
-      this.#negotiation.end();
+      // What the client has is the successor's: this device is not to touch it any more.
+      if (!this.#isHandedOver) this.#negotiation.end();
     } finally {
       this.#owner.closed(this, reason);
     }

@@ -1,4 +1,4 @@
-import type { Attachment, Holder, IoEventFd, Migration } from '../mdev/index.ts';
+import type { Attachment, Holder, IoEventFd, Migration, StateTransfer } from '../mdev/index.ts';
 import type { DeviceHandle } from '../native/device-handle.ts';
 import type { ServedRegion } from './region-info-messages.ts';
 
@@ -17,6 +17,8 @@ export interface ServedDevice {
   readonly ioEventFds?: readonly (IoEventFd & { readonly region: number })[];
   /** Absent: the device cannot be migrated. */
   readonly migration?: Migration | undefined;
+  /** Absent: the device cannot move to another process (`Server.handOver`). */
+  readonly transfer?: StateTransfer | undefined;
   /**
    * Takes hold of the device for a client whose version is agreed.
    *

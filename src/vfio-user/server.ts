@@ -1,9 +1,16 @@
+import { resolve } from 'node:path';
+
 import { EventEmitter } from 'eventemitter3';
 
 import type { DeviceCore } from '../native/binding.ts';
+import { closeFd } from '../native/binding.ts';
 import { coreOf } from '../native/device-handle.ts';
 import { errnoOfError } from '../native/errno.ts';
-import { createListener, isListening, type NativeListener, peerProcess } from './native.ts';
+import { type HandOverOptions, giveAway } from './handover/give.ts';
+import { HandoverError } from './handover/handover-error.ts';
+import type { HandoverSubject } from './handover/handover-subject.ts';
+import { closeClient, type ReceivedClient } from './handover/saved-client.ts';
+import { createListener, isListening, type ListenerHandler, type NativeListener, peerProcess } from './native.ts';
 import { type ConnectionOwner, ServedConnection } from './served-connection.ts';
 import type { ServedDevice } from './served-device.ts';
 import type { ServerFeatures } from './version-negotiation.ts';
@@ -49,7 +56,16 @@ export interface ServerEvents {
    * clients of this device left open cannot be closed, because one of them keeps the kernel waiting.
    */
   acceptFailed: [code: string];
+  /** Another process has taken over (`handOver`); `closed` follows. */
+  handedOver: [];
   closed: [];
+}
+
+/** What another server has handed over. */
+export interface RestoredServer {
+  /** The listening socket. */
+  readonly listener: number | undefined;
+  readonly clients: readonly ReceivedClient[];
 }
 
 /** Clients at a time that do not hold the device: those that have not said VERSION yet, and those that are told that it is held. */
@@ -67,16 +83,24 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
   readonly #negotiationTimeout: number;
   readonly #features: ServerFeatures;
   readonly #resolveClosed: () => void;
-  readonly #connections = new Map<ServedConnection, NodeJS.Timeout>();
+  readonly #socketPath: string | undefined;
+  readonly #connections = new Map<ServedConnection, NodeJS.Timeout | undefined>();
   /** Clients that ask again when the holder is gone. */
   readonly #asking = new Set<ServedConnection>();
   readonly #listener: NativeListener | undefined;
   #holder: ServedConnection | undefined;
   #acceptRetry: NodeJS.Timeout | undefined;
   #isClosed = false;
+  #isHandingOver = false;
+  #isHandedOver = false;
+  /** Told when a client leaves, while everything is paused. */
+  #left: ((reason: string) => void) | undefined;
 
-  /** @internal */
-  constructor(device: ServedDevice, address: ServeAddress, options: ServeOptions) {
+  /**
+   * @internal
+   * @param restored what another server has handed over: paused until `begin`. Its descriptors are taken, also when this throws.
+   */
+  constructor(device: ServedDevice, address: ServeAddress, options: ServeOptions, restored?: RestoredServer) {
     super();
     this.#device = device;
     this.#core = coreOf(device.handle);
@@ -88,23 +112,25 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
       resolveClosed = resolve;
     });
     this.#resolveClosed = resolveClosed;
-    if ('fd' in address && !isListening(address.fd)) {
+    this.#socketPath = 'fd' in address ? undefined : address.socketPath;
+    if (restored !== undefined) {
+      this.#listener = this.#takeListener(restored);
+      this.#restore(restored.clients);
+    } else if ('fd' in address && !isListening(address.fd)) {
       this.#serve(address.fd);
     } else {
-      this.#listener = createListener('fd' in address ? address.fd : address.socketPath, {
-        connection: (fd) => {
-          this.#accept(fd);
-        },
-        failed: (code) => {
-          this.#pauseListening(code);
-        },
-      });
+      this.#listener = createListener('fd' in address ? address.fd : address.socketPath, this.#listening);
     }
   }
 
   /** The client that holds the device, for messages; undefined when there is none. */
   get client(): string | undefined {
     return this.#holder?.name;
+  }
+
+  /** Whether another process has taken over. */
+  get isHandedOver(): boolean {
+    return this.#isHandedOver;
   }
 
   /** Stops listening and closes the clients' connections. The device is untouched. Idempotent. */
@@ -117,9 +143,130 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
     return this.close();
   }
 
+  /**
+   * Hands the device over to the process at the other side of a connected UNIX stream socket, which has called `requestHandover`: clients with all
+   * they have, the listening socket, and the device's state. Clients notice nothing but that an answer takes longer.
+   *
+   * When it is done this server is closed, and the device is a husk: close it, and touch no guest memory with it before that.
+   *
+   * @param fd the socket, which is taken in every case.
+   * @throws {@link HandoverError} when it does not come about; this server goes on then as if nothing had been.
+   */
+  async handOver(fd: number, options: HandOverOptions = {}): Promise<void> {
+    if (this.#isHandingOver || this.#isClosed) {
+      closeFd(fd);
+      throw new HandoverError('EBUSY', this.#isClosed ? 'the server is closed' : 'another handover is under way');
+    }
+    this.#isHandingOver = true;
+    try {
+      await giveAway(this.#subject(), fd, options);
+    } finally {
+      this.#isHandingOver = false;
+    }
+  }
+
+  /**
+   * Begins to serve what was restored.
+   * @internal
+   */
+  begin(): void {
+    for (const connection of this.#connections.keys()) connection.resume();
+    this.#resumeListening();
+  }
+
+  /**
+   * Closes without any client's noticing. The hold on the device stays until that is closed.
+   * @internal
+   */
+  abandon(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    clearTimeout(this.#acceptRetry);
+    this.#listener?.disown();
+    this.#listener?.close();
+    for (const connection of [...this.#connections.keys()]) connection.handedOver();
+    this.#resolveClosed();
+    this.emit('closed');
+  }
+
+  #subject(): HandoverSubject {
+    const connections = (): readonly ServedConnection[] => [...this.#connections.keys()];
+    const listener = this.#listener;
+    return {
+      device: this.#device,
+      socketPath: this.#socketPath === undefined ? undefined : resolve(this.#socketPath),
+      get connections() {
+        return connections();
+      },
+      get listener() {
+        return listener?.descriptor() ?? -1;
+      },
+      pause: (left) => {
+        this.#left = left;
+        clearTimeout(this.#acceptRetry);
+        listener?.pause();
+        for (const timer of this.#connections.values()) clearTimeout(timer);
+      },
+      resume: () => {
+        this.#left = undefined;
+        if (!this.#isClosed) this.#resumeListening();
+      },
+      handedOver: () => {
+        this.#left = undefined;
+        this.#isHandedOver = true;
+        this.emit('handedOver');
+        this.abandon();
+      },
+    };
+  }
+
+  /** After a pause of everything. */
+  #resumeListening(): void {
+    for (const connection of this.#connections.keys()) {
+      if (!connection.isHolder) this.#connections.set(connection, this.#negotiationTimer(connection));
+    }
+    this.#listener?.resume();
+  }
+
+  #takeListener({ clients, listener: fd }: RestoredServer): NativeListener | undefined {
+    if (fd === undefined) return undefined;
+    try {
+      const listener = createListener(fd, this.#listening, this.#socketPath);
+      listener.pause();
+      return listener;
+    } catch (error) {
+      closeFd(fd);
+      for (const client of clients) closeClient(client);
+      throw error;
+    }
+  }
+
+  #restore(clients: readonly ReceivedClient[]): void {
+    const left = new Set(clients);
+    /** Duplicated by who uses them. */
+    const ioFds: number[] = [];
+    try {
+      for (const client of clients) {
+        left.delete(client);
+        ioFds.push(...client.ioFds.flatMap(({ fds }) => fds));
+        const name = `vfio-user client of ${this.#where}, process ${this.#processOf(client.fd)}`;
+        const connection = new ServedConnection(this.#device, client.fd, name, this.#owner, this.#features, client);
+        this.#connections.set(connection, undefined);
+        if (connection.isHolder) this.#holder = connection;
+      }
+    } catch (error) {
+      for (const client of left) closeClient(client);
+      this.abandon();
+      throw error;
+    } finally {
+      for (const fd of ioFds) closeFd(fd);
+    }
+  }
+
   #close(reason: string): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#left?.(reason);
     this.#listener?.close();
     clearTimeout(this.#acceptRetry);
     for (const connection of [...this.#connections.keys()]) connection.close(reason);
@@ -154,10 +301,13 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
   #serve(fd: number): void {
     const name = `vfio-user client of ${this.#where}, process ${this.#processOf(fd)}`;
     const connection = new ServedConnection(this.#device, fd, name, this.#owner, this.#features);
-    const timer = setTimeout(() => {
+    this.#connections.set(connection, this.#negotiationTimer(connection));
+  }
+
+  #negotiationTimer(connection: ServedConnection): NodeJS.Timeout {
+    return setTimeout(() => {
       connection.close(`no VERSION within ${this.#negotiationTimeout} ms`);
     }, this.#negotiationTimeout);
-    this.#connections.set(connection, timer);
   }
 
   #processOf(fd: number): number {
@@ -186,6 +336,15 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
     if (this.#core.isBehindOnClosing()) this.#pauseListening('EBUSY');
   }
 
+  readonly #listening: ListenerHandler = {
+    connection: (fd) => {
+      this.#accept(fd);
+    },
+    failed: (code) => {
+      this.#pauseListening(code);
+    },
+  };
+
   readonly #owner: ConnectionOwner = {
     mayHold: (connection) => {
       if (this.#holder === undefined) return true;
@@ -208,6 +367,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
       clearTimeout(this.#connections.get(connection));
       this.#connections.delete(connection);
       this.#asking.delete(connection);
+      this.#left?.(`${connection.name} went: ${reason}`);
       const held = connection === this.#holder;
       if (held) {
         this.#holder = undefined;

@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 import type { Attachment } from '../mdev/index.ts';
 import { closeFd } from '../native/binding.ts';
 import { coreOf } from '../native/device-handle.ts';
-import { type NativeConnection, socketPair } from './native.ts';
+import { type Agreement, type NativeConnection, socketPair } from './native.ts';
 import { MAX_TRANSFER, VERSION_MINOR } from './protocol.ts';
 import { answerWithFds, refusalOf, unlessRefused } from './refusal.ts';
 import type { ServedDevice } from './served-device.ts';
@@ -41,6 +41,12 @@ export interface VersionRefusal {
   readonly problem: string;
 }
 
+/** What was said in VERSION. */
+export interface AgreedVersion {
+  readonly client: Version;
+  readonly answer: Version;
+}
+
 /** Who negotiates with a client, and about what. */
 export interface NegotiationParts {
   readonly device: ServedDevice;
@@ -54,6 +60,11 @@ export interface NegotiationParts {
   holds(): void;
 }
 
+/** What C++ has to keep of it. */
+export function agreementOf({ client, answer }: AgreedVersion): Agreement {
+  return { maxTransfer: clientTransfer(client), writeMultiple: answer.capabilities.write_multiple ?? false };
+}
+
 /** VERSION of one client, and the hold on the device that it brings. */
 export class VersionNegotiation {
   readonly #parts: NegotiationParts;
@@ -61,6 +72,7 @@ export class VersionNegotiation {
   /** VERSION that waits until it is known whether the device is free. */
   #asking: Version | undefined;
   #limits: ClientLimits = { maxTransfer: DEFAULT_TRANSFER, maxFds: 0, padded: false };
+  #agreed: AgreedVersion | undefined;
   #hasEnded = false;
 
   constructor(parts: NegotiationParts) {
@@ -87,6 +99,19 @@ export class VersionNegotiation {
     const asking = this.#asking;
     this.#asking = undefined;
     return asking === undefined ? undefined : this.#agree(asking);
+  }
+
+  /** What the holder was told; undefined for any other client. */
+  get agreed(): AgreedVersion | undefined {
+    return this.#agreed;
+  }
+
+  /**
+   * Takes hold of the device for a client that has agreed on this with another process.
+   * @throws what `attach` throws.
+   */
+  restore(agreed: AgreedVersion): void {
+    this.#takeHold(agreed);
   }
 
   /** The connection has ended, and the hold with it. */
@@ -130,26 +155,10 @@ export class VersionNegotiation {
 
   /** Takes hold of the device as agreed. */
   #begin(client: Version, answer: Version, twin: number | undefined): VersionRefusal | undefined {
-    const { device, name, native } = this.#parts;
-    this.#limits = {
-      maxTransfer: Math.min(clientTransfer(client), MAX_TRANSFER),
-      maxFds: clientMessageFds(client),
-      padded: client.minor > VERSION_MINOR,
-    };
-    // A client is held to what it was told; what it was not told has the operator's limits.
-    const { max_dma_maps: maps, pgsizes, write_multiple: writeMultiple = false } = answer.capabilities;
     try {
-      this.#hold = device.attach({
-        name,
-        onRevoked: (reason) => {
-          native.close(reason);
-        },
-      });
-      this.#hold.start();
-      coreOf(device.handle).setClientDmaLimits(maps === undefined ? ALL : BigInt(maps), BigInt(pgsizes ?? 0));
-      const agreement = { maxTransfer: clientTransfer(client), writeMultiple };
+      this.#takeHold({ client, answer });
       const errno = unlessRefused(() => {
-        native.negotiated(agreement, twin);
+        this.#parts.native.negotiated(agreementOf({ client, answer }), twin);
       });
       if (errno !== undefined) {
         this.#detach();
@@ -162,6 +171,27 @@ export class VersionNegotiation {
     }
     if (this.#hasEnded) this.#detach();
     return undefined;
+  }
+
+  #takeHold(agreed: AgreedVersion): void {
+    const { client, answer } = agreed;
+    const { device, name, native } = this.#parts;
+    this.#limits = {
+      maxTransfer: Math.min(clientTransfer(client), MAX_TRANSFER),
+      maxFds: clientMessageFds(client),
+      padded: client.minor > VERSION_MINOR,
+    };
+    this.#agreed = agreed;
+    // A client is held to what it was told; what it was not told has the operator's limits.
+    const { max_dma_maps: maps, pgsizes } = answer.capabilities;
+    this.#hold = device.attach({
+      name,
+      onRevoked: (reason) => {
+        native.close(reason);
+      },
+    });
+    this.#hold.start();
+    coreOf(device.handle).setClientDmaLimits(maps === undefined ? ALL : BigInt(maps), BigInt(pgsizes ?? 0));
   }
 
   #detach(): void {

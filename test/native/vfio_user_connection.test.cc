@@ -32,6 +32,8 @@ class FakeTransport final : public Transport {
   void start(std::shared_ptr<TransportUser> user) override { user_ = std::move(user); }
   void wake() override { woken = true; }
   void close() override { user_.reset(); }
+  void setShared(bool nowShared) override { shared = nowShared; }
+  int descriptor() const override { return -1; }
   bool peerGone() const override { return false; }
 
   bool open() const { return user_ != nullptr; }
@@ -77,6 +79,7 @@ class FakeTransport final : public Transport {
   Bytes output;
   bool more = false;
   bool woken = false;
+  bool shared = false;
 
  private:
   std::shared_ptr<TransportUser> user_;

@@ -18,6 +18,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   mdev::registerConnection(env, exports);
   mdev::registerChannel(env, exports);
   mdev::registerListener(env, exports);
+  mdev::registerHandover(env, exports);
   mdev::registerEngine(env, exports);
   mdev::registerQueueDevice(env, exports);
   return exports;

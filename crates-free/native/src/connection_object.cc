@@ -5,13 +5,16 @@
 #include <cerrno>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "arguments_object.h"
+#include "base/eventfd.h"
 #include "core/io_event_fd.h"
+#include "handover_object.h"
 #include "napi_objects.h"
 #include "poll_object.h"
 #include "stream_object.h"
@@ -75,10 +78,18 @@ class JavaScriptConnectionHandler final : public JavaScriptStreamHandler<Connect
 
 class ConnectionObject : public Napi::ObjectWrap<ConnectionObject> {
  public:
-  /// new Connection(device, fd, handler): takes `fd`, also when it throws.
+  /// new Connection(device, fd, handler, restored?): takes `fd`, also when it throws. `restored` is
+  /// { bytes, fds, twinFd, agreement } of a connection that was saved; its descriptors are taken, too.
   explicit ConnectionObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ConnectionObject>(info) {
     const Napi::Env env = info.Env();
     ForeignFd given = givenDescriptorArgument(env, info[1]);
+    ForeignFd twin;
+    std::optional<HandoverReader> restored;
+    if (info[3].IsObject()) {
+      const auto object = info[3].As<Napi::Object>();
+      restored.emplace(handoverArgument(env, object.Get("bytes"), object.Get("fds")));
+      twin = takenDescriptor(env, object.Get("twinFd"));
+    }
     std::shared_ptr<DeviceCore> core = unwrapDevice(env, info[0]);
     if (core == nullptr) throw Napi::Error::New(env);
     auto handler = std::make_shared<JavaScriptConnectionHandler>(env, info[2], [this] {
@@ -87,8 +98,13 @@ class ConnectionObject : public Napi::ObjectWrap<ConnectionObject> {
     });
     requireConnectedSocket(env, info[1]);
     ForeignFd socket(given.release(), core->closer());
+    paused_ = restored.has_value();
     connection_ = openStream<Connection>(env, *this, std::move(socket), [&](std::unique_ptr<Transport> transport) {
-      return std::make_shared<Connection>(std::move(core), std::move(transport), std::move(handler));
+      // Until it is known to be ours alone.
+      transport->setShared(restored.has_value());
+      auto connection = std::make_shared<Connection>(std::move(core), std::move(transport), std::move(handler));
+      if (restored) restore(env, *connection, *restored, std::move(twin), info[3].As<Napi::Object>());
+      return connection;
     });
   }
 
@@ -103,6 +119,12 @@ class ConnectionObject : public Napi::ObjectWrap<ConnectionObject> {
                            InstanceMethod<&This::finish>("finish"),
                            InstanceMethod<&This::close>("close"),
                            InstanceMethod<&This::peerGone>("peerGone"),
+                           InstanceMethod<&This::suspend>("suspend"),
+                           InstanceMethod<&This::settled>("settled"),
+                           InstanceMethod<&This::requestsSettled>("requestsSettled"),
+                           InstanceMethod<&This::save>("save"),
+                           InstanceMethod<&This::resume>("resume"),
+                           InstanceMethod<&This::handedOver>("handedOver"),
                        });
   }
 
@@ -114,15 +136,11 @@ class ConnectionObject : public Napi::ObjectWrap<ConnectionObject> {
     const Napi::Env env = info.Env();
     if (!info[0].IsObject()) throw Napi::TypeError::New(env, "agreement is not an object");
     const auto object = info[0].As<Napi::Object>();
-    Agreement agreement;
-    agreement.maxTransfer = uint32Argument(env, object.Get("maxTransfer"), "maxTransfer");
-    agreement.writeMultiple = boolArgument(env, object.Get("writeMultiple"), "writeMultiple");
+    Agreement agreement = agreementOf(env, object);
     if (!info[1].IsUndefined()) {
       FileDescriptor twin = descriptorArgument(env, info[1], "twinFd");
       requireConnectedSocket(env, Napi::Number::New(env, twin.get()));
-      const auto opened = std::make_shared<std::weak_ptr<Connection>>(connection_);
-      agreement.twin =
-          createStreamTransport<Connection>(env, ForeignFd(twin.release(), connection_->core()->closer()), opened);
+      agreement.twin = twinTransport(env, connection_, ForeignFd(std::move(twin)));
     }
     try {
       connection_->negotiated(std::move(agreement));
@@ -139,7 +157,66 @@ class ConnectionObject : public Napi::ObjectWrap<ConnectionObject> {
     const uint32_t error = uint32Argument(info.Env(), info[0], "errno", INT32_MAX);
     connection_->refuse(error == 0 ? EIO : static_cast<int>(error));
   }
-  /// ioEventFd(region, offset, value): number. The descriptor is the connection's.
+  static Agreement agreementOf(napi_env env, const Napi::Object& object) {
+    Agreement agreement;
+    agreement.maxTransfer = uint32Argument(env, object.Get("maxTransfer"), "maxTransfer");
+    agreement.writeMultiple = boolArgument(env, object.Get("writeMultiple"), "writeMultiple");
+    return agreement;
+  }
+  static std::unique_ptr<Transport> twinTransport(napi_env env, const std::shared_ptr<Connection>& connection,
+                                                  ForeignFd fd) {
+    const auto opened = std::make_shared<std::weak_ptr<Connection>>(connection);
+    return createStreamTransport<Connection>(env, ForeignFd(fd.release(), connection->core()->closer()), opened);
+  }
+
+  static void restore(Napi::Env env, Connection& connection, HandoverReader& archive, ForeignFd twin,
+                      const Napi::Object& object) {
+    std::optional<Agreement> agreement;
+    if (object.Get("agreement").IsObject()) {
+      agreement = agreementOf(env, object.Get("agreement").As<Napi::Object>());
+      if (twin) {
+        requireConnectedSocket(env, Napi::Number::New(env, twin.get()));
+        const auto self = std::static_pointer_cast<Connection>(connection.shared_from_this());
+        agreement->twin = twinTransport(env, self, std::move(twin));
+      }
+    }
+    if (!connection.restore(archive, std::move(agreement))) {
+      throw Napi::RangeError::New(env, "the bytes are not those of a connection that was saved");
+    }
+  }
+
+  void suspend(const Info&) { connection_->suspend(); }
+  Napi::Value settled(const Info& info) { return Napi::Boolean::New(info.Env(), connection_->settled()); }
+  Napi::Value requestsSettled(const Info& info) {
+    return Napi::Boolean::New(info.Env(), connection_->requestsSettled());
+  }
+  /// save(): { bytes, fds, fd, twinFd }; the descriptors stay the connection's.
+  Napi::Value save(const Info& info) {
+    const Napi::Env env = info.Env();
+    if (!connection_->isOpen() || !connection_->settled()) throw Napi::Error::New(env, "the connection is not settled");
+    HandoverWriter archive;
+    connection_->save(archive);
+    setPaused(true);
+    if (!connection_->isOpen()) throw Napi::Error::New(env, "the connection is closed");
+    const Napi::Object result = handoverObject(env, archive);
+    result.Set("fd", connection_->descriptor());
+    result.Set("twinFd", connection_->twinDescriptor());
+    return result;
+  }
+  void resume(const Info&) {
+    setPaused(false);
+    connection_->resume();
+  }
+  void handedOver(const Info&) { connection_->handedOver(); }
+
+  /// Ioeventfds keep their signals while paused.
+  void setPaused(bool paused) {
+    paused_ = paused;
+    for (WatchedIoEventFd& watched : ioEventFds_) watched.poll->watch(paused ? 0 : UV_READABLE);
+  }
+
+  /// ioEventFd(region, offset, value, fd?): number. The descriptor is the connection's; `fd`, one of another process
+  /// for the same, is duplicated.
   Napi::Value ioEventFd(const Info& info) {
     const Napi::Env env = info.Env();
     if (!connection_->isOpen()) throw Napi::Error::New(env, "the connection is closed");
@@ -153,12 +230,19 @@ class ConnectionObject : public Napi::ObjectWrap<ConnectionObject> {
       throw Napi::RangeError::New(env, "value has " + std::to_string(value.size()) + " bytes; expected 1 to " +
                                            std::to_string(IoEventFd::kMaxValue));
     }
+    FileDescriptor given;
+    if (!info[3].IsUndefined()) {
+      given = descriptorArgument(env, info[3], "fd");
+      if (!isEventfd(given.get())) throw Napi::TypeError::New(env, "fd is no eventfd");
+    }
     try {
-      auto signal = std::make_shared<IoEventFd>(connection_->core(), region, offset, value);
+      auto signal = std::make_shared<IoEventFd>(connection_->core(), region, offset, value, std::move(given));
       // The callback keeps it while it runs: a write may end the connection.
       auto poll = std::make_unique<Poll>(env, signal->fd(), [signal](int, int) { signal->serve(); });
       poll->setReferenced(false);
-      if (const int error = poll->watch(UV_READABLE); error != 0) throwSystemError(env, -error, "uv_poll");
+      if (const int error = poll->watch(paused_ ? 0 : UV_READABLE); error != 0) {
+        throwSystemError(env, -error, "uv_poll");
+      }
       const int fd = signal->fd();
       ioEventFds_.push_back({std::move(signal), std::move(poll)});
       return Napi::Number::New(env, fd);
@@ -184,6 +268,8 @@ class ConnectionObject : public Napi::ObjectWrap<ConnectionObject> {
   static constexpr std::size_t kMaxIoEventFds = 512;
 
   std::shared_ptr<Connection> connection_;
+  /// Another process has the client, too.
+  bool paused_ = false;
   /// The client's; they end with its connection, whoever still holds a duplicate.
   std::vector<WatchedIoEventFd> ioEventFds_;
 };

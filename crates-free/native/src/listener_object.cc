@@ -24,7 +24,8 @@ constexpr int kAcceptsPerCall = 16;
 
 class ListenerObject : public Napi::ObjectWrap<ListenerObject> {
  public:
-  /// new Listener(path | fd, { connection(fd), failed(code) })
+  /// new Listener(path | fd, { connection(fd), failed(code) }, ownPath?): `ownPath` is a path of the descriptor's that
+  /// goes with this listener.
   explicit ListenerObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ListenerObject>(info) {
     const Napi::Env env = info.Env();
     handler_ = std::make_shared<JavaScriptHandler>(env, info[1], std::initializer_list{"connection", "failed"});
@@ -35,6 +36,7 @@ class ListenerObject : public Napi::ObjectWrap<ListenerObject> {
         throw SocketError(EINVAL,
                           "file descriptor " + std::to_string(fd) + " is a connected socket; expected a listening one");
       }
+      if (info[2].IsString()) return ListeningSocket::adopt(FileDescriptor(fd), info[2].As<Napi::String>());
       return ListeningSocket::adopt(FileDescriptor(fd));
     }));
     poll_ = std::make_unique<Poll>(env, socket_->fd(), [this](int, int) { accept(); });
@@ -50,6 +52,8 @@ class ListenerObject : public Napi::ObjectWrap<ListenerObject> {
                        {
                            InstanceMethod<&This::pause>("pause"),
                            InstanceMethod<&This::resume>("resume"),
+                           InstanceMethod<&This::descriptor>("descriptor"),
+                           InstanceMethod<&This::disown>("disown"),
                            InstanceMethod<&This::close>("close"),
                        });
   }
@@ -88,6 +92,14 @@ class ListenerObject : public Napi::ObjectWrap<ListenerObject> {
     if (poll_ != nullptr) poll_->watch(UV_READABLE);
   }
 
+  /// -1 when it is closed.
+  Napi::Value descriptor(const Info& info) {
+    return Napi::Number::New(info.Env(), socket_ == nullptr ? -1 : socket_->fd());
+  }
+  void disown(const Info&) {
+    if (socket_ != nullptr) socket_->disown();
+  }
+
   void close(const Info&) {
     if (socket_ == nullptr) return;
     poll_.reset();
@@ -119,12 +131,19 @@ Napi::Value peerProcessOf(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), throwingSocketErrors(info.Env(), [&] { return peerProcess(fd); }));
 }
 
+/// peerUser(fd): number
+Napi::Value peerUserOf(const Napi::CallbackInfo& info) {
+  const int fd = static_cast<int>(uint32Argument(info.Env(), info[0], "fd", INT32_MAX));
+  return Napi::Number::New(info.Env(), throwingSocketErrors(info.Env(), [&] { return peerUser(fd); }));
+}
+
 }  // namespace
 
 void registerListener(Napi::Env env, Napi::Object exports) {
   exports.Set("Listener", ListenerObject::define(env));
   exports.Set("isListening", Napi::Function::New<&isListening>(env, "isListening"));
   exports.Set("peerProcess", Napi::Function::New<&peerProcessOf>(env, "peerProcess"));
+  exports.Set("peerUser", Napi::Function::New<&peerUserOf>(env, "peerUser"));
 }
 
 }  // namespace mdev

@@ -25,6 +25,7 @@ void registerFileDescriptors(Napi::Env env, Napi::Object exports);
 void registerConnection(Napi::Env env, Napi::Object exports);
 void registerChannel(Napi::Env env, Napi::Object exports);
 void registerListener(Napi::Env env, Napi::Object exports);
+void registerHandover(Napi::Env env, Napi::Object exports);
 void registerEngine(Napi::Env env, Napi::Object exports);
 void registerQueueDevice(Napi::Env env, Napi::Object exports);
 

@@ -1,13 +1,21 @@
 import { resolve } from 'node:path';
 
-import { MdevRegistry, parsePlatform, parseUuid, type PlatformCapabilities } from '../../mdev/index.ts';
-import { serve, type Server } from '../../vfio-user/index.ts';
+import {
+  type MdevDevice,
+  MdevRegistry,
+  parsePlatform,
+  parseUuid,
+  type PlatformCapabilities,
+} from '../../mdev/index.ts';
+import { type HandoverOffer, requestHandover, serve, type Server } from '../../vfio-user/index.ts';
 import { logDevice, logServer } from '../event-log.ts';
 import { ExitCode } from '../exit-code.ts';
-import { print } from '../messages.ts';
+import { announceSuccessors, checkOffer, instanceFacts } from '../handover.ts';
+import { print, tell } from '../messages.ts';
 import { asUsageError, availableParents, selectType, type TypeSelection } from '../parents.ts';
 import { readyLine } from '../ready-line.ts';
 import type { SetValues } from '../set-option.ts';
+import { restoreState, saveState } from '../state-file.ts';
 import { catchStopSignals } from '../stop-signals.ts';
 import { untilUseless } from '../until-useless.ts';
 import { UsageError } from '../usage-error.ts';
@@ -20,39 +28,71 @@ export interface ServeOptions extends TypeSelection {
   readonly json?: boolean;
   /** Platform switches. */
   readonly platform: SetValues;
+  readonly handover?: string;
+  readonly saveOnExit?: string;
+  readonly restore?: string;
 }
 
 /**
- * `mdev serve`: creates an instance and serves it until SIGTERM or SIGINT, or until the only client of a connected `fd` is gone. An instance that
- * has failed is of no use to another client: the command ends when the present one leaves.
+ * `mdev serve`: creates an instance and serves it until SIGTERM or SIGINT, until the only client of a connected `fd` is gone, or until a successor
+ * has taken over. With `handover`, it takes over itself from whoever serves there. An instance that has failed is of no use to another client: the
+ * command ends when the present one leaves.
  *
- * @throws UsageError, MdevError, or the listener's Error with a `code`; then nothing is left behind
+ * @throws UsageError, MdevError, HandoverError, or the listener's Error with a `code`; then nothing is left behind
  */
 export async function serveInstance(options: ServeOptions): Promise<ExitCode> {
   const stopped = catchStopSignals();
   const address = addressOf(options);
-  const uuid = uuidOf(options);
+  const own = uuidOf(options);
   const { attributes, parent, type } = selectType(availableParents(), options);
   const platform = platformOf(options);
   const registry = new MdevRegistry();
   registry.register(parent);
   let server: Server | undefined;
+  let offer: HandoverOffer | undefined;
   try {
+    offer = options.handover === undefined ? undefined : await requestHandover({ path: options.handover });
+    const uuid = offer === undefined ? own : checkOffer(offer, { ...options, ...own });
     const device = await registry.create({ parent: parent.name, type: type.id, attributes, platform, ...uuid });
     logDevice(device);
-    server = serve(device, address);
+    server = await begin(device, address, offer, options);
     logServer(server);
+    if (options.handover !== undefined) announceSuccessors(server, options.handover, instanceFacts(device));
     const shown = 'socketPath' in address ? { socketPath: resolve(address.socketPath) } : address;
     print(readyLine(device, shown, options.json === true));
-    return await Promise.race([
+    const ended = await Promise.race([
       stopped.then(() => ExitCode.success),
       server.closed.then(() => ExitCode.success),
       untilUseless(device).then(() => ExitCode.failure),
     ]);
+    if (options.saveOnExit !== undefined && !server.isHandedOver) await saveState(device, options.saveOnExit);
+    return ended;
+  } catch (error) {
+    // Whoever is asked to go on should know why.
+    await offer?.refuse(error instanceof Error ? error.message : String(error));
+    throw error;
   } finally {
     await server?.close();
     await registry.close();
   }
+}
+
+/** Takes over from who serves already, or begins anew. */
+async function begin(
+  device: MdevDevice,
+  address: { readonly fd: number } | { readonly socketPath: string },
+  offer: HandoverOffer | undefined,
+  options: ServeOptions,
+): Promise<Server> {
+  if (offer !== undefined) {
+    const server = await offer.accept(device);
+    tell(`instance ${device.uuid} was taken over${offer.held ? ' with its client' : '; no client holds it'}`);
+    return server;
+  }
+  if (options.restore !== undefined) {
+    await restoreState(device, options.restore, { mayBeMissing: options.restore === options.saveOnExit });
+  }
+  return serve(device, address);
 }
 
 function addressOf({ fd, socketPath }: ServeOptions): { readonly fd: number } | { readonly socketPath: string } {

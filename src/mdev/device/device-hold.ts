@@ -26,7 +26,7 @@ export interface HoldSubject {
   readonly group: IommuGroup;
   readonly member: GroupMember & ContainerMember;
   readonly guestErrors: Pick<GuestErrorWatch, 'start' | 'stop'>;
-  readonly pause: Pick<DevicePause, 'goOn'>;
+  readonly pause: Pick<DevicePause, 'goOn' | 'paused'>;
   readonly resets: Pick<DeviceResets, 'reset'>;
   readonly migration: () => Pick<MigrationMachine, 'release'> | undefined;
 }
@@ -56,13 +56,14 @@ export class DeviceHold {
 
   /** @throws {@link MdevError} see `MdevDevice.attach` and `MdevDevice.open`. */
   attach(holder: Holder, options: OpenOptions | undefined): Attachment {
-    const { guestErrors, life, resets } = this.#subject;
+    const { guestErrors, life, pause, resets } = this.#subject;
     const held = this.#attachment;
     if (held !== undefined) {
       throw new MdevError('EBUSY', `${life.who} is held by ${held.holder.name} since ${held.since.toISOString()}`);
     }
     const frozen = life.state === 'frozen';
     if (!frozen) life.check('attach');
+    if (!frozen && pause.paused) throw new MdevError('EBUSY', `${life.who} is suspended by its owner`);
     this.#takeMemory(holder, options);
     try {
       // As vfio-pci resets a function that is opened: nothing else could mend it for a client that begins with config space.

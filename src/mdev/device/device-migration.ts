@@ -6,7 +6,9 @@ import { endsWithin } from '../ends-within.ts';
 import type { MdevFunction } from '../function/mdev-function.ts';
 import { MdevError } from '../mdev-error.ts';
 import { DeviceState } from '../migration/device-state.ts';
+import { MigrationState } from '../migration/migration.ts';
 import { MigrationMachine } from '../migration/migration-machine.ts';
+import { InstanceTransfer, type StateTransfer } from '../migration/state-transfer.ts';
 import type { DevicePause } from './device-pause.ts';
 
 /** What is migrated. */
@@ -18,15 +20,23 @@ export interface MigrationSubject {
   readonly driver: string;
   readonly attributes: AttributeValues;
   readonly function: MdevFunction;
-  readonly pause: Pick<DevicePause, 'quiesce' | 'quiesceFrozen' | 'resume' | 'resumeFrozen'>;
+  readonly pause: Pick<DevicePause, 'quiesce' | 'quiesceFrozen' | 'resume' | 'resumeFrozen' | 'suspend' | 'endSuspend'>;
   readonly life: Pick<DeviceLife, 'fail' | 'failure' | 'freeze' | 'state'>;
+}
+
+/** The two ways of an instance's state to another one. */
+export interface DeviceMigration {
+  /** Its client's. */
+  readonly migration: MigrationMachine;
+  /** Its owner's. */
+  readonly transfer: StateTransfer;
 }
 
 /**
  * The migration of an instance, or undefined when its behaviour has none.
  * @throws DeclarationError when the behaviour has migration and cannot be paused.
  */
-export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour): MigrationMachine | undefined {
+export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour): DeviceMigration | undefined {
   const { attributes, driver, function: mdevFunction, life, pause, type, who } = subject;
   const { migration, quiesce, resume } = behaviour;
   if (migration === undefined) return undefined;
@@ -49,7 +59,12 @@ export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour)
     },
   });
   const { answersWithin } = mdevFunction.platform;
-  return new MigrationMachine({
+  const save = async (limit: number): Promise<Uint8Array> => {
+    const saved = state.save();
+    if (await endsWithin(saved, limit)) return await saved;
+    throw new MdevError('ETIMEDOUT', `${who} was not saved within ${Math.ceil(limit)} ms; it stays where it was`);
+  };
+  const machine = new MigrationMachine({
     answersWithin,
     stop: (limit) => (life.state === 'frozen' ? pause.quiesceFrozen(limit) : pause.quiesce(limit)),
     resume: () => {
@@ -57,11 +72,7 @@ export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour)
       else pause.resume();
     },
     begin: (early) => state.begin(early),
-    save: async (limit) => {
-      const saved = state.save();
-      if (await endsWithin(saved, limit)) return await saved;
-      throw new MdevError('ETIMEDOUT', `${who} was not saved within ${Math.ceil(limit)} ms; it stays where it was`);
-    },
+    save,
     estimate: () => state.estimate(),
     receive: () => {
       if (life.state !== 'frozen') return state.receive();
@@ -71,6 +82,21 @@ export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour)
       state.restore(stream);
     },
   });
+  const transfer = new InstanceTransfer(state, {
+    who,
+    save: () => save(answersWithin),
+    suspend: async () => {
+      // A frozen one is in error, which is no way to anywhere.
+      if (machine.state !== MigrationState.running && life.state !== 'frozen') {
+        throw new MdevError('EBUSY', `${who} is being migrated by its client; try again when that is over`);
+      }
+      await pause.suspend(answersWithin);
+    },
+    resume: () => {
+      pause.endSuspend();
+    },
+  });
+  return { migration: machine, transfer };
 }
 
 function messageOf(error: unknown): string {

@@ -11,6 +11,7 @@ import type { GroupMember, IommuGroup } from '../iommu/iommu-group.ts';
 import type { MdevDeviceEvents } from '../mdev-device-events.ts';
 import type { MdevType } from '../mdev-type.ts';
 import type { MigrationMachine } from '../migration/migration-machine.ts';
+import type { StateTransfer } from '../migration/state-transfer.ts';
 import type { ParentDevice } from '../parent-device.ts';
 import { defaultPlatformCapabilities, type PlatformCapabilities } from '../platform-capabilities.ts';
 import { Tasks } from '../tasks.ts';
@@ -53,6 +54,7 @@ export class DeviceParts {
   readonly #tasks: Tasks;
   #behaviour: MdevBehaviour = {};
   #migration: MigrationMachine | undefined;
+  #transfer: StateTransfer | undefined;
 
   constructor(options: MdevDeviceOptions, emit: Emit) {
     const { groupKey, parent, type } = options;
@@ -112,6 +114,11 @@ export class DeviceParts {
     return this.#migration;
   }
 
+  /** Undefined when the instance cannot be migrated. */
+  get transfer(): StateTransfer | undefined {
+    return this.#transfer;
+  }
+
   /**
    * Makes the behaviour and gives it the function.
    * @throws What the vendor's `create` throws, and what the declarations refuse. The instance is to be closed then.
@@ -145,7 +152,9 @@ export class DeviceParts {
       pause,
       life,
     };
-    this.#migration = migrationOf(subject, this.#behaviour);
+    const ways = migrationOf(subject, this.#behaviour);
+    this.#migration = ways?.migration;
+    this.#transfer = ways?.transfer;
   }
 
   #makeLife(emit: Emit): DeviceLife {

@@ -3,6 +3,7 @@ import { callSynchronously } from '../call-synchronously.ts';
 import type { DeviceLife } from '../device-life.ts';
 import { endsWithin } from '../ends-within.ts';
 import type { MdevFunction } from '../function/mdev-function.ts';
+import type { MdevState } from '../life-cycle.ts';
 import type { MdevFailure } from '../mdev-device-events.ts';
 import { MdevError } from '../mdev-error.ts';
 
@@ -63,6 +64,33 @@ export class DevicePause {
     this.#subject.function.setPaused(true);
   }
 
+  /**
+   * The same whether a client uses the instance, nobody holds it, or it is frozen; its state is `quiesced` in the first case, and stays in the others.
+   * @throws {@link MdevError} see {@link quiesce}.
+   */
+  async suspend(limit: number): Promise<void> {
+    const { life } = this.#subject;
+    const before: MdevState = life.state;
+    if (before === 'frozen') return await this.quiesceFrozen(limit);
+    if (before !== 'created') return await this.quiesce(limit);
+    await this.#pauseBehaviour(limit);
+    const now: MdevState = life.state;
+    if (now !== 'created') {
+      this.#goOnUnlessEnded();
+      throw new MdevError('EBUSY', `${life.who} became ${now} while it was to be suspended`);
+    }
+    this.#subject.function.setPaused(true);
+  }
+
+  /** Ends {@link suspend}, unless somebody else has. */
+  endSuspend(): void {
+    const { state } = this.#subject.life;
+    if (state === 'quiesced') this.resume();
+    else if (state === 'frozen') this.resumeFrozen();
+    else if (state === 'created' && this.#paused) this.goOn();
+  }
+
+  /** @throws {@link MdevError} see {@link quiesce}. */
   async #pauseBehaviour(limit: number | undefined): Promise<void> {
     const { life, type } = this.#subject;
     const behaviour = this.#subject.behaviour();

@@ -16,6 +16,7 @@ import type { MdevDeviceEvents, MdevFailure } from '../mdev-device-events.ts';
 import { MdevError } from '../mdev-error.ts';
 import type { MdevType } from '../mdev-type.ts';
 import type { Migration } from '../migration/migration.ts';
+import type { StateTransfer } from '../migration/state-transfer.ts';
 import type { ParentDevice } from '../parent-device.ts';
 import type { PlatformCapabilities } from '../platform-capabilities.ts';
 import { regionsOf, type Regions } from '../regions.ts';
@@ -124,6 +125,11 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
   /** Its side of migration; undefined when its type cannot be migrated. It is the client's to use. */
   get migration(): Migration | undefined {
     return this.#parts.migration;
+  }
+
+  /** Its state as bytes, for its owner; undefined when its type cannot be migrated. */
+  get transfer(): StateTransfer | undefined {
+    return this.#parts.transfer;
   }
 
   /** The native half, to be handed to a server. */

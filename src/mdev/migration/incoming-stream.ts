@@ -42,6 +42,11 @@ export class IncomingStream {
     return this.#length;
   }
 
+  /** Whether the header is there, and was accepted. */
+  get hasHeader(): boolean {
+    return this.#header !== undefined;
+  }
+
   /** @throws `MdevError` `EINVAL` when this cannot become a stream that the device takes. */
   write(data: Uint8Array): void {
     for (let rest = data; rest.length > 0;) {

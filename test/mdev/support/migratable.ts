@@ -45,7 +45,7 @@ export const At = { cause: 4, limit: 8, raise: 0x10, count: 0x14, slot: 0x100, c
 const MEMORY = 0x2000;
 const regions = {
   bar0: mmio(counterRegisters),
-  bar2: memory({ size: MEMORY, content: Uint8Array.of(1, 2, 3) }),
+  bar2: memory({ size: MEMORY, content: Uint8Array.of(1, 2, 3), map: true }),
 } as const;
 
 /** How the vendor's part of an instance behaves. */

@@ -61,14 +61,27 @@ int Interrupts::setUnmaskEventfd(ForeignFd fd) {
     if (!watch_) return ENOTTY;
     eventfd = std::make_unique<UnmaskEventfd>(fd.known());
     if (const int error = eventfd->open(); error != 0) return error;
-    watch = watch_(eventfd->readable(), [line = intx_, signalled = eventfd.get()] {
-      if (signalled->take()) line->unmask();
-    });
-    if (watch == nullptr) return ENOMEM;
+    if (unmaskWatched_) {
+      watch = watchUnmask(*eventfd);
+      if (watch == nullptr) return ENOMEM;
+    }
   }
   unmaskWatch_ = std::move(watch);
   unmaskEventfd_ = std::move(eventfd);
   return 0;
+}
+
+std::shared_ptr<void> Interrupts::watchUnmask(const UnmaskEventfd& eventfd) const {
+  return watch_(eventfd.readable(), [line = intx_, signalled = &eventfd] {
+    if (signalled->take()) line->unmask();
+  });
+}
+
+void Interrupts::setUnmaskWatched(bool watched) {
+  unmaskWatched_ = watched;
+  unmaskWatch_.reset();
+  // A watch that cannot be had leaves the client's own unmasking, by SET_IRQS.
+  if (watched && unmaskEventfd_ != nullptr) unmaskWatch_ = watchUnmask(*unmaskEventfd_);
 }
 
 InterruptState Interrupts::save() const {

@@ -83,6 +83,8 @@ class Interrupts {
   /// Takes over what a device with the same counts has saved; eventfds are then assigned by SET_IRQS or, as part of a
   /// handover, by `restoreEventfd`. EINVAL: other counts, and nothing changed.
   int restore(const InterruptState& state);
+  /// While off, signals of the unmask eventfd wait in it: for another process that has it, too. On at first.
+  void setUnmaskWatched(bool watched);
   /// Gives an eventfd its place again; what is enabled stays as it is. EINVAL: no such place, or no eventfd.
   int restoreEventfd(uint32_t index, uint32_t vector, EventfdUse use, ForeignFd fd);
   /// Calls `visit` for each eventfd that a client gave, by index and vector. The descriptors stay the device's, and the
@@ -101,7 +103,11 @@ class Interrupts {
   std::array<std::shared_ptr<IrqTable>, kPciIrqs> tables_;
   std::optional<uint32_t> enabled_;
   uint32_t enabledVectors_ = 0;
+  /// Null when that cannot be done.
+  std::shared_ptr<void> watchUnmask(const UnmaskEventfd& eventfd) const;
+
   Watch watch_;
+  bool unmaskWatched_ = true;
   std::unique_ptr<UnmaskEventfd> unmaskEventfd_;
   /// Behind what it watches: it goes first.
   std::shared_ptr<void> unmaskWatch_;

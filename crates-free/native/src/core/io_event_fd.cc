@@ -12,13 +12,13 @@
 namespace mdev {
 
 IoEventFd::IoEventFd(std::shared_ptr<DeviceCore> core, uint32_t region, uint64_t offset,
-                     std::span<const std::byte> value)
+                     std::span<const std::byte> value, FileDescriptor eventfd)
     : core_(std::move(core)),
       region_(region),
       offset_(offset),
       size_(std::min(value.size(), kMaxValue)),
       // Each read takes one: what is left keeps the descriptor readable.
-      fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE)) {
+      fd_(eventfd ? std::move(eventfd) : FileDescriptor(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE))) {
   if (!fd_) throw std::system_error(errno, std::generic_category(), "eventfd");
   std::copy_n(value.begin(), size_, value_.begin());
 }

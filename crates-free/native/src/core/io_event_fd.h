@@ -23,8 +23,10 @@ class IoEventFd {
   /// Largest value, bytes.
   static constexpr std::size_t kMaxValue = 8;
 
-  /// `value` has 1 to kMaxValue bytes. Throws std::system_error.
-  IoEventFd(std::shared_ptr<DeviceCore> core, uint32_t region, uint64_t offset, std::span<const std::byte> value);
+  /// `value` has 1 to kMaxValue bytes. `eventfd` is one that another process has made for the same; empty: a new one.
+  /// Throws std::system_error.
+  IoEventFd(std::shared_ptr<DeviceCore> core, uint32_t region, uint64_t offset, std::span<const std::byte> value,
+            FileDescriptor eventfd = {});
 
   int fd() const { return fd_.get(); }
   /// Does the writes that were signalled, as if the guest had sent them; at most those of one turn, so that `fd` may

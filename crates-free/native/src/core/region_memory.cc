@@ -66,6 +66,15 @@ RegionMemory::RegionMemory(uint64_t size, std::vector<RegionArea> areas, bool wr
 
 RegionMemory::~RegionMemory() { ::munmap(data_, size_); }
 
+int RegionMemory::adopt(FileDescriptor file) {
+  const off_t size = ::lseek(file.get(), 0, SEEK_END);
+  if (size < 0) return errno;
+  if (static_cast<uint64_t>(size) != size_) return EINVAL;
+  // Also fails where it is not writable: the memory stays as it is then.
+  if (::mmap(data_, size_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file.get(), 0) == MAP_FAILED) return errno;
+  return ::dup3(file.get(), file_.get(), O_CLOEXEC) < 0 ? errno : 0;
+}
+
 bool RegionMemory::covers(uint64_t offset) const {
   for (const RegionArea& area : areas_) {
     if (offset < area.offset) return false;

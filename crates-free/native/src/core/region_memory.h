@@ -42,6 +42,9 @@ class RegionMemory final : public RegionPort {
   std::byte* data() const { return data_; }
   std::size_t size() const { return size_; }
   const FileDescriptor& file() const { return file_; }
+  /// Puts the file of another process's memory for this region in place of this one's, at the same address and number.
+  /// EINVAL: it has another size; EPERM: it cannot be written by a later mapping; or the errno of a call.
+  int adopt(FileDescriptor file);
 
  private:
   const std::size_t size_;

@@ -1,12 +1,12 @@
 // What is left of a descriptor when its device is suspended, and going on with it elsewhere.
 #include <algorithm>
 
+#include "base/state_archive.h"
 #include "dsa/check.h"
 #include "dsa/flags.h"
 #include "dsa/opcode.h"
 #include "engine/device_context.h"
 #include "engine/job.h"
-#include "engine/state_archive.h"
 
 namespace mdev {
 namespace {

@@ -1,6 +1,6 @@
 // Halves of descriptors in portals, in the state of a suspended device.
+#include "base/state_archive.h"
 #include "engine/portal_region.h"
-#include "engine/state_archive.h"
 
 namespace mdev {
 namespace {

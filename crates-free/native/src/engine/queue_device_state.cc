@@ -8,9 +8,9 @@
 #include <string>
 #include <utility>
 
+#include "base/state_archive.h"
 #include "engine/group.h"
 #include "engine/queue_device.h"
-#include "engine/state_archive.h"
 
 namespace mdev {
 namespace {

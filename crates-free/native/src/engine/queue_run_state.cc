@@ -1,11 +1,11 @@
 // A run while its device is suspended.
 #include <algorithm>
 
+#include "base/state_archive.h"
 #include "dsa/guest_access.h"
 #include "engine/engine.h"
 #include "engine/job.h"
 #include "engine/queue_run.h"
-#include "engine/state_archive.h"
 
 namespace mdev {
 namespace {

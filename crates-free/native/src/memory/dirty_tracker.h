@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "base/handover_archive.h"
 #include "memory/dirty_log.h"
 #include "memory/dma_limits.h"
 
@@ -77,6 +78,12 @@ class DirtyTracker {
   /// of `bitmap`. A page tracked that lies only partly in the range is reported and stays marked, unless the rest of it
   /// is not tracked. The arguments have been checked; `bitmap` has dirtyBitmapBytes(length, pageSize).
   void report(uint64_t iova, uint64_t length, uint64_t pageSize, std::span<std::byte> bitmap) const;
+
+  /// What is tracked and what is marked, for another process; nothing may be writing. All stays as it is.
+  void save(HandoverWriter& archive) const;
+  /// Tracks and marks what another tracker has saved; `start` as above, on a tracker that is not running. 0 or an
+  /// errno; EINVAL: these are no such bytes.
+  int restore(HandoverReader& archive, uint64_t limit, const MapWalk& maps);
 
   /// A map is about to be made. ENOSPC: everything is tracked, and the log has no room for it. May throw
   /// std::bad_alloc.

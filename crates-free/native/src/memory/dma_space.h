@@ -137,6 +137,10 @@ class DmaSpace {
   /// range wraps; ENOENT: a part of the range is not tracked, or, if everything is, nothing of it is mapped.
   int reportDirty(uint64_t iova, uint64_t length, const DirtyQuery& query) const;
 
+  /// The dirty log's part of a handover; see DirtyTracker.
+  void saveDirtyLog(HandoverWriter& archive) const;
+  int restoreDirtyLog(HandoverReader& archive);
+
   /// What its readers open their guards in. Any thread; for as long as the space, or a guard in it.
   const EpochDomain& epochs() const { return *epochs_; }
 

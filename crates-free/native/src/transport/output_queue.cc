@@ -1,6 +1,9 @@
 #include "transport/output_queue.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "transport/socket_io.h"
 
 namespace mdev {
 
@@ -41,6 +44,47 @@ void OutputQueue::clear() {
   collected_ = {};
   sending_ = {};
   sent_ = 0;
+}
+
+// Pieces, each a length that is not 0, the number of its fds, these, and its bytes; then a length of 0.
+
+void OutputQueue::save(const Buffer& buffer, std::size_t from, HandoverWriter& archive) {
+  const auto piece = [&](std::size_t end, std::span<const FileDescriptor> fds) {
+    if (end == from) return;
+    archive.value(static_cast<uint64_t>(end - from));
+    exchangeCount(archive, fds.size(), kMaxFdsPerRead);
+    for (const FileDescriptor& fd : fds) archive.fd(fd.get());
+    archive.bytes(std::span(buffer.bytes).subspan(from, end - from));
+    from = end;
+  };
+  for (std::size_t index = buffer.attached; index < buffer.attachments.size(); ++index) {
+    const Attachment& attachment = buffer.attachments[index];
+    if (from < attachment.begin) piece(attachment.begin, {});
+    piece(attachment.end, attachment.fds);
+  }
+  piece(buffer.bytes.size(), {});
+}
+
+void OutputQueue::save(HandoverWriter& archive) const {
+  save(sending_, sent_, archive);
+  save(collected_, 0, archive);
+  archive.value(uint64_t{0});
+}
+
+void OutputQueue::restore(HandoverReader& archive, std::size_t most) {
+  for (;;) {
+    uint64_t size = 0;
+    archive.value(size);
+    archive.require(size <= archive.left() && size <= most - std::min(most, this->size()));
+    if (size == 0 || !archive.good()) return;
+    std::vector<FileDescriptor> fds;
+    for (uint32_t left = exchangeCount(archive, 0, kMaxFdsPerRead); left > 0; --left)
+      fds.push_back(archive.fd().known());
+    std::vector<std::byte> bytes(size);
+    archive.bytes(bytes);
+    if (!archive.good()) return;
+    appendWithFds(bytes, std::move(fds));
+  }
 }
 
 }  // namespace mdev

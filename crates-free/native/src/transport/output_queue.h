@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "base/handover_archive.h"
 #include "transport/transport.h"
 
 namespace mdev {
@@ -28,6 +29,11 @@ class OutputQueue {
   void sent(std::size_t size);
   void clear();
 
+  /// What is not sent yet.
+  void save(HandoverWriter& archive) const;
+  /// Appends what another queue has saved, at most `most` bytes of it.
+  void restore(HandoverReader& archive, std::size_t most);
+
  private:
   /// Bytes [begin, end) go out on their own, with fds.
   struct Attachment {
@@ -41,6 +47,8 @@ class OutputQueue {
     /// Attachments that are gone.
     std::size_t attached = 0;
   };
+
+  static void save(const Buffer& buffer, std::size_t from, HandoverWriter& archive);
 
   Buffer collected_;
   Buffer sending_;

@@ -66,6 +66,10 @@ class Transport {
   /// Ends the stream, which the other side sees at once, and calls the user no more, except `roundEnded`. The user may
   /// call it in the middle of a call. Repeats do nothing.
   virtual void close() = 0;
+  /// While shared, `close` does not end the stream: another process has the socket, too. At first it is not.
+  virtual void setShared(bool shared) = 0;
+  /// The socket, which stays the transport's; -1 when it is closed.
+  virtual int descriptor() const = 0;
   /// True when the other side has hung up, even if bytes of it are still unread.
   virtual bool peerGone() const = 0;
 };

@@ -118,6 +118,17 @@ ListeningSocket ListeningSocket::at(const std::string& path) {
 
 ListeningSocket ListeningSocket::adopt(FileDescriptor socket) { return ListeningSocket(std::move(socket)); }
 
+ListeningSocket ListeningSocket::adopt(FileDescriptor socket, const std::string& path) {
+  ListeningSocket listening(std::move(socket));
+  struct statx file {};
+  if (look(path, file) && S_ISSOCK(file.stx_mode)) {
+    listening.path_ = path;
+    listening.device_ = deviceOf(file);
+    listening.inode_ = file.stx_ino;
+  }
+  return listening;
+}
+
 ListeningSocket::~ListeningSocket() {
   if (!socket_ || path_.empty()) return;
   struct statx file {};
@@ -172,13 +183,21 @@ SocketRole prepareSocket(int fd) {
   return role;
 }
 
-pid_t peerProcess(int fd) {
+namespace {
+
+ucred peerOf(int fd) {
   ucred peer{};
   socklen_t size = sizeof peer;
   if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
     fail(errno, "cannot tell who is at the other side of file descriptor " + std::to_string(fd));
   }
-  return peer.pid;
+  return peer;
 }
+
+}  // namespace
+
+pid_t peerProcess(int fd) { return peerOf(fd).pid; }
+
+uid_t peerUser(int fd) { return peerOf(fd).uid; }
 
 }  // namespace mdev

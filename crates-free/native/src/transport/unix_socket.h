@@ -30,6 +30,10 @@ class ListeningSocket {
   static ListeningSocket at(const std::string& path);
   /// Takes over a descriptor that listens already; its path, if any, is left alone.
   static ListeningSocket adopt(FileDescriptor socket);
+  /// The same with the path that another process has made for it: it goes with this one now, if it is there.
+  static ListeningSocket adopt(FileDescriptor socket, const std::string& path);
+  /// Another process takes over: the path stays.
+  void disown() { path_.clear(); }
 
   ListeningSocket(ListeningSocket&&) = default;
   ListeningSocket& operator=(ListeningSocket&&) = delete;
@@ -62,5 +66,8 @@ SocketRole prepareSocket(int fd);
 
 /// The process at the other side of a connected socket, as it was when it connected. SocketError.
 pid_t peerProcess(int fd);
+
+/// The effective user of that process, as it was then. SocketError.
+uid_t peerUser(int fd);
 
 }  // namespace mdev

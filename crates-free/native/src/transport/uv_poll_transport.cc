@@ -61,6 +61,8 @@ struct UvPollTransport::State : std::enable_shared_from_this<State> {
   bool deaf = false;
   /// libuv refuses to watch the socket: it has an error, behind the bytes that it still holds.
   bool failed = false;
+  /// Another process has the socket, too.
+  bool shared = false;
 };
 
 void UvPollTransport::State::start(std::shared_ptr<TransportUser> newUser) {
@@ -112,7 +114,7 @@ void UvPollTransport::State::close() {
 
 /// The other side is told at once. Closing may take a while: it drops what was never read, with the descriptors in it.
 void UvPollTransport::State::hangUp() {
-  if (socket) ::shutdown(socket.get(), SHUT_RDWR);
+  if (socket && !shared) ::shutdown(socket.get(), SHUT_RDWR);
   socket.reset();
 }
 
@@ -230,6 +232,10 @@ void UvPollTransport::wake() {
 }
 
 void UvPollTransport::close() { state_->close(); }
+
+void UvPollTransport::setShared(bool shared) { state_->shared = shared; }
+
+int UvPollTransport::descriptor() const { return state_->socket.get(); }
 
 bool UvPollTransport::peerGone() const { return state_->socket && peerHungUp(state_->socket.get()); }
 

@@ -22,6 +22,8 @@ class UvPollTransport final : public Transport {
   void start(std::shared_ptr<TransportUser> user) override;
   void wake() override;
   void close() override;
+  void setShared(bool shared) override;
+  int descriptor() const override;
   bool peerGone() const override;
 
  private:

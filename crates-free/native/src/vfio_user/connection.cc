@@ -36,6 +36,10 @@ void Connection::negotiated(Agreement agreement) {
     twin_ = twin;
     dma_->setWake([wire = twin.get()] { wire->wake(); });
   }
+  join();
+}
+
+void Connection::join() {
   negotiated_ = true;
   dma_->setMaxTransfer(std::max(agreement_.maxTransfer, 1u));
   client_ = core_->clientCame(dma_);
@@ -87,7 +91,10 @@ void Connection::blame(const char* reason) {
 }
 
 std::span<std::byte> Connection::receiveRoom() {
-  if (!serving()) return {};
+  if (!serving() || service_ == Service::nothing) return {};
+  if (service_ == Service::replies && !current_) {
+    return negotiated_ ? framer_.roomBehind(kMaxHeld) : std::span<std::byte>();
+  }
   if (!current_) return framer_.room();
   return waiting_ && negotiated_ ? framer_.roomBehind(kMaxHeld) : std::span<std::byte>();
 }
@@ -114,10 +121,11 @@ Turn Connection::turn() {
 }
 
 Turn Connection::serveMessages() {
+  if (service_ == Service::nothing) return Turn::idle;
   serveInOrder();
-  while (waiting_ && !closed_) {
+  while (repliesOnly() && !closed_) {
     serveRepliesBehind();
-    if (waiting_) break;
+    if (repliesOnly()) break;
     // What came behind it completed what the message waited for.
     serveInOrder();
   }
@@ -137,7 +145,7 @@ void Connection::serveInOrder() {
 }
 
 void Connection::serveRepliesBehind() {
-  while (serving() && waiting_ && inBudget()) {
+  while (serving() && repliesOnly() && inBudget()) {
     const std::optional<Message> message = framer_.takeBehind(isDmaReply);
     if (!message) return;
     ++messages_;
@@ -147,6 +155,7 @@ void Connection::serveRepliesBehind() {
 
 bool Connection::takeMessage() {
   if (current_) return true;
+  if (service_ != Service::all) return false;
   progress_ = 0;
   if (!negotiated_) {
     // Nobody waits for the end of a first message that is too long to be legal.
@@ -172,6 +181,7 @@ void Connection::sendRequests() {
 }
 
 Outgoing Connection::toSend() {
+  if (service_ == Service::nothing) return {};
   // Nothing else would begin another turn when the output is sent.
   if (output_.size() == 0 && dma_->starved() && !closed_) sendRequests();
   return output_.next();

@@ -74,6 +74,29 @@ class Connection final : public MessageStream, public TwinStream::Owner {
   void finish(const std::string& reason);
   const std::shared_ptr<DeviceCore>& core() const { return core_; }
 
+  // --- Handover: another process goes on with the client, who notices nothing; handover_connection.cc. ---
+
+  /// Begins no further command. What has begun comes to its end, and replies to DMA requests are served.
+  void suspend();
+  /// While suspended: no message is half served, and no answer is owed.
+  bool settled() const { return !current_ && !asked_ && !finishing_; }
+  /// No DMA request is outstanding.
+  bool requestsSettled() { return dma_->settled(); }
+  /// What the successor needs beside the device, the agreement and the sockets; only while suspended and settled.
+  /// Nothing is read, served or sent any more; DMA requests that are outstanding are cancelled, and the client's late
+  /// replies are the successor's to drop.
+  void save(HandoverWriter& archive);
+  /// Goes on as if nothing had been; after `restore`, begins.
+  void resume();
+  /// Closes without the client's noticing. The device keeps its maps and eventfds. The handler hears `closed`.
+  void handedOver();
+  /// Takes the place of the connection that was saved, before `start`. Until `resume`, nothing is read, served or sent.
+  /// False: the state is of no use, and neither is this connection. `agreement` is nothing for a client that has not
+  /// negotiated. Throws std::system_error when the twin socket cannot be watched.
+  bool restore(HandoverReader& archive, std::optional<Agreement> agreement);
+  /// The twin socket, which stays the connection's; -1 when there is none.
+  int twinDescriptor() const { return twin_ == nullptr ? -1 : twin_->descriptor(); }
+
   void roundBegan() override;
   std::span<std::byte> receiveRoom() override;
   void received(std::size_t size, std::vector<ForeignFd> fds) override;
@@ -86,6 +109,15 @@ class Connection final : public MessageStream, public TwinStream::Owner {
   void twinRoundEnded() override { handler_->roundEnded(); }
 
  private:
+  /// What is served.
+  enum class Service : uint8_t {
+    all,
+    replies,  ///< what has begun, and replies to DMA requests
+    nothing,
+  };
+  /// The client has the device from now on, as agreed.
+  void join();
+  bool repliesOnly() const { return waiting_ || (negotiated_ && service_ == Service::replies && !current_); }
   Turn serveMessages();
   bool inBudget() const { return messages_ < kRoundMessages && copied_ < kRoundBytes; }
   /// Serves messages in order, until there is none, one has to wait, or the budget is used up.
@@ -150,6 +182,7 @@ class Connection final : public MessageStream, public TwinStream::Owner {
   /// It has returned without one.
   bool waiting_ = false;
   bool finishing_ = false;
+  Service service_ = Service::all;
   std::string finishReason_;
 };
 

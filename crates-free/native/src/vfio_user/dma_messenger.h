@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "base/handover_archive.h"
 #include "memory/queued_dma.h"
 #include "transport/output_queue.h"
 #include "vfio_user/protocol.h"
@@ -40,6 +41,13 @@ class DmaMessenger final : public QueuedDma {
   bool starved() const { return starved_; }
   /// A reply of the client. Returns null, or why the connection cannot go on.
   const char* reply(const Header& header, std::span<const std::byte> body);
+
+  /// Neither a request nor a message is outstanding; the client may still owe replies to what was cancelled.
+  bool settled();
+  /// Which replies the client owes, and the id that is next. Requests are not part of it: cancel them before.
+  void save(HandoverWriter& archive) const;
+  /// Goes on for another messenger, before anything is submitted.
+  void restore(HandoverReader& archive);
 
  private:
   /// A message on the wire, of a request that is not over.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/foreign_fd.h"
+#include "base/handover_archive.h"
 #include "transport/input_buffer.h"
 #include "vfio_user/protocol.h"
 
@@ -66,6 +67,11 @@ class Framer {
   /// line then. Its body is valid until `roomBehind`.
   std::optional<Message> takeBehind(bool (*wanted)(const Header&));
 
+  /// What was received and not consumed, with its fds. Not between `next` and `consume`.
+  void save(HandoverWriter& archive);
+  /// Goes on with what another framer of these limits has saved, at most `most` bytes, before anything is received.
+  void restore(HandoverReader& archive, std::size_t most);
+
   /// Closes the fds that no message has been given yet: nobody will take them.
   void dropFds();
 
@@ -82,6 +88,7 @@ class Framer {
     /// They are closed already, because nothing may carry so many: their message is refused.
     bool dropped;
   };
+  static constexpr std::size_t kMaxUndecided = sizeof(Header) - 1;
   /// The fds of one message that is still in the buffer.
   struct Owned {
     uint64_t message;
@@ -105,7 +112,7 @@ class Framer {
   const CarriesFds carriesFds_;
   const uint32_t maxMessage_;
   const uint32_t maxFds_;
-  /// At most 15: each ends inside the same 16-byte header.
+  /// At most kMaxUndecided: each ends inside the same 16-byte header.
   std::deque<FdSet> undecided_;
   std::deque<Owned> owned_;
   /// Messages that were taken out of the line, and how far the line was searched for them.

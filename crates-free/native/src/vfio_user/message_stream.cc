@@ -19,6 +19,16 @@ void MessageStream::close(const std::string& reason) {
   onClosed(reason);
 }
 
+void MessageStream::letGo() {
+  if (closed_) return;
+  const auto self = shared_from_this();
+  closed_ = true;
+  transport_->setShared(true);
+  transport_->close();
+  output_.clear();
+  framer_.dropFds();
+}
+
 void MessageStream::ended(const std::string& reason) {
   close(framer_.atBoundary() ? reason : reason + " in the middle of a message");
 }

@@ -36,6 +36,8 @@ class MessageStream : public TransportUser, public std::enable_shared_from_this<
   /// Closes at once. Repeats do nothing.
   void close(const std::string& reason);
   bool isOpen() const { return !closed_; }
+  /// The socket, which stays the stream's; -1 when it is closed.
+  int descriptor() const { return transport_->descriptor(); }
   /// True when the other side has hung up, even if bytes of it are still unread.
   bool peerGone() const { return transport_->peerGone(); }
   /// Bytes that the socket has not taken yet.
@@ -49,6 +51,8 @@ class MessageStream : public TransportUser, public std::enable_shared_from_this<
  protected:
   MessageStream(std::unique_ptr<Transport> transport, CarriesFds carriesFds, uint32_t maxMessage, uint32_t maxFds);
 
+  /// Closes without the other side's noticing: another process goes on. `onClosed` is not called.
+  void letGo();
   /// The stream is closed: nothing is read or sent any more. Once.
   virtual void onClosed(const std::string& reason) = 0;
 

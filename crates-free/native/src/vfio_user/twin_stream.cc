@@ -21,7 +21,7 @@ void TwinStream::roundEnded() {
 }
 
 std::span<std::byte> TwinStream::receiveRoom() {
-  if (closed_) return {};
+  if (closed_ || paused_) return {};
   return framer_.room();
 }
 
@@ -38,6 +38,7 @@ const char* TwinStream::serve(const Message& message) {
 }
 
 Turn TwinStream::turn() {
+  if (paused_) return Turn::idle;
   while (!closed_ && messages_ < kRoundMessages) {
     const std::optional<Message> message = framer_.next();
     if (!message) break;
@@ -60,6 +61,7 @@ void TwinStream::sendRequests() {
 }
 
 Outgoing TwinStream::toSend() {
+  if (paused_) return {};
   // Nothing else would begin another turn when the output is sent.
   if (output_.size() == 0 && dma_->starved() && !closed_) sendRequests();
   return output_.next();

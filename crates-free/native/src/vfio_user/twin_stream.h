@@ -29,6 +29,14 @@ class TwinStream final : public MessageStream {
   /// Any thread, while the stream is open: the messenger has something to send.
   void wake() { transport_->wake(); }
 
+  /// While paused nothing is read, served or sent.
+  void setPaused(bool paused);
+  /// The twin's part of a handover; paused.
+  void save(HandoverWriter& archive);
+  /// Before `start`; paused from then on.
+  void restore(HandoverReader& archive);
+  using MessageStream::letGo;
+
   void roundBegan() override;
   std::span<std::byte> receiveRoom() override;
   /// Nothing on the twin socket carries fds: the first one ends the connection.
@@ -46,6 +54,7 @@ class TwinStream final : public MessageStream {
 
   const std::shared_ptr<DmaMessenger> dma_;
   const std::weak_ptr<Owner> owner_;
+  bool paused_ = false;
 };
 
 }  // namespace mdev::vfio_user

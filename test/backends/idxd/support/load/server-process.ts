@@ -1,5 +1,6 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 
 import { type EventFd, eventfd, type MemoryFile, memoryFile } from '../../../../../src/native/binding.ts';
@@ -24,37 +25,32 @@ export class ServerProcess {
   /** One a vector; each server has its own. */
   readonly eventfds: readonly EventFd[];
   readonly #socketPath: string;
-  readonly #end: () => Promise<unknown>;
+  #process: Launched;
   #client: Client;
 
-  private constructor(
-    memory: GuestMemory,
-    socketPath: string,
-    client: Client,
-    vectors: number,
-    end: () => Promise<unknown>,
-  ) {
+  private constructor(memory: GuestMemory, socketPath: string, client: Client, vectors: number, launched: Launched) {
     this.memory = memory;
     this.file = memoryFile(memory.size);
     this.bytes = new Uint8Array(this.file.buffer);
     this.eventfds = Array.from({ length: vectors }, () => eventfd());
     this.#socketPath = socketPath;
     this.#client = client;
-    this.#end = end;
+    this.#process = launched;
   }
 
   static async start(memory: GuestMemory, socketPath: string): Promise<ServerProcess> {
-    await distProgram('cli/main.js');
-    const child = spawn(process.execPath, [script, socketPath], { stdio: ['pipe', 'pipe', 'inherit'] });
-    const exited = once(child, 'exit') as Promise<[number | null, string | null]>;
-    await Promise.race([once(child.stdout, 'data'), exited]);
+    const launched = await launch(socketPath);
     const client = await connect({ socketPath });
     const { count } = await client.irqInfo(VfioIrq.msix);
-    return new ServerProcess(memory, socketPath, client, count, async () => {
-      child.stdin.end();
-      const [code, signal] = await exited;
-      return code ?? signal;
-    });
+    return new ServerProcess(memory, socketPath, client, count, launched);
+  }
+
+  /** Another process takes over; the client stays as it is. Rejects unless both processes find that in order. */
+  async replace(): Promise<void> {
+    const before = this.#process;
+    this.#process = await launch(this.#socketPath);
+    const ended = await before.exited;
+    if (ended !== 0) throw new Error(`the process that was replaced ended with ${String(ended)}`);
   }
 
   get client(): Client {
@@ -121,6 +117,22 @@ export class ServerProcess {
     await this.#client.close();
     for (const one of this.eventfds) one.close();
     this.file.close();
-    return await this.#end();
+    this.#process.child.stdin.end();
+    return await this.#process.exited;
   }
+}
+
+interface Launched {
+  readonly child: ChildProcessByStdio<Writable, Readable, null>;
+  /** Exit code or signal. */
+  readonly exited: Promise<unknown>;
+}
+
+/** Starts a server, which takes over from the one that is there, and waits until it is ready. */
+async function launch(socketPath: string): Promise<Launched> {
+  await distProgram('cli/main.js');
+  const child = spawn(process.execPath, [script, socketPath], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const exited = once(child, 'exit').then(([code, signal]: unknown[]) => code ?? signal);
+  await Promise.race([once(child.stdout, 'data'), exited]);
+  return { child, exited };
 }

@@ -1,4 +1,5 @@
-// Reading and writing what a suspended device consists of, field by field. Little-endian, without padding.
+// Reading and writing what a suspended device or connection consists of, field by field. Little-endian, without
+// padding.
 //
 // A type says once, in a static `exchange(self, archive)`, what it consists of; the same text writes and reads it.
 #pragma once

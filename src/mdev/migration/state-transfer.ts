@@ -1,0 +1,100 @@
+import { MdevError } from '../mdev-error.ts';
+import type { DeviceState } from './device-state.ts';
+
+/**
+ * The whole state of an instance as bytes that move to another process, or wait in a file. Guest memory, eventfds and what else is a client's are
+ * not part of it. The bytes are those of a migration: another version of this package takes them, or says what does not fit.
+ */
+export interface StateTransfer {
+  /** What an instance has to be to take the state: the beginning of the bytes that {@link save} gives. */
+  header(): Uint8Array;
+  /** @throws `MdevError` `EINVAL` when this instance cannot take a state with such a header; it names what differs. */
+  accepts(header: Uint8Array): void;
+  /**
+   * Stops the instance where it is, with or without a client: until {@link resume} guest memory, interrupts and registers are left alone. Takes
+   * the platform's `answersWithin` at most.
+   * @throws `MdevError` `EBUSY` when it is being migrated or quiesced, `ETIMEDOUT` when it did not stop in time; it goes on then. `EIO` when it
+   * has failed, `ENODEV` when it is closed.
+   */
+  suspend(): Promise<void>;
+  /**
+   * The bytes; only while suspended.
+   * @throws `MdevError` `EIO` when the vendor's part fails, `ETIMEDOUT`.
+   */
+  save(): Promise<Uint8Array>;
+  /**
+   * Takes the place of the instance that gave these bytes; only while suspended.
+   * @throws `MdevError` `EINVAL` that says what is wrong with them; the instance is as it was.
+   */
+  restore(state: Uint8Array): void;
+  /** Ends {@link suspend}. Does nothing when the instance is not suspended. */
+  resume(): void;
+}
+
+/** What an {@link InstanceTransfer} does to its instance. */
+export interface TransferHost {
+  /** See {@link StateTransfer.suspend}. */
+  suspend(): Promise<void>;
+  /** See {@link StateTransfer.resume}. */
+  resume(): void;
+  /** See {@link StateTransfer.save}. */
+  save(): Promise<Uint8Array>;
+  /** For messages. */
+  readonly who: string;
+}
+
+/** @internal */
+export class InstanceTransfer implements StateTransfer {
+  readonly #state: DeviceState;
+  readonly #host: TransferHost;
+  #suspended = false;
+
+  constructor(state: DeviceState, host: TransferHost) {
+    this.#state = state;
+    this.#host = host;
+  }
+
+  header(): Uint8Array {
+    return this.#state.begin(false);
+  }
+
+  accepts(header: Uint8Array): void {
+    const { length } = header;
+    const stream = this.#state.receive();
+    stream.write(header);
+    if (!stream.hasHeader) throw new MdevError('EINVAL', `state: it ends inside its header, after ${length} bytes`);
+  }
+
+  async suspend(): Promise<void> {
+    if (this.#suspended) throw new MdevError('EBUSY', `${this.#host.who} is suspended already`);
+    this.#suspended = true;
+    try {
+      await this.#host.suspend();
+    } catch (error) {
+      this.#suspended = false;
+      throw error;
+    }
+  }
+
+  async save(): Promise<Uint8Array> {
+    this.#check();
+    return Buffer.concat([this.header(), await this.#host.save()]);
+  }
+
+  restore(state: Uint8Array): void {
+    this.#check();
+    const stream = this.#state.receive();
+    stream.write(state);
+    this.#state.restore(stream);
+  }
+
+  resume(): void {
+    if (!this.#suspended) return;
+    this.#suspended = false;
+    this.#host.resume();
+  }
+
+  #check(): void {
+    if (!this.#suspended) throw new MdevError('EBUSY', `${this.#host.who} is not suspended`);
+  }
+}

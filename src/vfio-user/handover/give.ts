@@ -1,0 +1,135 @@
+import { setTimeout } from 'node:timers/promises';
+
+import { coreOf } from '../../native/device-handle.ts';
+import { resumeClient, saveClient } from '../native.ts';
+import type { SavedClient } from '../served-connection.ts';
+import { HandoverError } from './handover-error.ts';
+import { HandoverPeer } from './handover-peer.ts';
+import type { HandoverSubject } from './handover-subject.ts';
+import { encodeImage, type ImagePart } from './image.ts';
+import { sendImage } from './image-transport.ts';
+import { decodeHello, encodeBody, HANDOVER_VERSION, HandoverKind, type InstanceFacts } from './messages.ts';
+import { encodeClient } from './saved-client.ts';
+
+/** How a server is handed over. */
+export interface HandOverOptions {
+  /** What the successor should know of the instance, such as its UUID: text by name. */
+  readonly instance?: InstanceFacts;
+  /**
+   * Milliseconds that clients wait at most while everything moves; then the handover is called off and the server goes on. 4,000 when absent: QEMU
+   * gives up on a server that does not answer for 5 s.
+   */
+  readonly within?: number;
+  /** Milliseconds that the successor has to get ready, before anything stops. 30,000 when absent. */
+  readonly prepareWithin?: number;
+}
+
+const WITHIN_MS = 4000;
+const PREPARE_WITHIN_MS = 30_000;
+/** What a client has been asked for by message may take so long to be answered, at most; then it is cancelled, and asked again. */
+const REQUESTS_WITHIN_MS = 100;
+const LOOK_MS = 1;
+
+/**
+ * Hands a server over to the process at the other side of a socket, which is taken in every case.
+ * @throws HandoverError; the server goes on then as if nothing had been.
+ */
+export async function giveAway(subject: HandoverSubject, fd: number, options: HandOverOptions): Promise<void> {
+  const prepareBy = performance.now() + (options.prepareWithin ?? PREPARE_WITHIN_MS);
+  const peer = new HandoverPeer(fd);
+  try {
+    await agree(subject, peer, options.instance ?? {}, prepareBy);
+    await move(subject, peer, options.within ?? WITHIN_MS);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    // Never both: what the successor has not read it does not act on.
+    await peer.refuse(reason, performance.now() + WITHIN_MS);
+    throw error instanceof HandoverError ? error : new HandoverError('EIO', reason, { cause: error });
+  }
+  peer.close();
+}
+
+async function agree(
+  { connections, device, socketPath }: HandoverSubject,
+  peer: HandoverPeer,
+  instance: InstanceFacts,
+  deadline: number,
+): Promise<void> {
+  const hello = decodeHello((await peer.receive([HandoverKind.hello], deadline)).body);
+  if (hello?.versions.includes(HANDOVER_VERSION) !== true) {
+    const versions = String(hello?.versions);
+    throw new HandoverError('EINVAL', `the successor understands version ${versions}; expected ${HANDOVER_VERSION}`);
+  }
+  const { transfer } = device;
+  if (transfer === undefined) throw new HandoverError('EINVAL', 'devices of this type cannot move to another process');
+  const header = Buffer.from(transfer.header()).toString('base64');
+  const held = connections.some(({ isHolder }) => isHolder);
+  const path = socketPath === undefined ? {} : { socketPath };
+  peer.send(HandoverKind.offer, encodeBody({ version: HANDOVER_VERSION, instance, held, header, ...path }));
+  await peer.receive([HandoverKind.accept], deadline);
+}
+
+async function move(subject: HandoverSubject, peer: HandoverPeer, within: number): Promise<void> {
+  const { connections, device } = subject;
+  const deadline = performance.now() + within;
+  let left: string | undefined;
+  const check = (): void => {
+    if (left !== undefined) throw new HandoverError('ECANCELED', left);
+    if (performance.now() >= deadline) throw new HandoverError('ETIMEDOUT', `it did not move within ${within} ms`);
+  };
+  const until = async (happened: () => boolean): Promise<void> => {
+    check();
+    while (!happened()) {
+      await setTimeout(LOOK_MS);
+      check();
+    }
+  };
+  subject.pause((reason) => {
+    left = reason;
+  });
+  const stopped = { client: false };
+  try {
+    for (const connection of connections) connection.suspend();
+    await until(() => connections.every(({ settled }) => settled));
+    await device.transfer?.suspend();
+    check();
+    const requestsBy = Math.min(performance.now() + REQUESTS_WITHIN_MS, deadline);
+    await until(() => connections.every(({ requestsSettled }) => requestsSettled) || performance.now() >= requestsBy);
+    const state = (await device.transfer?.save()) ?? new Uint8Array(0);
+    check();
+    // From here on nothing may be awaited that changes what was saved.
+    const clients = connections.map((connection) => connection.save());
+    stopped.client = true;
+    const image = encodeImage(partsOf(subject, state, clients));
+    await sendImage(peer, image, deadline, check);
+    await peer.receive([HandoverKind.ready], deadline);
+    check();
+    peer.send(HandoverKind.go);
+    // As soon as the socket has it, the successor begins.
+    await peer.flushed(deadline);
+    subject.handedOver();
+  } catch (error) {
+    if (stopped.client) resumeClient(coreOf(device.handle));
+    device.transfer?.resume();
+    for (const connection of connections) connection.resume();
+    subject.resume();
+    // That is why, whatever came of it.
+    if (left !== undefined) throw new HandoverError('ECANCELED', left, { cause: error });
+    throw error;
+  }
+}
+
+function partsOf(
+  { device, listener }: HandoverSubject,
+  state: Uint8Array,
+  clients: readonly SavedClient[],
+): readonly ImagePart[] {
+  const count = new Uint8Array(4);
+  new DataView(count.buffer).setUint32(0, clients.length, true);
+  return [
+    { bytes: count, fds: listener < 0 ? [] : [listener] },
+    { bytes: state, fds: [] },
+    saveClient(coreOf(device.handle)),
+    ...clients.flatMap((client) => encodeClient(client)),
+  ];
+}

@@ -1,0 +1,136 @@
+import { closeFd } from '../../native/binding.ts';
+import { createChannel, type NativeChannel, peerUser } from '../native.ts';
+import { HEADER_SIZE } from '../protocol.ts';
+import { decodeHeader, encodeMessage } from '../structures/index.ts';
+import { HandoverError } from './handover-error.ts';
+import { decodeRefusal, encodeBody, HandoverKind, kindName } from './messages.ts';
+
+/** A message of the other side. Whoever has it closes its file descriptors. */
+export interface PeerMessage {
+  readonly kind: number;
+  readonly body: Uint8Array;
+  readonly fds: readonly number[];
+}
+
+/** How often it is looked whether everything is sent, milliseconds. */
+const FLUSH_LOOK_MS = 1;
+
+/** The other server, at the other end of a socket. One message after the other; a side that says something else than what is due is left. */
+export class HandoverPeer {
+  readonly #channel: NativeChannel;
+  readonly #received: PeerMessage[] = [];
+  #closed: string | undefined;
+  #wake: () => void = () => undefined;
+  #nextId = 0;
+
+  /**
+   * Takes `fd`, a connected UNIX stream socket, in every case.
+   * @throws HandoverError `EACCES` when the other side is another user's; Error with a `code` for what is no such socket.
+   */
+  constructor(fd: number) {
+    const user = userOf(fd);
+    const own = process.geteuid?.();
+    if (user !== own) {
+      closeFd(fd);
+      throw new HandoverError('EACCES', `the other side is user ${user}; expected ${String(own)}`);
+    }
+    this.#channel = createChannel(fd, {
+      message: (bytes, fds) => {
+        const kind = decodeHeader(bytes)?.command ?? 0;
+        this.#received.push({ kind, body: bytes.subarray(HEADER_SIZE), fds });
+        this.#wake();
+      },
+      closed: (reason) => {
+        this.#closed = reason;
+        this.#wake();
+      },
+    });
+  }
+
+  /** Whether the other side is still there, as far as is known. */
+  get isOpen(): boolean {
+    return this.#closed === undefined;
+  }
+
+  /** Sends a message. `fds` stay the caller's, who keeps them open until then: they are duplicated. */
+  send(kind: number, body: Uint8Array = new Uint8Array(0), fds: readonly number[] = []): void {
+    this.#channel.send(encodeMessage({ id: this.#nextId, command: kind }, body), fds);
+    this.#nextId = (this.#nextId + 1) & 0xffff;
+  }
+
+  /**
+   * The next message, which is of one of these kinds.
+   * @param deadline by `performance.now()`.
+   * @throws HandoverError `ECANCELED` when the other side refuses or has ended, `ETIMEDOUT`, `EIO` when it says something else.
+   */
+  async receive(kinds: readonly number[], deadline: number): Promise<PeerMessage> {
+    const expected = kinds.map((kind) => kindName(kind)).join(' or ');
+    while (this.#received.length === 0) {
+      if (this.#closed !== undefined) {
+        throw new HandoverError('ECANCELED', `the other side ended before it said ${expected}: ${this.#closed}`);
+      }
+      const left = deadline - performance.now();
+      if (left <= 0) throw new HandoverError('ETIMEDOUT', `the other side did not say ${expected} in time`);
+      await this.#change(left);
+    }
+    const [message] = this.#received.splice(0, 1);
+    if (message === undefined) throw new HandoverError('EIO', 'nothing was received');
+    if (kinds.includes(message.kind)) return message;
+    for (const fd of message.fds) closeFd(fd);
+    if (message.kind === HandoverKind.refuse) {
+      throw new HandoverError('ECANCELED', `the other side refuses: ${decodeRefusal(message.body).reason}`);
+    }
+    throw new HandoverError('EIO', `the other side said ${kindName(message.kind)}; expected ${expected}`);
+  }
+
+  /**
+   * Waits until the socket has taken everything.
+   * @throws HandoverError `ECANCELED`, `ETIMEDOUT`.
+   */
+  async flushed(deadline: number): Promise<void> {
+    while (this.isOpen && this.#channel.pending() > 0) {
+      if (performance.now() >= deadline) throw new HandoverError('ETIMEDOUT', 'the other side does not read');
+      await this.#change(FLUSH_LOOK_MS);
+    }
+    if (!this.isOpen) throw new HandoverError('ECANCELED', `the other side has ended: ${String(this.#closed)}`);
+  }
+
+  /** Waits until the other side has ended, or the deadline. */
+  async ended(deadline: number): Promise<void> {
+    for (let left = 1; this.isOpen && left > 0; left = deadline - performance.now()) await this.#change(left);
+  }
+
+  /** Tells the other side why it does not come to a handover, if it still listens, and closes. */
+  async refuse(reason: string, deadline: number): Promise<void> {
+    if (this.isOpen) {
+      this.send(HandoverKind.refuse, encodeBody({ reason }));
+      await this.flushed(deadline).catch(() => undefined);
+    }
+    this.close();
+  }
+
+  close(): void {
+    this.#channel.close('the handover is over');
+    for (const { fds } of this.#received.splice(0)) for (const fd of fds) closeFd(fd);
+  }
+
+  /** Resolves when something has happened, or after a time in milliseconds. */
+  async #change(milliseconds: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+      timer = setTimeout(resolve, milliseconds);
+    });
+    clearTimeout(timer);
+    this.#wake = () => undefined;
+  }
+}
+
+function userOf(fd: number): number {
+  try {
+    return peerUser(fd);
+  } catch (error) {
+    closeFd(fd);
+    throw error;
+  }
+}

@@ -1,0 +1,18 @@
+import type { ServedConnection } from '../served-connection.ts';
+import type { ServedDevice } from '../served-device.ts';
+
+/** What a server lets a handover do with it. */
+export interface HandoverSubject {
+  readonly device: ServedDevice;
+  /** Of the listening socket, when the server has made it. */
+  readonly socketPath: string | undefined;
+  /** The listening socket, or -1. */
+  readonly listener: number;
+  readonly connections: readonly ServedConnection[];
+  /** Takes no clients any more. @param left Called when a client leaves, or the server is closed, while it is paused. */
+  pause(left: (reason: string) => void): void;
+  /** Ends `pause`: clients are taken again. Connections resume by themselves. */
+  resume(): void;
+  /** Closes without any client's noticing: another process has them all. */
+  handedOver(): void;
+}

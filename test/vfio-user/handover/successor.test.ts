@@ -1,0 +1,220 @@
+import { describe, expect, it } from 'vitest';
+
+import { eventfd, memoryFile } from '../../../src/vfio-user/index.ts';
+import { connectSocket, socketPair } from '../../../src/vfio-user/native.ts';
+import { HANDOVER_VERSION, HandoverKind } from '../../../src/vfio-user/handover/messages.ts';
+import { Command } from '../../../src/vfio-user/protocol.ts';
+import {
+  encodeDmaMap,
+  encodeMessage,
+  encodeRegionAccess,
+  encodeSetIrqs,
+  joined,
+} from '../../../src/vfio-user/structures/index.ts';
+import { writeVersion } from '../../../src/vfio-user/version.ts';
+import { At, VECTORS } from '../../mdev/support/migratable.ts';
+import { until } from '../support/bench.ts';
+import { RawPeer } from '../support/raw-peer.ts';
+import { outcome, Relay } from './support.ts';
+
+const CONFIG = 7;
+const MSIX = 2;
+const { accept, chunk, end, go, hello, offer, taken } = HandoverKind;
+
+/** A successor that says what a test wants. */
+class Successor {
+  readonly peer: RawPeer;
+  #fds = 0;
+
+  constructor(fd: number) {
+    this.peer = new RawPeer(fd);
+  }
+
+  say(kind: number, body: object | Uint8Array = new Uint8Array(0)): void {
+    const bytes = body instanceof Uint8Array ? body : new TextEncoder().encode(JSON.stringify(body));
+    this.peer.send(encodeMessage({ id: 0, command: kind }, bytes));
+  }
+
+  /** The kind of what comes next. */
+  async hears(): Promise<number | undefined> {
+    const message = await this.peer.next();
+    this.#fds += message?.fds?.length ?? 0;
+    return message?.header.command;
+  }
+
+  confirm(fds = this.#fds): void {
+    const body = new Uint8Array(4);
+    new DataView(body.buffer).setUint32(0, fds, true);
+    this.say(taken, body);
+  }
+
+  end(): void {
+    for (const fd of this.peer.takeFds()) this.peer.channel.closeFd(fd);
+    this.peer.close();
+  }
+}
+
+/** What a successor does until it dies. */
+type Part = (successor: Successor) => Promise<void>;
+const greets: Part = async (successor) => {
+  successor.say(hello, { versions: [HANDOVER_VERSION] });
+  expect(await successor.hears()).toBe(offer);
+};
+const accepts: Part = async (successor) => {
+  await greets(successor);
+  successor.say(accept);
+  expect(await successor.hears()).toBe(chunk);
+};
+const takes: Part = async (successor) => {
+  await accepts(successor);
+  successor.confirm();
+  expect(await successor.hears()).toBe(end);
+};
+
+const stages: readonly (readonly [string, Part])[] = [
+  ['before it says anything', () => Promise.resolve()],
+  ['behind its hello', greets],
+  ['behind the first chunk', accepts],
+  ['when it has everything', takes],
+  [
+    'which counts wrong',
+    async (successor) => {
+      await accepts(successor);
+      successor.confirm(1);
+      expect(await successor.hears()).toBe(HandoverKind.refuse);
+    },
+  ],
+  [
+    'which says what is not due',
+    async (successor) => {
+      await takes(successor);
+      successor.say(go);
+      expect(await successor.hears()).toBe(HandoverKind.refuse);
+    },
+  ],
+  [
+    'which understands another version only',
+    async (successor) => {
+      successor.say(hello, { versions: [HANDOVER_VERSION + 1] });
+      expect(await successor.hears()).toBe(HandoverKind.refuse);
+    },
+  ],
+  [
+    'which talks nonsense',
+    async (successor) => {
+      successor.say(hello, new Uint8Array(1000).fill(0xff));
+      expect(await successor.hears()).toBe(HandoverKind.refuse);
+    },
+  ],
+  [
+    'which does not say that it is ready',
+    async (successor) => {
+      await takes(successor);
+      expect(await successor.hears()).toBe(HandoverKind.refuse);
+    },
+  ],
+];
+
+describe('a successor that dies', () => {
+  it.each(stages)('%s: the server goes on, and another one takes over', async (_when, part) => {
+    await using relay = await Relay.start();
+    const client = await relay.client();
+    await client.writeRegister(CONFIG, At.command, 2, 6);
+    await client.writeRegister(CONFIG, At.msixControl, 2, 0x8000);
+    const lines = Array.from({ length: VECTORS }, () => eventfd());
+    await client.setIrqs({ index: MSIX, eventfds: lines.map(({ fd }) => fd) });
+    const file = memoryFile(4096);
+    await client.dmaMap({ iova: 0n, size: 4096n, file });
+
+    const [near, far] = socketPair();
+    const given = outcome(relay.server.handOver(near, { within: 500 }));
+    const successor = new Successor(far);
+    await part(successor);
+    // The client asks while nobody knows how it ends.
+    const count = client.writeRegister(0, At.count, 4, 5);
+    successor.end();
+    expect(await given).toMatchObject({ name: 'HandoverError' });
+    await count;
+    expect(relay.counter.count).toBe(5);
+    expect(relay.counter.running).toBe(true);
+    await client.writeRegister(0, At.raise, 4, 2 + 1);
+    expect(lines[1]?.read()).toBe(1);
+
+    await relay.handOver();
+    expect(relay.counter.count).toBe(5);
+    await client.writeRegister(0, At.raise, 4, 2 + 1);
+    expect(lines[1]?.read()).toBe(1);
+    await relay.counter.context.dma.write(0n, Uint8Array.of(1));
+    expect(new Uint8Array(file.buffer)[0]).toBe(1);
+    for (const line of lines) line.close();
+  });
+
+  it('is never waited for longer than clients may be kept waiting', async () => {
+    await using relay = await Relay.start();
+    const client = await relay.client();
+    const [near, far] = socketPair();
+    const given = outcome(relay.server.handOver(near, { within: 100 }));
+    const successor = new Successor(far);
+    await accepts(successor);
+    const read = client.readRegister(CONFIG, 0, 2);
+    expect((await given)?.code).toBe('ETIMEDOUT');
+    expect(await read).toBe(0x1d0f);
+    successor.end();
+  });
+});
+
+describe('a message that has arrived in part', () => {
+  it('is completed in the next process, wherever it was cut, with its file descriptors', async () => {
+    await using relay = await Relay.start();
+    const peer = new RawPeer(connectSocket(relay.socketPath));
+    const version = writeVersion({ major: 0, minor: 1, capabilities: { max_msg_fds: 16 } });
+    await peer.ask({ command: Command.version }, version);
+    const file = memoryFile(4096);
+    const line = eventfd();
+    const messages: readonly (readonly [Uint8Array, readonly number[]])[] = [
+      [
+        encodeMessage(
+          { id: 1, command: Command.dmaMap },
+          encodeDmaMap({ flags: 3, offset: 0n, address: 0n, size: 4096n }),
+        ),
+        [file.fd],
+      ],
+      [
+        encodeMessage(
+          { id: 2, command: Command.deviceSetIrqs },
+          encodeSetIrqs({ flags: 4 | 32, index: MSIX, start: 0, count: 1 }),
+        ),
+        [line.fd],
+      ],
+      [
+        encodeMessage(
+          { id: 3, command: Command.regionWrite },
+          joined(encodeRegionAccess({ offset: BigInt(At.command), region: CONFIG, count: 2 }), Uint8Array.of(6, 0)),
+        ),
+        [],
+      ],
+    ];
+    for (const [message, fds] of messages) {
+      for (const cut of [0, 1, 15, 16, 17, message.length - 1]) {
+        // The first part with the descriptors, behind a whole message that is answered before.
+        const whole = encodeMessage(
+          { id: 9, command: Command.regionRead },
+          encodeRegionAccess({ offset: 0n, region: CONFIG, count: 4 }),
+        );
+        peer.send(whole);
+        if (cut > 0) peer.send(message.subarray(0, cut), fds);
+        expect((await peer.next())?.header.id).toBe(9);
+        await relay.handOver();
+        peer.send(message.subarray(cut), cut === 0 ? fds : []);
+        const answer = await peer.next();
+        expect([answer?.header.id, answer?.header.errno]).toEqual([message[0], 0]);
+      }
+    }
+    await relay.counter.context.dma.write(0n, Uint8Array.of(0x5a));
+    expect(new Uint8Array(file.buffer)[0]).toBe(0x5a);
+    peer.close();
+    await until(() => relay.server.client === undefined, 'the client going');
+    file.close();
+    line.close();
+  });
+});

@@ -25,19 +25,23 @@ export class Interpreter {
   readonly #size: number;
   /** By position of the entry. */
   readonly #bindings: readonly (HookBinding | undefined)[];
+  readonly #goesOn: () => boolean;
 
+  /** @param goesOn Asked before what follows a hook in the same access. */
   constructor(
     storage: RegisterStorage,
     entries: readonly Entry[],
     index: TableIndex,
     size: number,
     bindings: readonly (HookBinding | undefined)[],
+    goesOn: () => boolean,
   ) {
     this.storage = storage;
     this.#entries = entries;
     this.#index = index;
     this.#size = size;
     this.#bindings = bindings;
+    this.#goesOn = goesOn;
   }
 
   /** Reads `into.length` bytes; bytes of no register read 0. */
@@ -55,6 +59,7 @@ export class Interpreter {
       const stop = Math.min(entry.offset + entry.size, end);
       this.#readRegister(entry, into, at - offset, at - entry.offset, stop - at);
       at = stop;
+      if (at < end && entry.trapRead && !this.#goesOn()) return;
     }
   }
 
@@ -70,6 +75,7 @@ export class Interpreter {
       const stop = Math.min(entry.offset + entry.size, end);
       this.#writeRegister(entry, from, at - offset, at - entry.offset, stop - at);
       at = stop;
+      if (at < end && entry.trapWrite && !this.#goesOn()) return;
     }
   }
 
@@ -170,6 +176,7 @@ export class Interpreter {
     call.setAccess(entry.laidOut.index, laneLow, laneHigh);
     try {
       this.#beforeWrite(entry, binding, call, low, high, laneLow, laneHigh);
+      if (binding.hooks.beforeWrite !== undefined && !this.#goesOn()) return;
       this.#storeChanged(entry, call, low, high, laneLow, laneHigh);
       if (binding.hooks.afterWrite !== undefined) {
         call.changes.collect(binding.hooks.afterWrite(call.next, call.previous, call.access), entry, 'afterWrite');

@@ -25,6 +25,11 @@ export interface RegionOptions<B extends RegisterBlock> {
    * For a region whose hooks are known only after its views were needed.
    */
   readonly adopt?: boolean;
+  /**
+   * Whether an access goes on after one of its hooks: asked before the value that `beforeWrite` has seen is stored, and before the next register that the
+   * access spans. False when the hook has ended what is accessed; what is left of a read is not filled then. Always true when absent.
+   */
+  readonly goesOn?: () => boolean;
 }
 
 /** What a region refused to its guest, since it was made. */
@@ -78,7 +83,9 @@ export class RegisterRegion<B extends RegisterBlock = RegisterBlock> {
     this.#entries = entries;
     this.#bytes = new Uint8Array(this.memory, 0, memorySize);
     this.#storage = new RegisterStorage(this.memory, memorySize);
-    const interpreter = new Interpreter(this.#storage, entries, index, this.block.size, bind(this.table, hooks));
+    const { size } = this.block;
+    const goesOn = options.goesOn ?? ((): boolean => true);
+    const interpreter = new Interpreter(this.#storage, entries, index, size, bind(this.table, hooks), goesOn);
     this.#interpreter = interpreter;
     this.registers = registerFile(this.block, this.#storage, layout, entries) as RegisterFile<B>;
     this.locks = lockView(this.#storage, layout.lockOffset / 4, layout.locks, '') as LockStates<Locks<B>>;

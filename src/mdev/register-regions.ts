@@ -17,11 +17,14 @@ import { accessFlags, type RegionAccess } from './regions.ts';
  */
 export class RegisterRegions {
   readonly #core: DeviceCore;
+  readonly #goesOn: () => boolean;
   /** By VFIO index; what a trapped access goes to. */
   readonly #regions: (RegisterRegion | undefined)[] = [];
 
-  constructor(core: DeviceCore) {
+  /** @param goesOn Whether the guest's accesses have an effect: false from a hook that had the instance cut off until it is mended. */
+  constructor(core: DeviceCore, goesOn: () => boolean) {
     this.#core = core;
+    this.#goesOn = goesOn;
   }
 
   /** Makes a region with its reset values. @param options Its size and access; the block's, and both ways, when absent. */
@@ -47,7 +50,12 @@ export class RegisterRegions {
     const bare = this.get(index);
     const guarded = guardHooks(name, block, hooks);
     const table = compile(block, guarded);
-    const region = new RegisterRegion(table, { memory: bare.memory, hooks: guarded, adopt: true });
+    const region = new RegisterRegion(table, {
+      memory: bare.memory,
+      hooks: guarded,
+      adopt: true,
+      goesOn: this.#goesOn,
+    });
     this.#core.setRegisterTable(index, nativeTable(table));
     this.#regions[index] = region;
     return region;

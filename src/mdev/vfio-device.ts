@@ -1,8 +1,23 @@
-import { DeviceFeature } from './device-features.ts';
+import { DeviceFeature, FEATURE_DATA_MAX } from './device-features.ts';
+import {
+  dirtyBitmapBytes,
+  DMA_LOGGING_REPORT_SIZE,
+  encodeDmaLoggingReport,
+  encodeDmaLoggingStart,
+} from './dma-logging-data.ts';
 import { type IrqLine, IrqLines } from './irq-lines.ts';
 import type { MsixMessage } from './irqs.ts';
 import type { MappedRegion } from './mapped-region.ts';
-import type { DmaMapRequest, DmaRange, FeatureRequest, SetIrqsRequest, WriteOptions } from './vfio-requests.ts';
+import { VfioError } from './vfio-error.ts';
+import {
+  checkAddress,
+  checkRange,
+  type DmaMapRequest,
+  type DmaRange,
+  type FeatureRequest,
+  type SetIrqsRequest,
+  type WriteOptions,
+} from './vfio-requests.ts';
 import type { DeviceInfo, IrqInfo, RegionInfo } from './vfio.ts';
 
 /**
@@ -136,6 +151,51 @@ export abstract class VfioDevice implements AsyncDisposable {
   /** VFIO_DEVICE_FEATURE_MIG_DATA_SIZE: about how many bytes of the stream are still to be read when the device stops now. `ENOTTY` as above. */
   stopCopySize(): Promise<bigint> {
     return this.#long(DeviceFeature.migrationDataSize);
+  }
+
+  /**
+   * VFIO_DEVICE_FEATURE_DMA_LOGGING_START: from now on the device's writes to guest memory are logged. An identical repeat succeeds. `EINVAL`: a range is
+   * empty, not aligned to the page size, or overlaps another, or something else is logged; `EOVERFLOW`: a range wraps; `E2BIG`: more than 256 ranges;
+   * `ENOSPC`: beyond the limit of the log's memory; `ENOMEM`.
+   *
+   * @param pageSize bytes, a power of two; a hint.
+   * @param ranges none: all that is mapped, now or later.
+   * @returns the bytes of a page that is logged.
+   */
+  async dmaLoggingStart(pageSize: bigint, ranges: readonly DmaRange[] = []): Promise<bigint> {
+    checkAddress('deviceFeature', 'pageSize', pageSize);
+    for (const range of ranges) checkRange('deviceFeature', range);
+    const data = encodeDmaLoggingStart({ pageSize, ranges });
+    return viewOf(await this.feature({ index: DeviceFeature.dmaLoggingStart, set: true, data })).getBigUint64(0, true);
+  }
+
+  /** VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP: ends logging; what was not reported is lost. Idempotent. */
+  async dmaLoggingStop(): Promise<void> {
+    await this.feature({ index: DeviceFeature.dmaLoggingStop, set: true });
+  }
+
+  /**
+   * VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT: reads and clears which pages of a range the device wrote. `EINVAL`: nothing is logged, the arguments do not
+   * fit, or the bitmap would have more than a MiB, less 24 bytes; `EOVERFLOW`: the range wraps; `ENOENT`: a part is not logged, or, if everything is,
+   * nothing is mapped there.
+   *
+   * @param pageSize bytes of a bit; any power of two up to the range's size, whatever page size is logged.
+   * @returns the bitmap, in whole 64-bit words: bit 0 of byte 0 is the page at `iova`.
+   */
+  async dmaLoggingReport(range: DmaRange, pageSize: bigint): Promise<Uint8Array> {
+    checkRange('deviceFeature', range);
+    checkAddress('deviceFeature', 'pageSize', pageSize);
+    if (pageSize === 0n) throw VfioError.badArgument('deviceFeature', 'pageSize is 0; expected a power of two');
+    const size = dirtyBitmapBytes(range.size, pageSize) + BigInt(DMA_LOGGING_REPORT_SIZE);
+    if (size > BigInt(FEATURE_DATA_MAX)) {
+      throw VfioError.badArgument(
+        'deviceFeature',
+        `the answer has ${size} bytes; expected at most ${FEATURE_DATA_MAX}`,
+      );
+    }
+    const data = encodeDmaLoggingReport({ ...range, pageSize });
+    const request = { index: DeviceFeature.dmaLoggingReport, get: true, data, replySize: Number(size) };
+    return (await this.feature(request)).subarray(DMA_LOGGING_REPORT_SIZE);
   }
 
   async #long(index: number): Promise<bigint> {

@@ -211,3 +211,37 @@ describe('hooks', () => {
     new RegisterRegion(table).write(0x04, bytesOf(1n, 4));
   });
 });
+
+describe('an access that a hook has ended', () => {
+  const pair = registerBlock(0x100, { A: reg32(0, { a: rw(31, 0) }), B: reg32(4, { b: rw(31, 0) }) });
+
+  it.each(['beforeWrite', 'afterWrite'] as const)('writes nothing behind that %s', (kind) => {
+    const calls: string[] = [];
+    let goesOn = true;
+    const ending = {
+      [kind]: (): void => {
+        calls.push('A');
+        goesOn = false;
+      },
+    };
+    const region = new RegisterRegion(pair, {
+      hooks: { A: ending, B: { afterWrite: () => void calls.push('B') } },
+      goesOn: () => goesOn,
+    });
+    region.write(0, bytesOf(0x0000_0002_0000_0001n, 8));
+    expect([calls, region.registers.A.a, region.registers.B.b]).toEqual([['A'], kind === 'afterWrite' ? 1 : 0, 0]);
+    goesOn = true;
+    region.write(4, bytesOf(3n, 4));
+    expect([calls, region.registers.B.b]).toEqual([['A', 'B'], 3]);
+  });
+
+  it('reads nothing behind it', () => {
+    const calls: string[] = [];
+    const region = new RegisterRegion(pair, {
+      hooks: { A: { beforeRead: () => void calls.push('A') }, B: { beforeRead: () => void calls.push('B') } },
+      goesOn: () => calls.length === 0,
+    });
+    region.read(0, new Uint8Array(8));
+    expect(calls).toEqual(['A']);
+  });
+});

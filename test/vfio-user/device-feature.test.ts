@@ -45,6 +45,39 @@ describe.each(FACES)('features of a device %s', (face) => {
     file.close();
   });
 
+  it('log dirty pages by requests of their own', async () => {
+    const { context, device } = await acmeInstance();
+    await using vmm = await openFace(face, device);
+    await vmm.writeRegister(CONFIG, At.command, 2, 6);
+    const file = memoryFile(Number(all.size));
+    await vmm.dmaMap({ ...all, file });
+    await expect(vmm.dmaLoggingReport(all, PAGE)).rejects.toMatchObject({ code: 'EINVAL' });
+    expect(await vmm.dmaLoggingStart(PAGE / 2n, [all])).toBe(PAGE);
+    await context.dma.write(PAGE + 8n, new Uint8Array(8));
+    await context.dma.write(7n * PAGE - 1n, new Uint8Array(2));
+    expect(await vmm.dmaLoggingReport(all, PAGE)).toEqual(longs(0b1100_0010n));
+    expect(await vmm.dmaLoggingReport(all, PAGE)).toEqual(longs(0n));
+    await context.dma.write(3n * PAGE, new Uint8Array(1));
+    expect(await vmm.dmaLoggingReport({ iova: 2n * PAGE, size: 4n * PAGE }, 2n * PAGE)).toEqual(longs(1n));
+    for (const [range, pageSize, code] of [
+      [all, 0n, 'EINVAL'],
+      [all, 3n * PAGE, 'EINVAL'],
+      [{ iova: 0n, size: 0n }, PAGE, 'EINVAL'],
+      [{ iova: 0n, size: 1n << 50n }, PAGE, 'EINVAL'],
+      [{ iova: -1n, size: PAGE }, PAGE, 'EINVAL'],
+      [{ iova: 8n * PAGE, size: PAGE }, PAGE, 'ENOENT'],
+    ] as const) {
+      await expect(vmm.dmaLoggingReport(range, pageSize)).rejects.toMatchObject({ name: 'VfioError', code });
+    }
+    await expect(vmm.dmaLoggingStart(-1n)).rejects.toMatchObject({ name: 'VfioError', code: 'EINVAL' });
+    await vmm.dmaLoggingStop();
+    await vmm.dmaLoggingStop();
+    expect(await vmm.dmaLoggingStart(PAGE)).toBe(PAGE);
+    await context.dma.write(5n * PAGE, new Uint8Array(1));
+    expect(await vmm.dmaLoggingReport(all, PAGE)).toEqual(longs(0b10_0000n));
+    file.close();
+  });
+
   it('can be probed, and are refused by the rules of the kernel', async () => {
     const { device } = await acmeInstance();
     await using vmm = await openFace(face, device);

@@ -80,7 +80,7 @@ export class MdevFunction {
     this.core = createDeviceCore();
     this.handle = deviceHandle(this.core);
     try {
-      this.registers = new RegisterRegions(this.core);
+      this.registers = new RegisterRegions(this.core, () => !this.isolated);
       this.#counters = new FunctionCounters(this.core, this.registers);
       this.memories = buildRegions(this.core, this.registers, declaration.regions, platform);
       this.registers.add(VfioRegion.config, this.configSpace.block);

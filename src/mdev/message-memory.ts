@@ -1,4 +1,9 @@
+import { constants } from 'node:os';
+
+import type { MessageMemoryHandler } from '../native/binding.ts';
 import { VfioDmaFlag as DmaRight } from './vfio.ts';
+
+const { EFAULT } = constants.errno;
 
 /** Guest memory that a device reaches by message only. */
 export interface MessageRange {
@@ -101,6 +106,19 @@ export class MessageMemory {
     }
     return low;
   }
+}
+
+/** Answers a device in this process from `memory`. */
+export function answersFrom(memory: MessageMemory): MessageMemoryHandler {
+  return {
+    transfer: (write, address, data) => {
+      if (write) return memory.write(address, data) ? 0 : EFAULT;
+      const read = memory.read(address, data.length);
+      if (read === undefined) return EFAULT;
+      data.set(read);
+      return 0;
+    },
+  };
 }
 
 function holds(range: MessageRange, address: bigint): boolean {

@@ -3,6 +3,8 @@ import { expect, it } from 'vitest';
 import { bootGuest } from './support/guest.ts';
 import { intxDevice } from './support/intx-device.ts';
 
+// The handler of uio_pci_generic turns DisINTx on before anything unmasks the line, so what it is told again comes from there. That an unmask tells it again
+// is shown without a guest: test/protocol/device-set-irqs-intx.test.ts.
 it('INTx: none lost, no storm, interruptDisable obeyed', async () => {
   const rounds = 500;
   const guest = await bootGuest({

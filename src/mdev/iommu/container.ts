@@ -1,17 +1,18 @@
 import { constants } from 'node:os';
 
-import { createDeviceCore, type DeviceCore, type DmaInfo } from '../../native/binding.ts';
+import { createDeviceCore, type DeviceCore, type DmaInfo, type DmaMap } from '../../native/binding.ts';
 import { errnoName, errnoOfError } from '../../native/errno.ts';
 import { DmaLogging } from '../dma-logging.ts';
 import { applyDmaLimits, defaultDmaLimits, type DmaLimits } from '../dma-limits.ts';
 import { MdevError } from '../mdev-error.ts';
+import { answersFrom, MessageMemory } from '../message-memory.ts';
 import { VfioError } from '../vfio-error.ts';
 import { checkRange, completeDmaMap, type DmaMapRequest, type DmaRange } from '../vfio-requests.ts';
 import { ContainerDirtyLog } from './container-dirty-log.ts';
 import { intersectDmaInfo } from './intersect-dma-info.ts';
 import { type IommuModel, modelFor, nameOf, sameModel } from './iommu-model.ts';
 
-const { EIO, ENODEV, ENOTSUP } = constants.errno;
+const { EIO, ENODEV } = constants.errno;
 
 /** What a container is to be. */
 export interface ContainerOptions {
@@ -58,6 +59,10 @@ export class Container implements Disposable {
   /** Has the maps and the limits of the container itself. */
   readonly #space: DeviceCore;
   readonly #members = new Set<ContainerMember>();
+  /** Memory without a file. */
+  readonly #memory = new MessageMemory();
+  /** There was such memory: devices ask for it. */
+  #answersMessages = false;
   #closed = false;
 
   /** @throws {@link MdevError} `EINVAL` when the limits are malformed. */
@@ -79,7 +84,9 @@ export class Container implements Disposable {
         this.#open(request);
         return this.log;
       },
-      () => undefined,
+      (range) => {
+        this.#forget(range);
+      },
     );
   }
 
@@ -97,25 +104,27 @@ export class Container implements Disposable {
   /**
    * Maps memory into every device, or into none. An identical repeat succeeds.
    * @throws {@link VfioError} as `VfioDevice.dmaMap`: `EINVAL` also for what is outside of a device's windows or pages, `ENOSPC`
-   * beyond the limit of the container or of a device, which the message names; `EOPNOTSUPP`: memory without a file;
-   * `ENODEV`: the container is closed.
+   * beyond the limit of the container or of a device, which the message names; `ENODEV`: the container is closed.
    */
   dmaMap(request: DmaMapRequest): void {
-    const { file, iova, offset, rights, size } = completeDmaMap(request);
-    if (file === undefined) {
-      throw new VfioError(ENOTSUP, `dmaMap: ${this.#who} takes memory with a file only`, 'dmaMap');
-    }
+    const { file, iova, memory, offset, rights, size } = completeDmaMap(request);
     const space = this.#open('dmaMap');
+    if (file === undefined) this.#answerMessages();
+    this.#mapEverywhere(space, { iova, size, rights, fd: file?.fd ?? -1, offset });
+    if (file === undefined && memory !== undefined) this.#memory.accept({ address: iova, memory, rights });
+  }
+
+  #mapEverywhere(space: DeviceCore, { fd, iova, offset, rights, size }: DmaMap): void {
     const before = space.dmaInfo().mappingsAvailable;
     const refusal = (errno: number, who: string): VfioError =>
       new VfioError(errno, `dmaMap was refused with ${errnoName(errno)} by ${who}`, 'dmaMap');
-    const errno = mapInto(space, iova, size, rights, file.fd, offset);
+    const errno = mapInto(space, iova, size, rights, fd, offset);
     if (errno !== 0) throw refusal(errno, this.#who);
     // Everybody has it already.
     if (space.dmaInfo().mappingsAvailable === before) return;
     const mapped: ContainerMember[] = [];
     for (const member of this.#members) {
-      const errno = mapInto(member.core, iova, size, rights, file.fd, offset);
+      const errno = mapInto(member.core, iova, size, rights, fd, offset);
       if (errno === 0) {
         mapped.push(member);
         continue;
@@ -132,12 +141,14 @@ export class Container implements Disposable {
     const errno = this.#open('dmaUnmap').dmaUnmap(range.iova, range.size);
     if (errno !== 0) throw VfioError.refused('dmaUnmap', errno);
     for (const member of this.#members) this.#unmapFrom(member, range.iova, range.size);
+    this.#forget(range);
   }
 
   /** Takes all memory away from every device. @throws {@link VfioError} `ENODEV`: the container is closed. */
   dmaUnmapAll(): void {
     this.#open('dmaUnmap').dmaUnmapAll();
     for (const { core } of this.#members) core.dmaUnmapAll();
+    this.#memory.remove(this.#memory.all());
   }
 
   /** Ends it, with its maps. Idempotent. @throws {@link MdevError} `EBUSY` while devices are attached, which it names. */
@@ -184,6 +195,7 @@ export class Container implements Disposable {
       const problem = `${this.#who} logs dirty pages, which ${member.who} refuses with ${errnoName(errno)}`;
       throw new MdevError('EINVAL', problem);
     }
+    if (this.#answersMessages) member.core.setMessageMemory(answersFrom(this.#memory));
     this.#members.add(member);
   }
 
@@ -200,6 +212,17 @@ export class Container implements Disposable {
   #open(request: string): DeviceCore {
     if (this.#closed) throw new VfioError(ENODEV, `${request}: ${this.#who} is closed`, request);
     return this.#space;
+  }
+
+  #forget({ iova, size }: DmaRange): void {
+    this.#memory.remove(this.#memory.inside(iova, size));
+  }
+
+  /** From now on what devices ask for about memory without a file comes here, as long as they are attached. */
+  #answerMessages(): void {
+    if (this.#answersMessages) return;
+    this.#answersMessages = true;
+    for (const { core } of this.#members) core.setMessageMemory(answersFrom(this.#memory));
   }
 
   /** Memory that was taken away is out of reach of every device, whatever happens: one that cannot let go of it fails. */

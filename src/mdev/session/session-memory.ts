@@ -1,13 +1,9 @@
-import { constants } from 'node:os';
-
 import type { DeviceCore, DmaInfo } from '../../native/binding.ts';
 import { DmaLogging, type LoggedSpace } from '../dma-logging.ts';
-import { MessageMemory } from '../message-memory.ts';
+import { answersFrom, MessageMemory } from '../message-memory.ts';
 import { checkRange, completeDmaMap, type DmaMapRequest, type DmaRange } from '../vfio-requests.ts';
 import { check, checkWithFds } from './answers.ts';
 import type { SessionInstance } from './session-instance.ts';
-
-const { EFAULT } = constants.errno;
 
 /** The guest memory of a session: in the container that it shares, or its own. */
 export class SessionMemory {
@@ -82,15 +78,7 @@ export class SessionMemory {
   /** From now on the device's requests about memory without a file come here, as long as this holds the instance. */
   #answerMessages(core: DeviceCore): void {
     if (this.#answersMessages) return;
-    core.setMessageMemory({
-      transfer: (write, address, data) => {
-        if (write) return this.#memory.write(address, data) ? 0 : EFAULT;
-        const read = this.#memory.read(address, data.length);
-        if (read === undefined) return EFAULT;
-        data.set(read);
-        return 0;
-      },
-    });
+    core.setMessageMemory(answersFrom(this.#memory));
     this.#answersMessages = true;
   }
 }

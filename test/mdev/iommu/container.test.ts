@@ -107,11 +107,42 @@ describe('devices in one container', () => {
     memory.close();
   });
 
-  test('it takes no memory without a file, and reports no dirty pages that it does not log', async () => {
+  test('memory without a file is answered for every device, also one that comes later, until it is unmapped', async () => {
+    const [first, second] = [await acmeInstance(), await acmeInstance()];
+    const memory = new Uint8Array(0x2000).fill(7);
+    using container = new Container({ name: 'vm7', model: mapAll });
+    using one = first.device.open({ name: 'vmm' }, { container });
+    one.sync.dmaMap({ iova: PAGE, memory });
+    using two = second.device.open({ name: 'vmm' }, { container });
+    for (const session of [one, two]) session.sync.writeRegion(CONFIG, 4, Uint8Array.of(6, 0));
+    for (const [index, { context }] of [first, second].entries()) {
+      const read = new Uint8Array(2);
+      await context.dma.read(0x1ffen, read);
+      expect([...read]).toEqual([7, 7]);
+      await context.dma.write(0x2000n + BigInt(index), Uint8Array.of(index + 1));
+    }
+    expect([...memory.subarray(0x1000, 0x1003)]).toEqual([1, 2, 7]);
+    // The same map with other memory: what answers from now on.
+    const other = new Uint8Array(0x2000).fill(9);
+    container.dmaMap({ iova: PAGE, memory: other });
+    const read = new Uint8Array(1);
+    await first.context.dma.read(0x1000n, read);
+    expect(read[0]).toBe(9);
+    one.sync.close();
+    await second.context.dma.write(0x1000n, Uint8Array.of(3));
+    expect([other[0], memory[0]]).toEqual([3, 7]);
+    two.sync.dmaUnmap({ iova: PAGE, size: 0x2000n });
+    await expect(second.context.dma.write(0x1000n, Uint8Array.of(4))).rejects.toMatchObject({ code: 'EFAULT' });
+    // What is mapped there next has nothing of it.
+    container.dmaMap({ iova: PAGE, size: PAGE });
+    await expect(second.context.dma.write(0x1000n, Uint8Array.of(4))).rejects.toMatchObject({ code: 'EFAULT' });
+    expect(other[0]).toBe(3);
+  });
+
+  test('it reports no dirty pages that it does not log', async () => {
     const device = await acmeDevice();
     using container = new Container({ name: 'vm7', model: mapAll });
     using session = device.open({ name: 'vmm' }, { container });
-    await expect(session.dmaMap({ iova: 0n, size: PAGE })).rejects.toMatchObject({ code: 'ENOTSUP' });
     expect(() => session.sync.dmaLogging.unmap({ iova: 0n, size: PAGE }, PAGE)).toThrow(
       expect.objectContaining({ code: 'ENOENT' }),
     );

@@ -4,7 +4,7 @@ import { defaultPlatformCapabilities as defaults, type PlatformCapabilities } fr
 import { suggest } from './suggestion.ts';
 
 /** Names, separated by commas in text. */
-export interface NamesSwitch {
+interface NamesSwitch {
   readonly kind: 'names';
   readonly default: readonly string[];
   readonly description: string;

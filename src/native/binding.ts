@@ -7,7 +7,7 @@
  */
 export { addon } from './addon.ts';
 export { createDeviceCore, type DeviceCore, type DeviceStatistics } from './device-core/device-core.ts';
-export type { DmaInfo } from './device-core/guest-memory.ts';
+export type { DmaInfo, DmaMap, MessageMemoryHandler } from './device-core/guest-memory.ts';
 export type { TrapHandler } from './device-core/regions.ts';
 export { eventfd, type EventFd, signalFd } from './event-fd.ts';
 export { closeFd, duplicateFd } from './file-descriptor.ts';

@@ -1,5 +1,5 @@
 /** Guest memory of a VMM in this process. Called on the owner's thread, from the event loop. */
-interface MessageMemoryHandler {
+export interface MessageMemoryHandler {
   /**
    * One access of the device, 1 to 65,536 bytes. It may access the device, unmap memory, or close it.
    *
@@ -22,7 +22,7 @@ export interface DmaInfo {
 }
 
 /** One DMA map, as it was made. */
-interface DmaMap {
+export interface DmaMap {
   readonly iova: bigint;
   /** Bytes. */
   readonly size: bigint;

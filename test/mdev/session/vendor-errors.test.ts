@@ -9,5 +9,5 @@ it('an error number of a vendor’s own file is no answer of its device', async 
   source.quiescing = Promise.reject(Object.assign(new Error('no such file: /etc/acme'), { code: 'ENOENT' }));
   const error: unknown = await vmm.setMigrationState(MigrationState.stop).catch((caught: unknown) => caught);
   expect(error).toBeInstanceOf(VfioError);
-  expect(error).toMatchObject({ code: 'EIO', request: 'deviceFeature', message: 'no such file: /etc/acme' });
+  expect(error).toMatchObject({ code: 'EIO', request: 'deviceFeature' });
 });

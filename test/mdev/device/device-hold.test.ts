@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 
-import { powerManagement } from '../../src/emulation/index.ts';
-import { acmeInstance, At } from './support/acme.ts';
-import { errorCard } from './support/error-card.ts';
-import { CONFIG, Guest } from './support/guest.ts';
-import { uncaughtDuring } from './support/uncaught.ts';
+import { powerManagement } from '../../../src/emulation/index.ts';
+import { acmeInstance, At } from '../support/acme.ts';
+import { errorCard } from '../support/error-card.ts';
+import { CONFIG, Guest } from '../support/guest.ts';
+import { uncaughtDuring } from '../support/uncaught.ts';
 
 describe('a client that comes to a frozen instance', () => {
   test('gets it reset, as vfio-pci resets a function that is opened', async () => {

@@ -515,9 +515,10 @@ void DeviceCoreObject::setMessageMemory(const Info& info) {
       throwSystemError(info.Env(), error.code().value(), "eventfd");
     }
   }
-  core.dma()->setMessageDma(messages == nullptr ? nullptr : messages->dma());
-  // What the earlier one's requests do when they end may come here again.
+  const std::shared_ptr<CallbackDma> dma = messages == nullptr ? nullptr : messages->dma();
+  // First: what the earlier one's requests do when they end may come here again, or close the device.
   std::swap(messages_, messages);
+  core.dma()->setMessageDma(dma);
 }
 
 void DeviceCoreObject::clientGone(const Info& info) {

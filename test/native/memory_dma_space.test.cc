@@ -322,6 +322,12 @@ void testClientThatMapsNothing() {
   CHECK(kind(*space, kPage) == kFault);
   space->setBusMaster(true);
 
+  // What it is asked for ends with an unmap of everything, too.
+  const auto asked = std::make_shared<FakeChannel>();
+  space->setMessageDma(asked);
+  CHECK(space->unmapAll() == 0 && asked->cancelledAll == 1);
+  CHECK(kind(*space, kPage) == kMessage);
+
   // One map, wherever it is: the client says what there is.
   CHECK(space->map(0, kPage, kBoth, duplicate(file), 0) == 0);
   CHECK(kind(*space, kPage) == kFault && kind(*space, 0) == kMapped);

@@ -148,7 +148,14 @@ int DmaSpace::unmap(uint64_t iova, uint64_t size, const DirtyQuery* query, uint6
 }
 
 uint64_t DmaSpace::unmapAll() {
-  if (state_->tree.size() == 0) return 0;
+  if (state_->tree.size() == 0) {
+    // A client that has mapped nothing may be asked all the same.
+    const auto channel = state_->asks.load() ? state_->currentChannel() : nullptr;
+    if (channel == nullptr) return 0;
+    awaitReaders();
+    channel->cancelAll();
+    return 0;
+  }
   const std::shared_ptr<State> state = state_;
   const uint64_t bytes = removeMaps(state->epochs, state->tree, state->files, 0, kLastAddress);
   state->updateAsks();

@@ -90,7 +90,8 @@ class DmaSpace {
   int unmapReporting(uint64_t iova, uint64_t size, const DirtyQuery& query, uint64_t* unmapped = nullptr) {
     return unmap(iova, size, &query, unmapped);
   }
-  /// Returns the bytes that were mapped (modulo 2^64).
+  /// Returns the bytes that were mapped (modulo 2^64). Ends all requests by message that are under way, also those of a
+  /// client that has mapped nothing.
   uint64_t unmapAll();
   /// COMMAND bit 2; false at first. While off, every translation faults; turning it off ends what is under way, as
   /// unmap.

@@ -33,7 +33,8 @@ export class Group implements Disposable {
    * The engines that serve the group from now on; without any, descriptors wait. An engine belongs to one group: the
    * newest assignment wins. What an engine has in work it ends.
    *
-   * @throws TypeError when the group or one of the engines is closed; then nothing has changed.
+   * @throws TypeError when the group or one of the engines is closed, RangeError when there are more than 64 of them;
+   * then nothing has changed.
    */
   setEngines(engines: readonly Engine[]): void {
     this.#native.setEngines(engines.map(nativeEngine));

@@ -34,12 +34,17 @@ export interface NativeQueueDevice {
   settle(cancel: boolean): boolean;
   resume(): void;
   state(): Uint8Array<ArrayBuffer>;
-  /** @param configurations and `operations` of all queues, one after the other; without meaning where there is no group. */
+  /**
+   * @param configurations and `operations` of all queues, one after the other; without meaning where there is no group.
+   * @param effects and `vectors` as those of `command`; undefined when none waits.
+   */
   restore(
     state: Uint8Array,
     groups: readonly (NativeGroup | undefined)[],
     configurations: Uint32Array,
     operations: Uint8Array,
+    effects: Uint32Array | undefined,
+    vectors: Uint32Array | undefined,
   ): void;
   recordError(error: Uint32Array): void;
   statistics(queue: number): Float64Array;

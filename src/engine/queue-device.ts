@@ -189,7 +189,7 @@ export class QueueDevice implements Disposable {
 
   /**
    * What the device is besides its registers: queues with what waits and what is in flight, how far each of that has
-   * come, halves of descriptors in portals, the command that waits, and counters. The device stays suspended.
+   * come, halves of descriptors in portals, what the command waits for, and counters. The device stays suspended.
    *
    * @returns bytes of a format of their own, with a version.
    * @throws Error when the device is not suspended.
@@ -204,12 +204,15 @@ export class QueueDevice implements Disposable {
    *
    * @param queues How the restored registers have configured each queue, and who serves it; undefined for queues that
    * are not enabled.
+   * @param effects Of the command that waits, when the restored registers say that one does: the state does not tell what
+   * a command may change.
    * @throws RangeError when these bytes are not such a state, or do not fit to the queues; Error when the device is not
    * suspended. Then it is as it was.
    */
-  restore(state: Uint8Array, queues: readonly (WorkQueueConfig | undefined)[]): void {
+  restore(state: Uint8Array, queues: readonly (WorkQueueConfig | undefined)[], effects?: CommandEffects): void {
     const count = this.#options.queues;
     checkInteger('number of queues', queues.length, count, count);
+    for (const vector of effects?.vectors ?? []) checkInteger('vector', vector, 0, MAX_VECTORS - 1);
     const configurations = queues.map((config) => {
       if (config === undefined) return { words: new Uint32Array(CONFIGURATION_WORDS), operations: new Uint8Array(32) };
       return { words: configurationWords(config), operations: this.#checkConfig(config) };
@@ -219,6 +222,8 @@ export class QueueDevice implements Disposable {
       queues.map((config) => (config === undefined ? undefined : nativeGroup(config.group))),
       Uint32Array.from(configurations.flatMap(({ words }) => [...words])),
       Uint8Array.from(configurations.flatMap(({ operations }) => [...operations])),
+      effects && effectWords(effects.registers),
+      effects && Uint32Array.from(effects.vectors),
     );
   }
 

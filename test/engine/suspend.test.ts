@@ -119,7 +119,12 @@ describe('suspend', () => {
     expect(device.queues.command({ queues: [0], stopAccepting: true, abort: false, effects })).toBe(false);
     await device.queues.suspend();
     const next = await successor(device);
-    next.queues.restore(device.queues.state(), [configOf(next), configOf(next)]);
+    const state = device.queues.state();
+    const configurations = [configOf(next), configOf(next)];
+    expect(() => {
+      next.queues.restore(state, configurations);
+    }).toThrow('a command waits there, and not in the registers');
+    next.queues.restore(state, configurations, effects);
     device.queues.close();
     expect([next.word(Offset.cause), next.raised(0)]).toEqual([0, 0]);
     next.queues.resume();
@@ -158,7 +163,7 @@ describe('refusals', () => {
     refuse(
       Uint8Array.of(...state.subarray(0, 4), 9, 0, 0, 0, ...state.subarray(8)),
       [good, good],
-      'version 9; expected 1',
+      'version 9; expected 2',
     );
     refuse(state, [good, undefined], 'work queue 1 is enabled there, and not in the registers');
     refuse(state, [configOf(next, { size: 32 }), good], 'work queue 0 is configured otherwise');

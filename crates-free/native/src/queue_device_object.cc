@@ -104,6 +104,11 @@ class QueueDeviceObject : public Napi::ObjectWrap<QueueDeviceObject> {
     checked(env, [&] { device(env).enable(queue, config, group); });
   }
 
+  /// The arguments `effects` and `vectors`, from place `first` on.
+  static CommandEffects effects(const Napi::CallbackInfo& info, std::size_t first) {
+    return {effectsArgument(info.Env(), info[first]), wordsArgument(info.Env(), info[first + 1], "vectors")};
+  }
+
   /// command(queues, stopAccepting, abort, effects, vectors)
   Napi::Value command(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
@@ -111,8 +116,7 @@ class QueueDeviceObject : public Napi::ObjectWrap<QueueDeviceObject> {
     command.queues = wordsArgument(env, info[0], "queues");
     command.stopAccepting = boolArgument(env, info[1], "stopAccepting");
     command.abort = boolArgument(env, info[2], "abort");
-    command.effects.registers = effectsArgument(env, info[3]);
-    command.effects.vectors = wordsArgument(env, info[4], "vectors");
+    command.effects = effects(info, 3);
     return Napi::Boolean::New(env, checked(env, [&] { return device(env).command(std::move(command)); }));
   }
 
@@ -137,8 +141,9 @@ class QueueDeviceObject : public Napi::ObjectWrap<QueueDeviceObject> {
     return result;
   }
 
-  /// restore(state, groups, configurations, operations): an element for each queue, a group that is undefined for those
-  /// that are not enabled; of the other arrays one after the other
+  /// restore(state, groups, configurations, operations, effects, vectors): an element for each queue, a group that is
+  /// undefined for those that are not enabled; of the next two arrays one after the other; the last two are undefined
+  /// when no command waits
   void restore(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
     const uint32_t count = device(env).queues();
@@ -160,10 +165,12 @@ class QueueDeviceObject : public Napi::ObjectWrap<QueueDeviceObject> {
           queueConfig(std::span(configurations).subspan(queue * kQueueConfigurationFields, kQueueConfigurationFields),
                       operations.subspan(queue * kQueueOperationBytes, kQueueOperationBytes));
     }
+    std::optional<CommandEffects> waiting;
+    if (!info[4].IsUndefined()) waiting = effects(info, 4);
     // A private copy: restoring runs no JavaScript, but what is checked must not change.
     const std::span<const std::byte> given = bytesArgument(env, info[0], "state");
     const std::vector<std::byte> state(given.begin(), given.end());
-    checked(env, [&] { device(env).restore(state, queues); });
+    checked(env, [&] { device(env).restore(state, queues, std::move(waiting)); });
   }
 
   /// recordError(error)

@@ -57,7 +57,11 @@ export function checkEnableDevice(registers: Registers, device: DsaDescription, 
   if (registers.GENSTS.state !== DeviceState.disabled) return EnableDeviceError.notDisabled;
   if (!busMaster) return EnableDeviceError.busMaster;
   if (registers.GENCFG.eventLogEnable) return EnableDeviceError.eventLog;
+  return checkDeviceConfiguration(registers, device);
+}
 
+/** What of {@link checkEnableDevice} holds as long as the device is not Disabled: sizes of queues, groups and read buffers. */
+export function checkDeviceConfiguration(registers: Registers, device: DsaDescription): number {
   let active = 0n;
   let size = 0;
   for (const [index, queue] of registers.WQCFG.entries()) {

@@ -5,16 +5,17 @@ import { DeviceState, QueueMode, QueueState } from './values.ts';
 
 type Registers = RegisterFile<DsaRegisterBlock>;
 
-function operationsWithinCapability(registers: Registers, index: number): boolean {
+function checkOperations(registers: Registers, index: number): number {
   const queue = registers.WQCFG[index];
-  if (queue === undefined) return false;
+  if (queue === undefined) return CommandError.queueIndex;
   const pairs = [
     [queue.OPERATIONS0, registers.OPCAP0],
     [queue.OPERATIONS1, registers.OPCAP1],
     [queue.OPERATIONS2, registers.OPCAP2],
     [queue.OPERATIONS3, registers.OPCAP3],
   ] as const;
-  return pairs.every(([wanted, offered]) => (wanted.value & ~offered.value) === 0n);
+  const within = pairs.every(([wanted, offered]) => (wanted.value & ~offered.value) === 0n);
+  return within ? CommandError.none : EnableQueueError.operations;
 }
 
 /**
@@ -26,7 +27,19 @@ export function checkEnableQueue(registers: Registers, index: number): number {
   if (registers.GENSTS.state !== DeviceState.enabled) return EnableQueueError.deviceNotEnabled;
   if (queue.STATUS.state !== QueueState.disabled) return EnableQueueError.notDisabled;
   if (queue.SIZE.size === 0) return EnableQueueError.size;
-  return checkMode(registers, queue.MODE) || checkLimits(registers, index);
+  const error = checkQueueConfiguration(registers, index);
+  if (error !== CommandError.none) return error;
+  const { interruptEnable } = queue.OCCUPANCY_LIMIT;
+  return interruptEnable && !registers.WQCAP.occupancyInterrupt
+    ? EnableQueueError.occupancyInterrupt
+    : CommandError.none;
+}
+
+/** What of {@link checkEnableQueue} holds as long as the queue is not disabled: mode, limits and operations. */
+export function checkQueueConfiguration(registers: Registers, index: number): number {
+  const queue = registers.WQCFG[index];
+  if (queue === undefined) return CommandError.queueIndex;
+  return checkMode(registers, queue.MODE) || checkLimits(registers, queue.LIMITS) || checkOperations(registers, index);
 }
 
 function checkMode(registers: Registers, mode: Registers['WQCFG'][number]['MODE']): number {
@@ -43,15 +56,10 @@ function checkMode(registers: Registers, mode: Registers['WQCFG'][number]['MODE'
   return CommandError.none;
 }
 
-function checkLimits(registers: Registers, index: number): number {
-  const { GENCAP, WQCAP, WQCFG } = registers;
-  const queue = WQCFG[index];
-  if (queue === undefined) return CommandError.queueIndex;
-  const { maxBatchShift, maxTransferShift } = queue.LIMITS;
+function checkLimits({ GENCAP }: Registers, limits: Registers['WQCFG'][number]['LIMITS']): number {
+  const { maxBatchShift, maxTransferShift } = limits;
   if (maxBatchShift > GENCAP.maxBatchShift) return EnableQueueError.batchSize;
   if (maxBatchShift === 0 && !GENCAP.batchOfOne) return EnableQueueError.batchSize;
   if (maxTransferShift > GENCAP.maxTransferShift) return EnableQueueError.transferSize;
-  if (queue.OCCUPANCY_LIMIT.interruptEnable && !WQCAP.occupancyInterrupt) return EnableQueueError.occupancyInterrupt;
-  if (!operationsWithinCapability(registers, index)) return EnableQueueError.operations;
   return CommandError.none;
 }

@@ -3,12 +3,18 @@ import { MdevError } from '../../mdev/index.ts';
 import type { CommandContext } from './command-context.ts';
 import type { CommandProcessor } from './commands.ts';
 import type { DsaBehaviour } from './device.ts';
+import { type CompletionEffects, completionEffects } from './completion.ts';
 import { enginesOf, queuesOf } from './enable-device-checks.ts';
 import { queueConfiguration } from './queue-configuration.ts';
 import { bitsOf } from './queue-selection.ts';
+import { restoreLocks } from './region.ts';
+import { checkRestoredRegisters } from './restored-registers.ts';
 import { DeviceState, QueueState } from './values.ts';
 
-/** What moves with a device besides its registers: whether the command that runs interrupts (one byte), and its queues. */
+/** First byte of the payload: of the command that runs. */
+const RunningCommand = { interrupts: 1, resetsDevice: 2 } as const;
+
+/** What moves with a device besides its registers: what these do not say of the command that runs (one byte), and its queues. */
 export function dsaMigration(
   { device, groups, region }: Pick<CommandContext, 'device' | 'groups' | 'region'>,
   queues: QueueDevice,
@@ -25,8 +31,21 @@ export function dsaMigration(
     return { group: groups.group(group), ...queueConfiguration(registers, queue) };
   };
 
+  /** What the command that runs still has to do; registers and flags say which it is. Undefined when there is none. */
+  const remainingEffects = (flags: number): CompletionEffects | undefined => {
+    if (!registers.CMDSTATUS.active) return undefined;
+    return completionEffects(region, {
+      queues: [...registers.WQCFG.entries()]
+        .filter(([, queue]) => queue.STATUS.state === QueueState.draining)
+        .map(([index]) => index),
+      disableDevice: registers.GENSTS.state === DeviceState.draining,
+      resetDevice: (flags & RunningCommand.resetsDevice) !== 0,
+      interrupt: (flags & RunningCommand.interrupts) !== 0,
+    });
+  };
+
   return {
-    version: 1,
+    version: 2,
     /** VERSION, OPCAP and the sizes of queues and transfers: what descriptors that are under way may count on. */
     compatibility: () =>
       new TextEncoder().encode(
@@ -42,20 +61,22 @@ export function dsaMigration(
     save: () => {
       const state = queues.state();
       const payload = new Uint8Array(1 + state.length);
-      payload[0] = Number(commands.interrupts);
+      payload[0] =
+        (commands.interrupts ? RunningCommand.interrupts : 0) |
+        (region.locks.resetActive ? RunningCommand.resetsDevice : 0);
       payload.set(state, 1);
       return payload;
     },
     restore: (payload) => {
-      const [interrupts = 2] = payload;
-      if (interrupts > 1) throw new MdevError('EINVAL', 'the payload has no flag of the command; expected 0 or 1');
+      const [flags = 0xff] = payload;
+      if (flags > 3) throw new MdevError('EINVAL', `the flags of the command are ${flags}; expected 0 to 3`);
+      checkRestoredRegisters(region, device);
+      // Not those that the stream has: they say what the guest may write.
+      restoreLocks(region);
+      region.locks.resetActive = registers.CMDSTATUS.active && (flags & RunningCommand.resetsDevice) !== 0;
       const configurations = registers.WQCFG.map((_, index) => configurationOf(index));
-      const entries = configurations.reduce((sum, configuration) => sum + (configuration?.size ?? 0), 0);
-      if (entries > device.entries) {
-        throw new MdevError('EINVAL', `the queues have ${entries} entries; expected at most ${device.entries}`);
-      }
-      queues.restore(payload.subarray(1), configurations);
-      commands.interrupts = interrupts === 1;
+      queues.restore(payload.subarray(1), configurations, remainingEffects(flags));
+      commands.interrupts = (flags & RunningCommand.interrupts) !== 0;
       if (registers.GENSTS.state === DeviceState.disabled) return;
       groups.assign(registers.GRPCFG.map((group) => bitsOf(enginesOf(group))));
     },

@@ -43,9 +43,8 @@ class CommandCompletion {
   void suspend();
   void resume();
 
-  /// What waits, for `state` of a device. Owner thread, while suspended.
+  /// What is waited for, for `state` of a device. Owner thread, while suspended.
   const std::vector<Target>& targets() const { return targets_; }
-  const CommandEffects& effects() const { return effects_; }
   /// A command that was pending in another device. While suspended, and none is pending.
   void adopt(std::vector<Target> targets, CommandEffects effects);
 

@@ -77,20 +77,24 @@ void QueueDevice::enable(uint32_t queue, const QueueConfig& config, const std::s
   portal_->dropPartial(queue);
 }
 
+void QueueDevice::requireEffects(const CommandEffects& effects) const {
+  for (const RegisterEffect& effect : effects.registers) {
+    require(effect.fits(*device_->registers), "effect at offset " + std::to_string(effect.offset) +
+                                                  ": expected an aligned word inside the region's " +
+                                                  std::to_string(device_->registers->size()) + " bytes");
+  }
+  for (const uint32_t vector : effects.vectors) {
+    require(vector < device_->irqs->count(),
+            "vector " + std::to_string(vector) + ": the device has " + std::to_string(device_->irqs->count()));
+  }
+}
+
 bool QueueDevice::command(Command command) {
   for (const uint32_t queue : command.queues) {
     require(queue < queues_.size(),
             "work queue " + std::to_string(queue) + ": the device has " + std::to_string(queues_.size()));
   }
-  for (const RegisterEffect& effect : command.effects.registers) {
-    require(effect.fits(*device_->registers), "effect at offset " + std::to_string(effect.offset) +
-                                                  ": expected an aligned word inside the region's " +
-                                                  std::to_string(device_->registers->size()) + " bytes");
-  }
-  for (const uint32_t vector : command.effects.vectors) {
-    require(vector < device_->irqs->count(),
-            "vector " + std::to_string(vector) + ": the device has " + std::to_string(device_->irqs->count()));
-  }
+  requireEffects(command.effects);
   if (commandPending()) throw std::logic_error("another command is pending");
 
   std::vector<CommandCompletion::Target> targets;

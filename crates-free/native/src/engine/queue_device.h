@@ -99,9 +99,11 @@ class QueueDevice {
     std::shared_ptr<Group> group;
   };
   /// Goes on for another device in its place: what this one has is reset. The registers are restored already, and are
-  /// left alone. Throws std::invalid_argument when the bytes are not such a state or do not fit to this device,
-  /// std::logic_error when it is not suspended, or std::bad_alloc; then nothing has changed.
-  void restore(std::span<const std::byte> state, std::span<const std::optional<RestoredQueue>> queues);
+  /// left alone. `effects`: of the command that waits, if the registers say that one does; the state does not tell what
+  /// a command may change. Throws std::invalid_argument when the bytes are not such a state or do not fit to this
+  /// device, std::logic_error when it is not suspended, or std::bad_alloc; then nothing has changed.
+  void restore(std::span<const std::byte> state, std::span<const std::optional<RestoredQueue>> queues,
+               std::optional<CommandEffects> effects = std::nullopt);
 
   void recordError(const SoftwareError& error) { device_->errors.record(error); }
   uint64_t softwareErrors() const { return device_->errors.recorded(); }
@@ -112,6 +114,8 @@ class QueueDevice {
   void close();
 
  private:
+  void requireEffects(const CommandEffects& effects) const;
+
   const std::shared_ptr<DeviceContext> device_;
   std::vector<std::shared_ptr<WorkQueue>> queues_;
   std::shared_ptr<PortalRegion> portal_;

@@ -1,9 +1,12 @@
 // The state of a suspended device as bytes: what `state` of one device gives, `restore` of another takes.
 //
 // Magic, version; the number of queues, per queue its counters and, if it is enabled, its configuration and run; halves
-// in portals; the pending command; counts of software errors. What registers say is not among it.
+// in portals; what the pending command waits for; counts of software errors. What registers say is not among it, nor
+// what the command will do to them: who restores it says that.
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <map>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -17,9 +20,7 @@ namespace {
 
 /// "MDQS".
 constexpr uint32_t kMagic = 0x5351444d;
-constexpr uint32_t kVersion = 1;
-/// Most effects, vectors and queues of a command: some words for each queue.
-constexpr uint32_t kMostOfCommand = 4096;
+constexpr uint32_t kVersion = 2;
 constexpr std::size_t kCounters = 5;
 
 void exchangeHeader(StateWriter& archive, uint32_t queues) {
@@ -51,13 +52,6 @@ std::array<std::atomic<uint64_t>*, kCounters> countersOf(QueueCounters& counters
   return {&counters.submitted, &counters.completed, &counters.abandoned, &counters.dropped, &counters.full};
 }
 
-template <typename Self, typename Archive>
-void exchangeEffect(Self& effect, Archive& archive) {
-  archive.value(effect.offset);
-  archive.choice(effect.operation, static_cast<uint8_t>(RegisterEffect::Operation::keepBits));
-  archive.value(effect.value);
-}
-
 /// What is read of a state before anything changes.
 struct Restored {
   struct Queue {
@@ -69,34 +63,25 @@ struct Restored {
   std::vector<PortalRegion::Halves> halves;
   bool commandPending = false;
   std::vector<CommandCompletion::Target> targets;
-  CommandEffects effects;
   uint64_t errors = 0;
   uint64_t errorsLost = 0;
 };
 
-void readCommand(StateReader& archive, const DeviceContext& device, Restored& restored) {
+/// One target for each queue at most, in the order of the queues.
+void readCommand(StateReader& archive, Restored& restored) {
   archive.choice(restored.commandPending);
   if (!restored.commandPending) return;
-  for (uint32_t left = exchangeCount(archive, 0, kMostOfCommand); left > 0 && archive.good(); --left) {
+  const auto queues = static_cast<uint32_t>(restored.queues.size());
+  uint32_t next = 0;
+  for (uint32_t left = exchangeCount(archive, 0, queues); left > 0 && archive.good(); --left) {
     uint32_t queue = 0;
     uint64_t sequence = 0;
     archive.value(queue);
     archive.value(sequence);
-    const bool enabled = queue < restored.queues.size() && restored.queues[queue].run != nullptr;
+    const bool enabled = queue >= next && queue < queues && restored.queues[queue].run != nullptr;
     archive.require(enabled && sequence <= restored.queues[queue].run->submitted());
     if (archive.good()) restored.targets.push_back({restored.queues[queue].run, sequence});
-  }
-  for (uint32_t left = exchangeCount(archive, 0, kMostOfCommand); left > 0 && archive.good(); --left) {
-    RegisterEffect effect{};
-    exchangeEffect(effect, archive);
-    archive.require(effect.fits(*device.registers));
-    restored.effects.registers.push_back(effect);
-  }
-  for (uint32_t left = exchangeCount(archive, 0, kMostOfCommand); left > 0 && archive.good(); --left) {
-    uint32_t vector = 0;
-    archive.value(vector);
-    archive.require(vector < device.irqs->count());
-    restored.effects.vectors.push_back(vector);
+    next = queue + 1;
   }
 }
 
@@ -120,29 +105,29 @@ std::vector<std::byte> QueueDevice::state() const {
   const bool pending = commandPending();
   archive.choice(pending);
   if (pending) {
-    std::vector<std::pair<uint32_t, uint64_t>> targets;
+    // By queue; the last descriptor decides.
+    std::map<uint32_t, uint64_t> targets;
     for (const auto& [run, sequence] : device_->command.targets()) {
       // Of an earlier run, or of one that has nothing left, there is nothing to wait for.
-      if (run == queues_[run->index]->run() && run->worthSaving()) targets.emplace_back(run->index, sequence);
+      if (run != queues_[run->index]->run() || !run->worthSaving()) continue;
+      uint64_t& last = targets[run->index];
+      last = std::max(last, sequence);
     }
-    exchangeCount(archive, targets.size(), kMostOfCommand);
+    exchangeCount(archive, targets.size(), queues());
     for (const auto& [index, sequence] : targets) {
       archive.value(index);
       archive.value(sequence);
     }
-    const CommandEffects& effects = device_->command.effects();
-    exchangeCount(archive, effects.registers.size(), kMostOfCommand);
-    for (const RegisterEffect& effect : effects.registers) exchangeEffect(effect, archive);
-    exchangeCount(archive, effects.vectors.size(), kMostOfCommand);
-    for (const uint32_t vector : effects.vectors) archive.value(vector);
   }
   archive.value(device_->errors.recorded());
   archive.value(device_->errors.lost());
   return archive.take();
 }
 
-void QueueDevice::restore(std::span<const std::byte> state, std::span<const std::optional<RestoredQueue>> settings) {
+void QueueDevice::restore(std::span<const std::byte> state, std::span<const std::optional<RestoredQueue>> settings,
+                          std::optional<CommandEffects> effects) {
   if (closed_ || !suspended()) throw std::logic_error("the device is not suspended");
+  if (effects) requireEffects(*effects);
   const auto refuse = [](const std::string& why) { throw std::invalid_argument("state of the queues: " + why); };
   StateReader archive(state);
   uint32_t magic = 0;
@@ -183,10 +168,14 @@ void QueueDevice::restore(std::span<const std::byte> state, std::span<const std:
     queue.run->restore(archive);
   }
   restored.halves = PortalRegion::read(archive, count);
-  readCommand(archive, *device_, restored);
+  readCommand(archive, restored);
   archive.value(restored.errors);
   archive.value(restored.errorsLost);
   if (!archive.good() || archive.left() != 0) refuse("malformed");
+  if (restored.commandPending != effects.has_value()) {
+    refuse(restored.commandPending ? "a command waits there, and not in the registers"
+                                   : "no command waits there, but in the registers");
+  }
 
   // Nothing is dispatched before `resume`: until then it does no harm that groups have both runs of a queue.
   uint32_t attached = 0;
@@ -212,7 +201,7 @@ void QueueDevice::restore(std::span<const std::byte> state, std::span<const std:
     queues_[index]->adopt(std::move(queue.run), settings[index]->group);
   }
   portal_->adopt(restored.halves);
-  if (restored.commandPending) device_->command.adopt(std::move(restored.targets), std::move(restored.effects));
+  if (effects) device_->command.adopt(std::move(restored.targets), std::move(*effects));
   device_->errors.adopt(restored.errors, restored.errorsLost);
 }
 

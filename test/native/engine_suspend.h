@@ -78,10 +78,11 @@ struct Host {
     return words;
   }
   /// Goes on for another: its registers, and its state.
-  void take(const std::vector<uint32_t>& other, std::span<const std::byte> state) const {
+  void take(const std::vector<uint32_t>& other, std::span<const std::byte> state,
+            std::optional<CommandEffects> effects = std::nullopt) const {
     for (uint32_t at = 0; at < registers->size(); at += 4) registers->word32(at).store(other[at / 4]);
     queues->suspend();
-    queues->restore(state, settings());
+    queues->restore(state, settings(), std::move(effects));
     CHECK(words() == other);
     // It says what it was told.
     const std::vector<std::byte> again = queues->state();

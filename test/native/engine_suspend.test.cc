@@ -7,11 +7,16 @@
 
 #include <stdexcept>
 
+// Of the address sanitizer, whose header compilers do not always bring.
+extern "C" std::size_t __sanitizer_get_current_allocated_bytes();
+
 using namespace engine_test;
 
 namespace {
 
 constexpr uint64_t kRecord = 0x1000;
+/// Of all commands here.
+const CommandEffects kEffects = {{{kRegisters.interruptCause, RegisterEffect::Operation::setBits, 2}}, {0}};
 
 /// A guest, and one device after another.
 struct Scene {
@@ -35,8 +40,14 @@ struct Scene {
   void replace() {
     const std::vector<std::byte> state = host->queues->state();
     const std::vector<uint32_t> words = host->words();
+    std::optional<CommandEffects> effects;
+    if (host->queues->commandPending()) effects = kEffects;
     host = std::make_unique<Host>(guest, 1, eventfds);
-    host->take(words, state);
+    host->take(words, state, effects);
+  }
+  std::vector<std::byte> idleState() const {
+    host->suspend(false);
+    return host->queues->state();
   }
   uint64_t raised(uint32_t vector) const {
     uint64_t count = 0;
@@ -97,6 +108,51 @@ void testWriteFindsMappedMemory() {
   CHECK(std::memcmp(scene.guest.behind.at(100), scene.guest.memory.at(kData), 5000) == 0);
 }
 
+/// Every other page of the memory behind the client is mapped.
+void mapEveryOther(const Scene& scene, uint64_t first) {
+  DmaSpace& dma = *scene.host->dma;
+  CHECK_EQUAL(dma.unmap(kBehind, scene.guest.behind.size()), 0);
+  for (uint64_t page = 0; page < 16; ++page) {
+    const bool mapped = page % 2 == first;
+    CHECK_EQUAL(dma.map(kBehind + page * kPage, kPage, kBoth, mapped ? scene.guest.behind.fd() : FileDescriptor(),
+                        mapped ? page * kPage : 0),
+                0);
+  }
+}
+
+/// A write that is made again finds memory of both kinds, and others each time that it is suspended.
+void testWriteFindsBoth() {
+  constexpr uint32_t kSize = 14 * kPage;
+  for (const uint64_t first : {0, 1}) {
+    for (const bool patient : {false, true}) {
+      Scene scene;
+      scene.guest.memory.fill(kData, kSize, 1);
+      const std::vector<std::byte> wanted(scene.guest.memory.at(kData), scene.guest.memory.at(kData + kSize));
+      scene.submit(0, move(kBase + kData, kBehind + 100, kSize).record(kBase + kRecord).interrupt(1));
+      scene.awaitRequests(1);
+      scene.host->suspend(false);
+      // What was to be written is what counts.
+      scene.guest.memory.fill(kData, kSize, 2);
+      for (uint64_t round = 0; round < 3; ++round) {
+        const std::vector<std::byte> state = scene.host->queues->state();
+        const std::vector<uint32_t> words = scene.host->words();
+        scene.host = std::make_unique<Host>(scene.guest, 1, scene.eventfds);
+        mapEveryOther(scene, (first + round) % 2);
+        scene.host->take(words, state);
+        scene.host->queues->resume();
+        scene.awaitRequests(1);
+        CHECK(scene.host->client->answer());
+        scene.awaitRequests(1);
+        if (round < 2) scene.host->suspend(patient);
+      }
+      scene.awaitCompleted(0, 1);
+      CHECK(std::memcmp(scene.guest.behind.at(100), wanted.data(), wanted.size()) == 0);
+      CHECK_EQUAL(unsigned{scene.guest.memory.status(kRecord)}, 1u);
+      CHECK_EQUAL(scene.raised(1), 1u);
+    }
+  }
+}
+
 /// A record's body may be written twice, for the guest does not look at it yet. Its status may not.
 void testRecordByMessage() {
   for (const bool moved : {false, true}) {
@@ -121,14 +177,76 @@ void testRecordByMessage() {
   }
 }
 
+/// The record's body went by message, and where the device goes on its memory is mapped.
+void testStatusFindsMappedMemory() {
+  for (const bool patient : {false, true}) {
+    Scene scene;
+    scene.submit(0, noOp().record(kBehind + kRecord).interrupt(1));
+    scene.awaitRequests(1);
+    scene.host->suspend(patient);
+    const std::vector<std::byte> state = scene.host->queues->state();
+    const std::vector<uint32_t> words = scene.host->words();
+    scene.host = std::make_unique<Host>(scene.guest, 1, scene.eventfds);
+    CHECK_EQUAL(scene.host->dma->unmap(kBehind, scene.guest.behind.size()), 0);
+    scene.host->dma->setMessageDma(nullptr);
+    CHECK_EQUAL(scene.host->dma->map(kBehind, scene.guest.behind.size(), kBoth, scene.guest.behind.fd(), 0), 0);
+    scene.host->take(words, state);
+    CHECK_EQUAL(unsigned{scene.guest.behind.status(kRecord)}, 0u);
+    scene.host->queues->resume();
+    await("the end", [&] { return scene.counters(0).completed == 1; });
+    CHECK_EQUAL(unsigned{scene.guest.behind.status(kRecord)}, 1u);
+    CHECK_EQUAL(scene.host->queues->softwareErrors(), 0u);
+    CHECK_EQUAL(scene.raised(1), 1u);
+  }
+}
+
+/// A record's memory goes between its body and its status: nothing is written there any more.
+void testStatusFindsNoMemory() {
+  Scene scene;
+  scene.submit(0, noOp().record(kBehind + kRecord).interrupt(1));
+  scene.awaitRequests(1);
+  scene.host->suspend(true);
+  CHECK_EQUAL(scene.host->dma->unmap(kBehind, scene.guest.behind.size()), 0);
+  scene.host->queues->resume();
+  await("the end", [&] { return scene.counters(0).completed == 1; });
+  CHECK_EQUAL(scene.host->client->waiting(), 0u);
+  CHECK_EQUAL(scene.host->queues->softwareErrors(), 1u);
+  CHECK_EQUAL(scene.raised(1), 0u);
+}
+
+/// What the client refuses is refused, even if another request of the queue is cancelled.
+void testRefusedStatus() {
+  for (const bool other : {false, true}) {
+    Scene scene;
+    scene.host = std::make_unique<Host>(scene.guest, 2, scene.eventfds);
+    scene.host->enableAll();
+    scene.submit(0, noOp().record(kBehind + kRecord).interrupt(1));
+    scene.awaitRequests(1);
+    CHECK(scene.host->client->answer());
+    scene.awaitRequests(1);
+    if (other) {
+      scene.submit(0, move(kBehind, kBase + kData, 100).record(kBase + kRecord));
+      scene.awaitRequests(2);
+    }
+    scene.host->queues->suspend();
+    CHECK(scene.host->client->answer(EFAULT));
+    scene.host->queues->cancelMessages();
+    CHECK(scene.host->queues->settled());
+    scene.host->queues->resume();
+    scene.awaitCompleted(0, other ? 2 : 1);
+    CHECK_EQUAL(scene.host->queues->softwareErrors(), 1u);
+    CHECK_EQUAL(scene.raised(1), 0u);
+    CHECK_EQUAL(unsigned{scene.guest.behind.status(kRecord)}, 0u);
+  }
+}
+
 /// A command neither ends nor is forgotten, and what the guest submits waits.
 void testCommandAndSubmissionsWait() {
   for (const bool moved : {false, true}) {
     Scene scene;
     scene.submit(0, move(kBehind, kBase + kData, 64).record(kBase + kRecord));
     scene.awaitRequests(1);
-    CHECK(!scene.host->queues->command(
-        {{0}, true, false, {{{kRegisters.interruptCause, RegisterEffect::Operation::setBits, 2}}, {0}}}));
+    CHECK(!scene.host->queues->command({{0}, true, false, kEffects}));
     scene.host->suspend(true);
     scene.submit(1, noOp().record(kBase + kRecord + 32).interrupt(2));
     if (moved) scene.replace();
@@ -154,7 +272,7 @@ void testCommandsWhileSuspended() {
   scene.submit(0, move(kBehind, kBase + kData, 64).record(kBase + kRecord));
   scene.awaitRequests(1);
   scene.host->suspend(false);
-  CHECK(!scene.host->queues->command({{0, 1}, false, true, {{}, {0}}}));
+  CHECK(!scene.host->queues->command({{0, 1, 0}, false, true, kEffects}));
   CHECK_EQUAL(scene.raised(0), 0u);
   scene.replace();
   scene.host->queues->resume();
@@ -201,8 +319,7 @@ std::vector<std::byte> busyState(Scene& scene, std::vector<uint32_t>& words) {
       Build(dsa::kOpCopyWithCrc).addresses(kBase + kData, kBehind + 0x2000).size(50).record(kBase + kRecord + 0x140));
   scene.submit(3, noOp().record(kBehind + 0x3000));
   scene.awaitRequests(4);
-  scene.host->queues->command(
-      {{0}, true, false, {{{kRegisters.interruptCause, RegisterEffect::Operation::setBits, 2}}, {0}}});
+  scene.host->queues->command({{0}, true, false, kEffects});
   scene.host->queues->portal()->write(PortalRegion::kQueueStride + 8, std::vector<std::byte>(8));
   scene.host->suspend(false);
   words = scene.host->words();
@@ -227,32 +344,109 @@ void testRefusals() {
   QueueDevice& device = *scene.host->queues;
   const auto settings = scene.host->settings();
   for (std::size_t size = 0; size < state.size(); ++size) {
-    CHECK(refused(device, [&] { device.restore(std::span(state).first(size), settings); }));
+    CHECK(refused(device, [&] { device.restore(std::span(state).first(size), settings, kEffects); }));
   }
   std::vector<std::byte> longer = state;
   longer.emplace_back();
-  CHECK(refused(device, [&] { device.restore(longer, settings); }));
+  CHECK(refused(device, [&] { device.restore(longer, settings, kEffects); }));
   std::vector<std::byte> later = state;
-  later[4] = std::byte{2};
-  CHECK(refused(device, [&] { device.restore(later, settings); }));
+  later[4] = std::byte{1};
+  CHECK(refused(device, [&] { device.restore(later, settings, kEffects); }));
   auto other = settings;
   other[1]->config.limits.maxTransfer /= 2;
-  CHECK(refused(device, [&] { device.restore(state, other); }));
+  CHECK(refused(device, [&] { device.restore(state, other, kEffects); }));
   other = settings;
   other[2].reset();
-  CHECK(refused(device, [&] { device.restore(state, other); }));
+  CHECK(refused(device, [&] { device.restore(state, other, kEffects); }));
+  // The state and the registers say both whether a command waits.
+  CHECK(refused(device, [&] { device.restore(state, settings); }));
+  CHECK(refused(device, [&] { device.restore(Scene().idleState(), settings, kEffects); }));
+  CommandEffects outside = kEffects;
+  outside.registers[0].offset = static_cast<uint32_t>(scene.host->registers->size());
+  CHECK(refused(device, [&] { device.restore(state, settings, outside); }));
 
   device.resume();
   for (const bool restore : {false, true}) {
     bool thrown = false;
     try {
-      if (restore) device.restore(state, settings);
+      if (restore) device.restore(state, settings, kEffects);
       if (!restore) static_cast<void>(device.state());
     } catch (const std::logic_error&) {
       thrown = true;
     }
     CHECK(thrown);
   }
+}
+
+/// A state whose queues each have so many descriptors in flight, with all of their writes by message in one outcome,
+/// and that waits for these queues.
+std::vector<std::byte> madeUp(uint32_t jobs, uint8_t outcome, const std::vector<uint32_t>& targets) {
+  constexpr std::size_t kFront = 12;
+  constexpr std::size_t kEmptyRun = 29;
+  constexpr std::size_t kEnd = 4 + 1 + 16;
+  const std::vector<std::byte> idle = Scene().idleState();
+  const std::size_t queue = (idle.size() - kFront - kEnd) / kQueues;
+  std::vector<std::byte> state(idle.begin(), idle.begin() + kFront);
+  const auto put = [&state](auto value) {
+    const auto* const bytes = reinterpret_cast<const std::byte*>(&value);
+    state.insert(state.end(), bytes, bytes + sizeof value);
+  };
+  for (uint32_t index = 0; index < kQueues; ++index) {
+    const auto own = idle.begin() + static_cast<std::ptrdiff_t>(kFront + index * queue);
+    state.insert(state.end(), own, own + static_cast<std::ptrdiff_t>(queue - kEmptyRun));
+    put(uint8_t{1});
+    put(uint64_t{jobs});
+    put(uint64_t{jobs});
+    put(uint64_t{0});
+    put(jobs);
+    for (uint64_t job = jobs; job-- > 0;) {
+      put(job);
+      // A descriptor that nobody has looked at, and no batch.
+      constexpr std::size_t kUnit = 126 + 3;
+      state.insert(state.end(), kUnit, std::byte{0});
+      for (unsigned slot = 0; slot < 3; ++slot) put(outcome);
+    }
+  }
+  put(uint32_t{0});
+  put(uint8_t{1});
+  put(static_cast<uint32_t>(targets.size()));
+  for (const uint32_t target : targets) {
+    put(target);
+    put(uint64_t{0});
+  }
+  put(uint64_t{0});
+  put(uint64_t{0});
+  return state;
+}
+
+/// What a state makes its device allocate is in proportion to its size, and to what the device could have by itself.
+void testSizes() {
+  constexpr uint8_t kNone = 0;
+  constexpr uint8_t kArrived = 1;
+  constexpr uint8_t kFailed = 2;
+  Scene scene;
+  scene.host->suspend(false);
+  QueueDevice& device = *scene.host->queues;
+  const auto settings = scene.host->settings();
+  const auto taken = [&](const std::vector<std::byte>& state) {
+    const std::size_t before = __sanitizer_get_current_allocated_bytes();
+    const bool good = !refused(device, [&] { device.restore(state, settings, kEffects); });
+    CHECK(__sanitizer_get_current_allocated_bytes() < before + 100'000 + 50 * state.size());
+    return good;
+  };
+  CHECK(taken(madeUp(Group::kMostEngines, kNone, {})));
+  CHECK(taken(madeUp(Group::kMostEngines, kArrived, {0, 1, 3})));
+  CHECK(taken(madeUp(Group::kMostEngines, kFailed, {2})));
+  CHECK(!taken(madeUp(Group::kMostEngines + 1, kNone, {})));
+  CHECK(!taken(madeUp(0, kNone, {0, 0})));
+  CHECK(!taken(madeUp(0, kNone, {1, 0})));
+  CHECK(!taken(madeUp(0, kNone, {kQueues})));
+
+  std::vector<std::shared_ptr<Engine>> engines;
+  for (uint32_t number = 0; number <= Group::kMostEngines; ++number) {
+    engines.push_back(std::make_shared<Engine>("many"));
+  }
+  CHECK_THROWS(std::invalid_argument, std::make_shared<Group>()->setEngines(engines));
 }
 
 /// Whatever somebody writes into a state, it is refused, or the device does something that its guest could have asked
@@ -270,7 +464,7 @@ void testMadeUpStates() {
       byte = random() % 2 == 0 ? byte ^ std::byte(1u << random() % 8) : std::byte(random());
     }
     QueueDevice& device = *scene.host->queues;
-    if (refused(device, [&] { device.restore(changed, scene.host->settings()); })) continue;
+    if (refused(device, [&] { device.restore(changed, scene.host->settings(), kEffects); })) continue;
     ++taken;
     device.resume();
     for (uint32_t turn = 0; turn < 20; ++turn) {
@@ -288,10 +482,15 @@ void testMadeUpStates() {
 int main() {
   testWriteIsMadeAgain();
   testWriteFindsMappedMemory();
+  testWriteFindsBoth();
   testRecordByMessage();
+  testStatusFindsMappedMemory();
+  testStatusFindsNoMemory();
+  testRefusedStatus();
   testCommandAndSubmissionsWait();
   testCommandsWhileSuspended();
   testReset();
   testRefusals();
+  testSizes();
   testMadeUpStates();
 }

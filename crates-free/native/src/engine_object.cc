@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <new>
+#include <stdexcept>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -83,6 +84,8 @@ class GroupObject : public Napi::ObjectWrap<GroupObject> {
     }
     try {
       group_->setEngines(std::move(engines));
+    } catch (const std::invalid_argument& error) {
+      throw Napi::RangeError::New(env, error.what());
     } catch (const std::bad_alloc&) {
       throw Napi::Error::New(env, "not enough memory for the group's engines");
     }

@@ -28,8 +28,19 @@ void BounceBuffer::finished(int error) {
   waker->wake();
 }
 
-GuestAccess::GuestAccess() {
-  for (Slot& slot : slots_) slot.buffer = std::make_shared<BounceBuffer>();
+void BounceBuffer::dropFirst(uint32_t bytes) {
+  std::memmove(data.data(), data.data() + bytes, count - bytes);
+  address += bytes;
+  count -= bytes;
+}
+
+void BounceBuffer::goOn(const SuspendedWrite& other) {
+  using Outcome = SuspendedWrite::Outcome;
+  write = true;
+  address = other.address;
+  count = static_cast<uint32_t>(other.data.size());
+  std::copy(other.data.begin(), other.data.end(), data.begin());
+  error_ = other.outcome == Outcome::arrived ? 0 : other.outcome == Outcome::cancelled ? ECANCELED : EIO;
 }
 
 void GuestAccess::begin(const DmaSpace& dma, const std::shared_ptr<Waker>& waker, const MessageOwner& owner,
@@ -52,51 +63,78 @@ void GuestAccess::submit(Slot& slot) {
   BounceBuffer::submit(slot.buffer, dma_->messageDma().get(), *waker_);
 }
 
-void GuestAccess::retry() {
+bool GuestAccess::retry() {
+  bool done = true;
   for (Slot& slot : slots_) {
-    if (slot.buffer->error() != ECANCELED) continue;
+    BounceBuffer& buffer = *slot.buffer;
+    const bool goesOn = buffer.error() == 0 && slot.rest > 0;
+    if (buffer.error() != ECANCELED && !goesOn) continue;
     if (slot.content == Content::reading) slot.content = Content::none;
-    if (slot.content == Content::writing) sendAgain(slot);
+    if (slot.content != Content::writing) continue;
+    const uint32_t arrived = goesOn ? buffer.count : 0;
+    buffer.count += std::exchange(slot.rest, 0);
+    buffer.dropFirst(arrived);
+    done = sendAgain(slot) && done;
   }
+  return done;
 }
 
-/// The memory may be mapped now that was reached by message then, and the other way round.
-void GuestAccess::sendAgain(Slot& slot) {
+/// The memory may be mapped now that was reached by message then, and the other way round. False when some of it has
+/// to wait for the answer to the rest.
+bool GuestAccess::sendAgain(Slot& slot) {
   BounceBuffer& buffer = *slot.buffer;
-  Translation place = dma_->translate(buffer.address, buffer.count, kDmaWrite);
-  if (place.kind == Translation::Kind::message) {
-    submit(slot);
-    return;
-  }
-  uint32_t done = 0;
-  while (place.kind == Translation::Kind::mapped) {
-    if (buffer.count == 1) {
+  while (buffer.count > 0) {
+    const Translation place = dma_->translate(buffer.address, buffer.count, kDmaWrite);
+    const auto length = static_cast<uint32_t>(place.length);
+    if (place.kind == Translation::Kind::message) {
+      slot.rest = buffer.count - length;
+      buffer.count = length;
+      submit(slot);
+      return slot.rest == 0;
+    }
+    if (place.kind == Translation::Kind::fault) {
+      buffer.setError(EFAULT);
+      return true;
+    }
+    if (length == 1) {
       // It may be a record's status, which comes after the record's other bytes.
       std::atomic_ref(*place.pointer).store(buffer.data[0], std::memory_order_release);
     } else {
-      std::memcpy(place.pointer, buffer.data.data() + done, place.length);
+      std::memcpy(place.pointer, buffer.data.data(), length);
     }
-    if (!dma_->finish(place, place.pointer, place.length, true)) break;
-    done += static_cast<uint32_t>(place.length);
-    if (done == buffer.count) {
-      buffer.acquit();
-      return;
+    if (!dma_->finish(place, place.pointer, length, true)) {
+      buffer.setError(EFAULT);
+      return true;
     }
-    place = dma_->translate(buffer.address + done, buffer.count - done, kDmaWrite);
+    buffer.dropFirst(length);
   }
-  buffer.suspended(EFAULT);
+  buffer.setError(0);
+  return true;
 }
 
-void GuestAccess::dropBuffers() {
-  for (Slot& slot : slots_) {
-    slot.buffer.reset();
-    slot.content = Content::none;
-  }
+SuspendedWrite GuestAccess::suspendedWrite(const Slot& slot) {
+  using Outcome = SuspendedWrite::Outcome;
+  if (slot.buffer == nullptr) return slot.restored;
+  SuspendedWrite left;
+  if (slot.content != Content::writing) return left;
+  const BounceBuffer& buffer = *slot.buffer;
+  const bool failed = buffer.error() != 0 && buffer.error() != ECANCELED;
+  const uint32_t arrived = buffer.error() == 0 ? buffer.count : 0;
+  const uint32_t end = buffer.count + slot.rest;
+  left.outcome = failed ? Outcome::failed : arrived == end ? Outcome::arrived : Outcome::cancelled;
+  if (left.outcome != Outcome::cancelled) return left;
+  left.address = buffer.address + arrived;
+  left.data.assign(buffer.data.begin() + arrived, buffer.data.begin() + end);
+  return left;
 }
 
 bool GuestAccess::makeBuffers() noexcept try {
   for (Slot& slot : slots_) {
-    if (slot.buffer == nullptr) slot.buffer = std::make_shared<BounceBuffer>();
+    if (slot.buffer != nullptr) continue;
+    slot.buffer = std::make_shared<BounceBuffer>();
+    if (slot.restored.outcome == SuspendedWrite::Outcome::none) continue;
+    slot.content = Content::writing;
+    slot.buffer->goOn(std::exchange(slot.restored, {}));
   }
   return true;
 } catch (const std::bad_alloc&) {
@@ -178,14 +216,26 @@ void GuestAccess::send(unsigned slot, uint64_t address, uint32_t count) {
   own.buffer->address = address;
   own.buffer->count = count;
   own.content = Content::writing;
+  own.rest = 0;
   submit(own);
 }
 
 AccessResult GuestAccess::sent(unsigned slot) const {
   const Slot& own = slots_[slot];
+  if (own.buffer == nullptr) {
+    using Outcome = SuspendedWrite::Outcome;
+    const Outcome outcome = own.restored.outcome;
+    return outcome == Outcome::none || outcome == Outcome::arrived ? AccessResult::ready : AccessResult::fault;
+  }
   if (own.content != Content::writing) return AccessResult::ready;
   if (own.buffer->busy()) return AccessResult::parked;
   return own.buffer->error() == 0 ? AccessResult::ready : AccessResult::fault;
+}
+
+bool GuestAccess::wasCancelled(unsigned slot) const {
+  const Slot& own = slots_[slot];
+  return own.buffer != nullptr && own.content == Content::writing && !own.buffer->busy() &&
+         own.buffer->error() == ECANCELED;
 }
 
 void GuestAccess::prefetchOperand(uint64_t address) {

@@ -3,12 +3,11 @@
 
 #include <array>
 #include <atomic>
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <span>
 
+#include "dsa/suspended_write.h"
 #include "memory/dma_space.h"
 #include "memory/message_dma.h"
 
@@ -38,10 +37,12 @@ class BounceBuffer final : public MessageRequest {
 
   // --- While nobody else has it ---
 
-  /// The last answer was a good one after all.
-  void acquit() { error_ = 0; }
-  /// The last answer, in the device that this one goes on for.
-  void suspended(int error) { error_ = error; }
+  /// Leaves out the first bytes of what is to be written.
+  void dropFirst(uint32_t bytes);
+  /// Becomes a write of another device's, as it ended there.
+  void goOn(const SuspendedWrite& other);
+  /// What takes the place of the last answer: 0 or an errno.
+  void setError(int error) { error_ = error; }
 
  private:
   std::atomic<bool> busy_{false};
@@ -77,29 +78,37 @@ class GuestAccess {
   /// Operands that an operation has at once.
   static constexpr unsigned kSlots = 3;
 
-  GuestAccess();
+  /// Without buffers.
+  GuestAccess() = default;
 
   /// From now on for this device, this engine and this owner's descriptor, which outlive its use. Nothing may be
   /// outstanding, and the buffers are there.
   void begin(const DmaSpace& dma, const std::shared_ptr<Waker>& waker, const MessageOwner& owner, uint64_t sequence);
-  /// Makes the buffers that are missing. False when there is no memory for them: it may be tried again.
+  /// Makes the buffers that are missing. False when there is no memory for them: it may be tried again. Until then only
+  /// `sent`, `mayHaveArrived`, `outstanding`, `save` and `restore` may be asked.
   bool makeBuffers() noexcept;
   /// What was fetched before is void: another descriptor begins.
   void forget();
   /// What the engine is told by, and whose the requests are, as `begin`; what the slots hold is kept.
   void attach(const DmaSpace& dma, const std::shared_ptr<Waker>& waker, const MessageOwner& owner, uint64_t sequence);
   /// Requests that were cancelled because the device was suspended are made again: what was to be read will be fetched
-  /// when it is asked for, what was to be written goes out as it was. Inside an epoch guard.
-  void retry();
+  /// when it is asked for, what was to be written goes out as it was, piece by piece where the memory is of another
+  /// kind now. True when that is done; false: once more when nothing is outstanding. Inside an epoch guard.
+  bool retry();
   /// A cancelled write counts as carried out.
-  void takeAsArrived(unsigned slot) { slots_[slot].buffer->acquit(); }
-  /// Gives up all buffers: a job that nobody works on needs only those with something to be written.
-  void dropBuffers();
+  void takeAsArrived(unsigned slot) { slots_[slot].buffer->setError(0); }
   /// What is left of writes by message; what was fetched is fetched again. Nothing is outstanding. Throws
   /// std::bad_alloc.
-  template <typename Self, typename Archive>
-  static void exchange(Self& self, Archive& archive) {
-    for (auto& slot : self.slots_) exchangeSlot(slot, archive);
+  template <typename Archive>
+  void save(Archive& archive) const {
+    for (const Slot& slot : slots_) {
+      const SuspendedWrite left = suspendedWrite(slot);
+      SuspendedWrite::exchange(left, archive);
+    }
+  }
+  template <typename Archive>
+  void restore(Archive& archive) {
+    for (Slot& slot : slots_) SuspendedWrite::exchange(slot.restored, archive);
   }
 
   /// As DmaSpace::translate or translateBackward; the maps found last are found faster.
@@ -123,8 +132,13 @@ class GuestAccess {
   void send(unsigned slot, uint64_t address, uint32_t count);
   /// How `send` ended.
   AccessResult sent(unsigned slot) const;
+  /// What was sent was given up, not answered.
+  bool wasCancelled(unsigned slot) const;
   /// The client may have carried out what was sent, even if it was cancelled later.
-  bool mayHaveArrived(unsigned slot) const { return slots_[slot].buffer->issued > 0; }
+  bool mayHaveArrived(unsigned slot) const {
+    const Slot& own = slots_[slot];
+    return own.buffer != nullptr && own.buffer->issued > 0;
+  }
 
   /// Brings the beginning of what is mapped at `address`, or the cache line of a record to be written, nearer. A hint:
   /// has no effect but on time, and wrong addresses do no harm.
@@ -141,38 +155,13 @@ class GuestAccess {
   struct Slot {
     std::shared_ptr<BounceBuffer> buffer;
     Content content = Content::none;
+    /// Of a write that is made again: bytes in the buffer behind those that have been sent.
+    uint32_t rest = 0;
+    /// Until there is a buffer.
+    SuspendedWrite restored;
   };
-  /// How a write by message stands, in a device's state.
-  enum class Left : uint8_t { nothing, arrived, failed, cancelled };
-  template <typename Archive>
-  static void exchangeSlot(const Slot& slot, Archive& archive) {
-    Left left = Left::nothing;
-    if (slot.content == Content::writing) {
-      const int error = slot.buffer->error();
-      left = error == 0 ? Left::arrived : error == ECANCELED ? Left::cancelled : Left::failed;
-    }
-    archive.choice(left, 3);
-    if (left != Left::cancelled) return;
-    archive.value(slot.buffer->address);
-    archive.value(slot.buffer->count);
-    archive.bytes(std::span(slot.buffer->data).first(slot.buffer->count));
-  }
-  template <typename Archive>
-  static void exchangeSlot(Slot& slot, Archive& archive) {
-    Left left = Left::nothing;
-    archive.choice(left, 3);
-    if (left == Left::nothing) return;
-    slot.buffer = std::make_shared<BounceBuffer>();
-    slot.content = Content::writing;
-    slot.buffer->suspended(left == Left::arrived ? 0 : left == Left::cancelled ? ECANCELED : EIO);
-    if (left != Left::cancelled) return;
-    slot.buffer->write = true;
-    archive.value(slot.buffer->address);
-    archive.value(slot.buffer->count);
-    archive.require(slot.buffer->count >= 1 && slot.buffer->count <= kMessageDmaMax);
-    if (archive.good()) archive.bytes(std::span(slot.buffer->data).first(slot.buffer->count));
-  }
-  void sendAgain(Slot& slot);
+  static SuspendedWrite suspendedWrite(const Slot& slot);
+  bool sendAgain(Slot& slot);
   void submit(Slot& slot);
   /// A request of this slot is not answered. The buffer is not looked into for those that are not used.
   static bool busy(const Slot& slot) {

@@ -1,6 +1,8 @@
 #include "engine/group.h"
 
 #include <algorithm>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "engine/engine.h"
@@ -22,6 +24,10 @@ Group::Group() : mutex_(std::make_shared<std::mutex>()) {}
 Group::~Group() = default;
 
 void Group::setEngines(std::vector<std::shared_ptr<Engine>> engines) {
+  if (engines.size() > kMostEngines) {
+    throw std::invalid_argument("engines: " + std::to_string(engines.size()) + "; expected at most " +
+                                std::to_string(kMostEngines));
+  }
   const std::lock_guard assigning(assignment());
   std::vector<Member> members;
   for (const auto& engine : engines) members.push_back({engine, false});

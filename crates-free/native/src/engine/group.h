@@ -17,6 +17,9 @@ class QueueRun;
 /// when no queue that could be served has any left, all get new ones. DSA specification 3.7.
 class Group : public std::enable_shared_from_this<Group> {
  public:
+  /// As many as a device has at most (ENGCAP, DSA specification 9.2.6).
+  static constexpr uint32_t kMostEngines = 64;
+
   Group();
   ~Group();
   Group(const Group&) = delete;
@@ -28,7 +31,8 @@ class Group : public std::enable_shared_from_this<Group> {
   // --- Owner threads ---
 
   /// The engines that serve the group from now on. An engine belongs to one group: the newest assignment wins. What an
-  /// engine has in work it ends. Throws std::bad_alloc; then nothing has changed.
+  /// engine has in work it ends. Throws std::invalid_argument when there are more than kMostEngines, or std::bad_alloc;
+  /// then nothing has changed.
   void setEngines(std::vector<std::shared_ptr<Engine>> engines);
   /// The engine ends: it is no member any more.
   void leave(Engine& engine);

@@ -95,8 +95,10 @@ Turn Job::turn() {
   // Inside the guard: who suspends the device waits for the turns that have not seen it.
   if (run_->device->suspended.load() && !run_->detached()) return Turn::parked;
   const bool retry = std::exchange(retry_, false) && !aborted();
-  if (retry) memory_.retry();
+  if (retry) retry_ = !memory_.retry();
   if ((std::exchange(adopted_, false) || retry) && memory_.outstanding() && !run_->detached()) return Turn::parked;
+  // There is more to be sent, and what was is answered already.
+  if (retry_) return Turn::yield;
   Budget budget;
   const Step step = advance(own_, budget);
   if (abandoned_ || step == Step::finished) ending_.store(true, std::memory_order_release);

@@ -98,6 +98,9 @@ class Job {
  private:
   enum class Stage : uint8_t { check, operate, settle, recordBody, recordStatus };
 
+  /// Slot of the guest access from which a record goes out; the operation is over by then.
+  static constexpr unsigned kRecordSlot = 2;
+
   /// A descriptor that is executed: the job's own, or a member of its batch.
   struct Unit {
     dsa::Execution execution;

@@ -16,9 +16,6 @@ using dsa::Completion;
 using dsa::Descriptor;
 using dsa::Step;
 
-/// Slot of the job's guest access from which a record goes out; the operation is over by then.
-constexpr unsigned kRecordSlot = 2;
-
 }  // namespace
 
 Step Job::settle(Unit& unit) {
@@ -74,7 +71,7 @@ Step Job::writeRecord(Unit& unit) {
   return Step::finished;
 }
 
-/// The record's bytes 1 to 31 have been sent.
+/// The record's bytes 1 to 31 have been written. The memory may have gone since, or be mapped now.
 Step Job::sendStatus(Unit& unit) {
   if (abandonIfAborted()) return Step::finished;
   if (memory_.outstanding()) return Step::parked;
@@ -82,10 +79,27 @@ Step Job::sendStatus(Unit& unit) {
     recordFault(unit);
     return Step::finished;
   }
-  memory_.buffer(kRecordSlot)[0] = std::byte{unit.execution.completion.status};
-  memory_.send(kRecordSlot, unit.execution.descriptor.completionAddress(), 1);
-  unit.stage = Stage::recordStatus;
-  return Step::parked;
+  const std::byte status{unit.execution.completion.status};
+  const uint64_t address = unit.execution.descriptor.completionAddress();
+  const Translation place = memory_.translate(dsa::Walk::forward, address, 1, kDmaWrite);
+  if (place.kind == Translation::Kind::message) {
+    memory_.buffer(kRecordSlot)[0] = status;
+    memory_.send(kRecordSlot, address, 1);
+    unit.stage = Stage::recordStatus;
+    return Step::parked;
+  }
+  bool good = place.kind == Translation::Kind::mapped;
+  if (good) {
+    reveal(unit);
+    std::atomic_ref(*place.pointer).store(status, std::memory_order_release);
+    good = run_->device->dma->finish(place, place.pointer, 1, true);
+  }
+  if (good) {
+    interrupt(unit);
+  } else {
+    recordFault(unit);
+  }
+  return Step::finished;
 }
 
 /// The record's status byte has been sent: for the guest the descriptor has ended, even if it was aborted meanwhile.

@@ -64,7 +64,11 @@ void Job::exchange(Self& self, Archive& archive) {
     archive.choice(batch.failed);
     if (batch.memberActive) unit(self.member_);
   }
-  dsa::GuestAccess::exchange(self.memory_, archive);
+  if constexpr (Archive::kReads) {
+    self.memory_.restore(archive);
+  } else {
+    self.memory_.save(archive);
+  }
 }
 
 const Job::Unit& Job::activeUnit() const {
@@ -74,9 +78,8 @@ const Job::Unit& Job::activeUnit() const {
 
 void Job::interrupted() {
   retry_ = true;
-  // The slot that records go out from.
-  constexpr unsigned kRecordSlot = 2;
-  if (activeUnit().stage == Stage::recordStatus && memory_.sent(kRecordSlot) == dsa::AccessResult::fault &&
+  // What the client has refused is a fault.
+  if (activeUnit().stage == Stage::recordStatus && memory_.wasCancelled(kRecordSlot) &&
       memory_.mayHaveArrived(kRecordSlot)) {
     memory_.takeAsArrived(kRecordSlot);
   }
@@ -114,7 +117,6 @@ bool Job::plausible(const DeviceContext& device, const dsa::QueueLimits& limits)
 void Job::save(StateWriter& archive) const { exchange(*this, archive); }
 
 void Job::restore(StateReader& archive, const DeviceContext& device, const dsa::QueueLimits& limits) {
-  memory_.dropBuffers();
   exchange(*this, archive);
   busy_ = retry_ = true;
   // A batch has at most 2^15 members, if this is one.

@@ -1,6 +1,7 @@
 #include "engine/queue_run.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "engine/engine.h"
@@ -105,7 +106,11 @@ bool QueueRun::ended() const { return !accepting_ && endedBefore(submitted()); }
 
 void QueueRun::reserve(std::size_t engines) {
   places_ = std::max(places_, engines);
-  while (jobs_.size() < engines) jobs_.push_back(std::make_unique<Job>());
+  while (jobs_.size() < engines) {
+    auto job = std::make_unique<Job>();
+    if (!job->prepare()) throw std::bad_alloc();
+    jobs_.push_back(std::move(job));
+  }
 }
 
 uint64_t QueueRun::waiting() const {

@@ -4,6 +4,7 @@
 #include "base/state_archive.h"
 #include "dsa/guest_access.h"
 #include "engine/engine.h"
+#include "engine/group.h"
 #include "engine/job.h"
 #include "engine/queue_run.h"
 
@@ -13,7 +14,7 @@ namespace {
 /// More than any device submits; far below what would wrap.
 constexpr uint64_t kMostSequences = uint64_t{1} << 62;
 /// A job for each engine that serves the queue.
-constexpr uint32_t kMostJobs = 4096;
+constexpr uint32_t kMostJobs = Group::kMostEngines;
 
 }  // namespace
 

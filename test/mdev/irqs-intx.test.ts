@@ -147,6 +147,15 @@ describe('INTx', () => {
     set(guest, UNMASK_NONE);
     context.irqs.intx.assert();
     expect(line.read()).toBe(1);
+    // What was kept back until then is gone, too.
+    set(guest, UNMASK_NONE);
+    line.read();
+    context.irqs.intx.deassert();
+    guest.write16(At.command, MEMORY_AND_MASTER | INTERRUPT_DISABLE, CONFIG);
+    set(guest, UNMASK_NONE);
+    context.irqs.intx.assert();
+    reset(guest);
+    expect(line.read()).toBe(0);
   });
 
   test('a client that comes later finds the line as it is', async () => {

@@ -15,8 +15,8 @@ export interface GuestControlled {
 }
 
 /**
- * What the guest controls by config space: decode and INTx at once; MSI-X, the power state and bus master when the access is over, because a reset in the
- * same access makes them void.
+ * What the guest controls by config space: decode at once; INTx, MSI-X, the power state and bus master when the access is over, because a reset in the
+ * same access makes them void, and what they kept back with it.
  */
 export class GuestControl {
   readonly #function: GuestControlled;
@@ -24,6 +24,7 @@ export class GuestControl {
   #powerState: PowerState = 0;
   #toldPowerState: PowerState = 0;
   /** What the access in progress changed. */
+  #intxDisabled: boolean | undefined;
   #msixControl: MsixControl | undefined;
   /** Bus master as the behaviour knows it. */
   #toldBusMaster = false;
@@ -47,7 +48,7 @@ export class GuestControl {
       this.#function.gate.busMaster = enabled;
     },
     intxDisabled: (disabled) => {
-      this.#function.irqs.disableIntx(disabled);
+      this.#intxDisabled = disabled;
     },
     msiControl: (control) => {
       this.#function.irqs.controlMsi(control);
@@ -66,13 +67,14 @@ export class GuestControl {
 
   /** An access to config space is over: tells what it changed. */
   accessed(): void {
-    this.#tellMsixControl();
+    this.#tellInterruptControl();
     this.#tellPowerState();
     this.#tellBusMaster();
   }
 
   /** Config space was reset. The behaviour is not told: it is about to be reset itself. */
   reset(): void {
+    this.#intxDisabled = undefined;
     this.#msixControl = undefined;
     this.#toldBusMaster = false;
     this.#toldPowerState = this.#powerState;
@@ -81,16 +83,17 @@ export class GuestControl {
 
   /** Config space was restored. The behaviour is not told: it is about to be given its own state. */
   restored(): void {
-    this.#tellMsixControl();
+    this.#tellInterruptControl();
     this.#toldBusMaster = this.#function.gate.busMaster;
     this.#toldPowerState = this.#powerState;
     this.#function.gate.apply();
   }
 
-  #tellMsixControl(): void {
-    if (this.#msixControl === undefined) return;
-    this.#function.irqs.control(this.#msixControl);
-    this.#msixControl = undefined;
+  #tellInterruptControl(): void {
+    const [disabled, control] = [this.#intxDisabled, this.#msixControl];
+    this.#intxDisabled = this.#msixControl = undefined;
+    if (disabled !== undefined) this.#function.irqs.disableIntx(disabled);
+    if (control !== undefined) this.#function.irqs.control(control);
   }
 
   #tellPowerState(): void {

@@ -90,6 +90,12 @@ function draftUnmap(first: bigint, size: bigint, flags: number): Draft {
   };
 }
 
+/** A map goes and comes again. */
+export function remapped({ first, last, rights, offset, file }: GuestMap): readonly Draft[] {
+  const size = last - first + 1n;
+  return [draftUnmap(first, size, 0), draftMap(first, size, rights, offset, file === undefined ? [] : [file])];
+}
+
 /** DMA_UNMAP that wants to know what is dirty. */
 export function draftUnmapDirty(random: Random, first: bigint, size: bigint): Draft {
   const pageSize = random.weighted([

@@ -1,7 +1,7 @@
 import type { Server } from '../spec/server.ts';
 import { Command, joined, longs, words } from '../spec/wire.ts';
 import type { Draft } from './generate.ts';
-import { dmaMap, draftUnmapDirty, transferTo } from './generate-dma.ts';
+import { dmaMap, draftUnmapDirty, remapped, transferTo } from './generate-dma.ts';
 import type { Random } from './random.ts';
 
 const PAGE = 4096n;
@@ -135,7 +135,13 @@ function writtenAndReported(random: Random, server: Server): readonly Draft[] {
     4096,
     `report [0x${map.first.toString(16)}, +0x${size.toString(16)})`,
   );
-  return [...transferTo(random, map), ...(random.oneIn(3) ? [draftUnmapDirty(random, map.first, whole)] : [report])];
+  const ends = random.weighted<readonly Draft[]>([
+    [3, [report]],
+    [2, [draftUnmapDirty(random, map.first, whole)]],
+    // Its bits go with a map, or stay where they are tracked by address.
+    [2, [...remapped(map), report]],
+  ]);
+  return [...transferTo(random, map), ...ends];
 }
 
 /** @param room argsz, if that is more than the body has. */

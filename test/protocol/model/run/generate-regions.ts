@@ -30,7 +30,7 @@ const CONFIG_PLACES: readonly (readonly [number, number, readonly number[]])[] =
   [Config.msiMask, 4, [0, 0, 0xf, 1, 2]],
   [Config.msiPending, 4, [0xf]],
   [Config.msixControl, 2, [0x8000, 0xc000, 0x4000, 0, 0]],
-  [Config.deviceControl, 2, [0x8000, 0x28f0, 0x2810]],
+  [Config.deviceControl, 2, [0x8000, 0x8000, 0x28f0]],
   [Config.deviceControl + 2, 2, [0xf]],
   [Config.express + 0x28, 2, [0xffff]],
 ];
@@ -73,6 +73,7 @@ export function enableFunction(random: Random): readonly Draft[] {
 
 /** REGION_READ and REGION_WRITE. */
 export function accessRegion(random: Random): readonly Draft[] {
+  if (random.oneIn(25)) return keptBackAndReset(random);
   switch (random.below(10)) {
     case 0:
     case 1:
@@ -89,6 +90,23 @@ export function accessRegion(random: Random): readonly Draft[] {
     default:
       return [anywhere(random)];
   }
+}
+
+/** An interrupt that the guest keeps back, and a reset: nobody hears of it. */
+function keptBackAndReset(random: Random): readonly Draft[] {
+  const [back, raised] = random.pick([
+    [write(Region.config, Config.command, words(0x407).slice(0, 2)), write(Region.bar0, At.line, words(1))],
+    [write(Region.config, Config.msixControl, words(0x8000).slice(0, 2)), write(Region.bar0, At.line, words(1))],
+    [write(Region.config, Config.msixControl, words(0xc000).slice(0, 2)), write(Region.bar0, At.raise, words(1))],
+    [write(Region.config, Config.msiMask, words(0xf)), write(Region.bar0, At.raise, words(0x1000_0001))],
+  ] as const);
+  const power = (state: number): Draft => write(Region.config, Config.powerControl, Uint8Array.of(state, 0));
+  const resets = random.pick<readonly Draft[]>([
+    [{ command: Command.deviceReset, body: new Uint8Array(0), what: 'DEVICE_RESET' }],
+    [write(Region.config, Config.deviceControl, Uint8Array.of(0, 0x80))],
+    [power(3), power(0)],
+  ]);
+  return [back, raised, ...resets];
 }
 
 /** A register, whole or in part. */
@@ -139,7 +157,7 @@ export function writeMulti(random: Random): readonly Draft[] {
     const [offset, size, values] = random.pick(places);
     const wrong = random.oneIn(25);
     return joined(
-      longs(BigInt(wrong ? 0x1000 : offset)),
+      longs(BigInt(wrong ? random.pick([0x1000, 0x1001 - size]) : offset)),
       words(random.oneIn(25) ? random.pick([1, 9, 11]) : region, random.oneIn(25) ? 9 : size),
       longs(BigInt(values.length > 0 ? random.pick(values) : random.bits())),
     );

@@ -35,7 +35,7 @@ const GENERATORS = {
   enable: [3, enableFunction],
   feature: [4, feature],
   migrate: [3, migrate],
-  reset: [1, reset],
+  reset: [2, reset],
   unknown: [2, unknownCommand],
   version: [1, version],
 } as const satisfies Readonly<Record<string, readonly [number, Generator]>>;

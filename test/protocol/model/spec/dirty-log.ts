@@ -44,6 +44,11 @@ export class DirtyLog {
     return this.#log?.page ?? 0n;
   }
 
+  /** Everything that is mapped is tracked. */
+  get tracksAll(): boolean {
+    return this.#log?.ranges.length === 0;
+  }
+
   start(pageSize: bigint, ranges: readonly Range[], maps: readonly GuestMap[]): number {
     if (!powerOfTwo(pageSize)) return EINVAL;
     if (ranges.length > RANGES) return E2BIG;
@@ -128,7 +133,7 @@ export class DirtyLog {
     if (errno !== 0) return errno;
     if (!this.tracks(range)) return ENOENT;
     const mapped = maps.some((map) => overlap(range, rangeOf(map)));
-    return this.#log?.ranges.length === 0 && !mapped ? ENOENT : 0;
+    return this.tracksAll && !mapped ? ENOENT : 0;
   }
 
   /** The bitmap, which is clear from then on. A page that lies in the range only in part stays marked. */

@@ -67,7 +67,7 @@ export interface NativeConnection {
 }
 
 /** Bytes for another process, and the file descriptors that they name; these stay their owners', who must not change before they are sent. */
-export interface HandoverPart {
+interface HandoverPart {
   readonly bytes: Uint8Array;
   readonly fds: readonly number[];
 }

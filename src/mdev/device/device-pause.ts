@@ -71,8 +71,14 @@ export class DevicePause {
   async suspend(limit: number): Promise<void> {
     const { life } = this.#subject;
     const before: MdevState = life.state;
-    if (before === 'frozen') return await this.quiesceFrozen(limit);
-    if (before !== 'created') return await this.quiesce(limit);
+    if (before === 'frozen') {
+      await this.quiesceFrozen(limit);
+      return;
+    }
+    if (before !== 'created') {
+      await this.quiesce(limit);
+      return;
+    }
     await this.#pauseBehaviour(limit);
     const now: MdevState = life.state;
     if (now !== 'created') {

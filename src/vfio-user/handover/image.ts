@@ -15,7 +15,7 @@ const PARTS_MAX = 1024;
  * Everything that moves as one run of bytes and one list of file descriptors, little-endian: u32 format version, u32 number of parts, for each part
  * u64 bytes and u64 file descriptors; then the bytes.
  */
-export const IMAGE_FORMAT = 1;
+const IMAGE_FORMAT = 1;
 
 /** Parts in one. The file descriptors stay their owners'. */
 export function encodeImage(parts: readonly ImagePart[]): ImagePart {

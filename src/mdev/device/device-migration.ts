@@ -19,6 +19,7 @@ export interface MigrationSubject {
   /** The driver of the parent. */
   readonly driver: string;
   readonly attributes: AttributeValues;
+  readonly attributeDefaults: AttributeValues;
   readonly function: MdevFunction;
   readonly pause: Pick<DevicePause, 'quiesce' | 'quiesceFrozen' | 'resume' | 'resumeFrozen' | 'suspend' | 'endSuspend'>;
   readonly life: Pick<DeviceLife, 'fail' | 'failure' | 'freeze' | 'state'>;
@@ -37,7 +38,7 @@ export interface DeviceMigration {
  * @throws DeclarationError when the behaviour has migration and cannot be paused.
  */
 export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour): DeviceMigration | undefined {
-  const { attributes, driver, function: mdevFunction, life, pause, type, who } = subject;
+  const { attributeDefaults, attributes, driver, function: mdevFunction, life, pause, type, who } = subject;
   const { migration, quiesce, resume } = behaviour;
   if (migration === undefined) return undefined;
   if (quiesce === undefined || resume === undefined) {
@@ -46,6 +47,7 @@ export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour)
   const state = new DeviceState({
     type: `${driver}-${type}`,
     attributes,
+    attributeDefaults,
     function: mdevFunction,
     behaviour: migration,
     frozen: {

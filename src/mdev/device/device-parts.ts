@@ -148,6 +148,7 @@ export class DeviceParts {
       type: type.id,
       driver: parent.driverName,
       attributes,
+      attributeDefaults: type.parseAttributes({}),
       function: mdevFunction,
       pause,
       life,

@@ -8,7 +8,7 @@ import { IncomingStream } from './incoming-stream.ts';
 import { COMPATIBILITY_MAX, DEFAULT_PAYLOAD_MAX, type MigrationBehaviour } from './migration-behaviour.ts';
 import { putSections, sizeOfSections, type StateSection, stateSections, takeSections } from './state-sections.ts';
 import { encodeFront, encodeRecord, RecordKind, refused, STREAM } from './stream-format.ts';
-import { compareHeaders, compatibilityOf, encodeHeader, type StreamHeader } from './stream-header.ts';
+import { compareHeaders, compatibilityOf, encodeHeader, type StreamHeader, visiblePlatform } from './stream-header.ts';
 
 const NOTHING = new Uint8Array(0);
 /** Most bytes that an estimate counts for. */
@@ -19,6 +19,8 @@ export interface StateSubject {
   /** `idxd-dsa-cfg-v1`. */
   readonly type: string;
   readonly attributes: AttributeValues;
+  /** What its attributes have that nobody set. */
+  readonly attributeDefaults: AttributeValues;
   readonly function: MdevFunction;
   readonly behaviour: MigrationBehaviour;
   readonly frozen: FrozenSubject;
@@ -113,7 +115,7 @@ export class DeviceState {
 
   #accept(header: StreamHeader): void {
     const own = this.#header();
-    compareHeaders(header, own);
+    compareHeaders(header, own, this.#subject.attributeDefaults);
     const { behaviour } = this.#subject;
     if (behaviour.accepts !== undefined) {
       try {
@@ -141,6 +143,7 @@ export class DeviceState {
       type,
       id: new DataView(config).getUint32(0, true),
       attributes,
+      platform: visiblePlatform(this.#subject.function.platform),
       payloadVersion: behaviour.version,
       compatibility: Buffer.from(compatibility).toString('hex'),
       sections: this.#sections.map(({ name, size }) => [name, size]),

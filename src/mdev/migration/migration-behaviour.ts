@@ -2,6 +2,9 @@
  * A vendor's part of migration. The framework carries what it knows of: registers with their locks and staged bytes, config space, memory of regions,
  * masks, latched interrupts and the level of INTx. What else the device is, its work in flight above all, is the payload.
  *
+ * What the framework carries is laid out the same on both sides: a release that changes a type's registers gives it a new id (`dsa-cfg-v2`). `version`
+ * and `accepts` are about the payload only. An attribute that a stream does not name has its default.
+ *
  * Only `save` may give a promise. One from another function is refused with EIO, and one from `restore` puts the instance into `failed` as well.
  *
  * The destination is an instance of the same type with the same attributes; whoever migrates gives it guest memory and eventfds.

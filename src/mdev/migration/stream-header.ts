@@ -1,5 +1,20 @@
 import type { AttributeValues } from '../attributes.ts';
+import type { PlatformCapabilities } from '../platform-capabilities.ts';
 import { refused } from './stream-format.ts';
+
+/** The switches of a platform that change what a guest sees, which must not change under it. Texts, to be compared. */
+export type VisiblePlatform = Readonly<
+  Record<'msixOwner' | 'enforceBusMaster' | 'hiddenCapabilities' | 'hiddenFields', string>
+>;
+
+export function visiblePlatform(platform: PlatformCapabilities): VisiblePlatform {
+  return {
+    msixOwner: platform.msixOwner,
+    enforceBusMaster: String(platform.enforceBusMaster),
+    hiddenCapabilities: platform.hiddenCapabilities.toSorted().join(','),
+    hiddenFields: platform.hiddenFields.toSorted().join(','),
+  };
+}
 
 /** What a stream says about the device that it is of. Everything here is compared before anything of the stream is taken. */
 export interface StreamHeader {
@@ -8,6 +23,8 @@ export interface StreamHeader {
   /** Vendor id in bits 15:0, device id in bits 31:16. */
   readonly id: number;
   readonly attributes: AttributeValues;
+  /** What the platform shows of it to its guest. */
+  readonly platform: VisiblePlatform;
   /** Of the vendor's payload. */
   readonly payloadVersion: number;
   /** The vendor's, in hexadecimal digits. */
@@ -34,16 +51,22 @@ export function decodeHeader(bytes: Uint8Array): StreamHeader {
 
 /**
  * Compares a header with that of the device that is to take the stream, all but what the vendor compares.
+ * @param defaults Of the attributes: what those have that a stream of an older release does not name.
  * @throws `MdevError` `EINVAL` that names what differs.
  */
-export function compareHeaders(found: StreamHeader, own: StreamHeader): void {
+export function compareHeaders(found: StreamHeader, own: StreamHeader, defaults: AttributeValues): void {
   if (found.type !== own.type) throw refused(`it is of type ${quoted(found.type)}, expected ${own.type}`);
   if (found.id !== own.id) throw refused(`it is of device ${hexId(found.id)}, expected ${hexId(own.id)}`);
   for (const name of new Set([...Object.keys(own.attributes), ...Object.keys(found.attributes)])) {
-    const [has, expected] = [found.attributes[name], own.attributes[name]];
+    const has = Object.hasOwn(found.attributes, name) ? found.attributes[name] : defaults[name];
+    const expected = own.attributes[name];
     if (has !== expected) {
       throw refused(`its attribute ${quoted(name)} is ${quoted(String(has))}, expected ${String(expected)}`);
     }
+  }
+  for (const [name, expected] of Object.entries(own.platform)) {
+    const has = found.platform[name as keyof VisiblePlatform];
+    if (has !== expected) throw refused(`its platform's ${name} is ${quoted(has)}, expected ${quoted(expected)}`);
   }
   const count = Math.max(found.sections.length, own.sections.length);
   for (let index = 0; index < count; index++) {
@@ -74,7 +97,7 @@ type Unknown<T> = { readonly [K in keyof T]?: unknown };
 
 function isHeader(value: unknown): value is StreamHeader {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
-  const { attributes, compatibility, id, payloadVersion, sections, type }: Unknown<StreamHeader> = value;
+  const { attributes, compatibility, id, payloadVersion, platform, sections, type }: Unknown<StreamHeader> = value;
   return (
     typeof type === 'string' &&
     isCount(id) &&
@@ -84,6 +107,11 @@ function isHeader(value: unknown): value is StreamHeader {
     typeof attributes === 'object' &&
     attributes !== null &&
     Object.values(attributes).every((one) => ['string', 'number', 'boolean'].includes(typeof one)) &&
+    typeof platform === 'object' &&
+    platform !== null &&
+    ['msixOwner', 'enforceBusMaster', 'hiddenCapabilities', 'hiddenFields'].every(
+      (name) => typeof (platform as Readonly<Record<string, unknown>>)[name] === 'string',
+    ) &&
     Array.isArray(sections) &&
     sections.every(
       (section: unknown) =>

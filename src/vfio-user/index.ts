@@ -35,7 +35,6 @@ export { HandoverError, type HandoverErrorCode } from './handover/handover-error
 export { type HandoverAddress, HandoverOffer, requestHandover } from './handover/take.ts';
 export { listenForSuccessor, type SuccessorEvents, type SuccessorListener } from './handover/successor-listener.ts';
 export type { InstanceFacts } from './handover/messages.ts';
-export type { Reply, RequestChannel } from './request-channel.ts';
 export type { ServedDevice } from './served-device.ts';
 export type { ServedRegion } from './region-info-messages.ts';
 export { serve, type ServeAddress, type ServeOptions, type Server, type ServerEvents } from './server.ts';

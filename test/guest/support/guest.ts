@@ -32,6 +32,8 @@ export interface GuestOptions {
   readonly allow?: readonly string[];
   /** QEMU's trace events to be counted. */
   readonly trace?: readonly string[];
+  /** Called when a part of the guest's output begins. */
+  readonly onPart?: (name: string) => void;
   /** Seconds until the run is given up (default 150). */
   readonly timeout?: number;
 }
@@ -147,7 +149,16 @@ async function run(options: GuestOptions, scratch: string, servers: readonly Ser
   const child = spawn(join(kit, 'guest-run'), args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   let diagnostics = '';
-  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (output += chunk));
+  let told = 0;
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    output += chunk;
+    // Whole lines only.
+    for (let end = output.indexOf('\n', told); end >= 0; end = output.indexOf('\n', told)) {
+      const line = output.slice(told, end).replaceAll('\r', '');
+      told = end + 1;
+      if (line.startsWith('@@ ')) options.onPart?.(line.slice(3));
+    }
+  });
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => (diagnostics += chunk));
   const [code] = (await once(child, 'close')) as [number | null];
   const written = (file: string): Promise<string> => readFile(file, 'utf8').catch(() => '');

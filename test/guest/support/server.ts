@@ -37,6 +37,12 @@ export interface Server extends AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** A server in a process of its own. */
+interface ServerProcess extends Server {
+  /** Waits for its end without asking for it; throws unless that goes well. */
+  ended(): Promise<void>;
+}
+
 /** A device for a guest. */
 export interface GuestDevice {
   /** QEMU's name of the bus that it is plugged into; the root when absent. */
@@ -50,6 +56,48 @@ export function mdevDevice({ bus, ...options }: ServerOptions & Pick<GuestDevice
   return { ...(bus === undefined ? {} : { bus }), start: () => startServer(options) };
 }
 
+/** A device whose server can be replaced by another process, while a guest uses it. */
+export interface ReplaceableDevice extends GuestDevice {
+  /** Starts a successor; resolves when it serves and the one before has ended well. */
+  replace(): Promise<void>;
+}
+
+/** A device that `mdev serve --handover` serves. */
+export function replaceableDevice(options: ServerOptions): ReplaceableDevice {
+  let current: ServerProcess | undefined;
+  let folder = '';
+  const servers: ServerProcess[] = [];
+  const launch = async (): Promise<ServerProcess> => {
+    const server = await startServer(options, folder);
+    servers.push(server);
+    return server;
+  };
+  return {
+    async start() {
+      folder = await mkdtemp(join(tmpdir(), 'mdev-serve-'));
+      const first = await launch();
+      current = first;
+      return {
+        deviceArgument: first.deviceArgument,
+        diagnostics: () => servers.map((server) => server.diagnostics()).join(''),
+        isRunning: () => current?.isRunning() === true,
+        async stop() {
+          await current?.stop();
+        },
+        async [Symbol.asyncDispose]() {
+          for (const server of servers) await server[Symbol.asyncDispose]();
+          await rm(folder, { recursive: true, force: true });
+        },
+      };
+    },
+    async replace() {
+      const before = current;
+      current = await launch();
+      await before?.ended();
+    },
+  };
+}
+
 /** Runs `mdev` with arguments to its end and returns its standard output. Throws when it fails or takes too long. */
 export async function runMdev(...args: string[]): Promise<string> {
   const [program = '', ...prefix] = command;
@@ -60,14 +108,18 @@ export async function runMdev(...args: string[]): Promise<string> {
   return stdout;
 }
 
-/** Starts `mdev serve` on a socket of its own and waits for its ready line. Ends with SIGTERM and exit code 0. */
-async function startServer(options: ServerOptions): Promise<Server> {
-  const folder = await mkdtemp(join(tmpdir(), 'mdev-serve-'));
+/**
+ * Starts `mdev serve` on a socket of its own and waits for its ready line. Ends with SIGTERM and exit code 0.
+ * @param shared A folder of the caller's, in which it takes over from who serves already.
+ */
+async function startServer(options: ServerOptions, shared?: string): Promise<ServerProcess> {
+  const folder = shared ?? (await mkdtemp(join(tmpdir(), 'mdev-serve-')));
+  const handover = shared === undefined ? [] : ['--handover', join(folder, 'handover')];
   const attributes = Object.entries(options.set ?? {}).flatMap(([name, value]) => ['--set', `${name}=${value}`]);
   const [program = '', ...prefix] = command;
   const child = spawn(
     program,
-    [...prefix, 'serve', '--type', options.type, '--socket-path', join(folder, 'socket'), ...attributes],
+    [...prefix, 'serve', '--type', options.type, '--socket-path', join(folder, 'socket'), ...attributes, ...handover],
     { stdio: ['ignore', 'pipe', 'pipe'] },
   );
   let diagnostics = '';
@@ -83,7 +135,14 @@ async function startServer(options: ServerOptions): Promise<Server> {
       child.stdout.destroy();
       child.stderr.destroy();
     }
-    await rm(folder, { recursive: true, force: true });
+    if (shared === undefined) await rm(folder, { recursive: true, force: true });
+  }
+
+  /** Throws unless it ends with 0. */
+  async function end(when: string): Promise<void> {
+    const [code, signal] = await within(ended, `end ${when}`);
+    if (code !== 0) throw new Error(`the server ended with ${String(signal ?? code)} ${when}:\n${diagnostics}`);
+    await dispose();
   }
 
   try {
@@ -93,11 +152,9 @@ async function startServer(options: ServerOptions): Promise<Server> {
       isRunning,
       async stop() {
         child.kill('SIGTERM');
-        const [code, signal] = await within(ended, 'end after SIGTERM');
-        if (code !== 0)
-          throw new Error(`the server ended with ${String(signal ?? code)} after SIGTERM:\n${diagnostics}`);
-        await dispose();
+        await end('after SIGTERM');
       },
+      ended: () => end('when another one had taken over'),
       [Symbol.asyncDispose]: dispose,
     };
   } catch (error) {

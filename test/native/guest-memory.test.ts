@@ -38,7 +38,9 @@ it('tells many maps, each with what is its own', () => {
   const core = createDeviceCore();
   const pages = Array.from({ length: 1000 }, (_, index) => BigInt(index) * 0x3000n);
   for (const iova of pages) expect(core.dmaMap(iova, 0x1000n, 1, -1, 0n)).toBe(0);
-  expect(core.dmaMaps()).toEqual(pages.map((iova) => ({ iova, size: 0x1000n, rights: 1, fd: -1, offset: 0n })));
+  expect(core.dmaMaps()).toEqual(
+    pages.map((iova) => ({ iova, size: 0x1000n, rights: 1, fd: -1, offset: 0n, valid: true })),
+  );
   core.close();
 });
 
@@ -71,9 +73,9 @@ it('tells its maps, with one descriptor for each file', () => {
     const kept = maps[1]?.fd ?? -1;
     expect(kept).toBeGreaterThanOrEqual(0);
     expect(maps).toEqual([
-      { iova: 0n, size: 0x1000n, rights: 1, fd: -1, offset: 0n },
-      { iova: 0x1000n, size: 0x1000n, rights: 1, fd: kept, offset: 0n },
-      { iova: 0x2000n, size: 0x1000n, rights: 3, fd: kept, offset: 0x1000n },
+      { iova: 0n, size: 0x1000n, rights: 1, fd: -1, offset: 0n, valid: true },
+      { iova: 0x1000n, size: 0x1000n, rights: 1, fd: kept, offset: 0n, valid: true },
+      { iova: 0x2000n, size: 0x1000n, rights: 3, fd: kept, offset: 0x1000n, valid: true },
     ]);
   });
 });

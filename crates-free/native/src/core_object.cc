@@ -104,6 +104,8 @@ class DeviceCoreObject : public Napi::ObjectWrap<DeviceCoreObject> {
   Napi::Value dmaMap(const Info& info);
   Napi::Value dmaUnmap(const Info& info);
   void dmaUnmapAll(const Info& info);
+  Napi::Value dmaInvalidateVaddr(const Info& info);
+  Napi::Value dmaRestoreVaddr(const Info& info);
   Napi::Value dmaRead(const Info& info);
   Napi::Value dmaWrite(const Info& info);
   Napi::Value dmaTransfer(const Info& info);
@@ -417,6 +419,22 @@ Napi::Value DeviceCoreObject::dmaUnmap(const Info& info) {
 
 void DeviceCoreObject::dmaUnmapAll(const Info& info) { open(info).dma()->unmapAll(); }
 
+Napi::Value DeviceCoreObject::dmaInvalidateVaddr(const Info& info) {
+  const uint64_t iova = bigintArgument(info.Env(), info[0], "iova");
+  const uint64_t size = bigintArgument(info.Env(), info[1], "size");
+  return errorNumber(info, open(info).dma()->invalidateVaddr(iova, size));
+}
+
+Napi::Value DeviceCoreObject::dmaRestoreVaddr(const Info& info) {
+  const Napi::Env env = info.Env();
+  DeviceCore& core = open(info);
+  const uint64_t iova = bigintArgument(env, info[0], "iova");
+  const uint64_t size = bigintArgument(env, info[1], "size");
+  ForeignFd fd(descriptorArgument(env, info[2], "fd").release(), core.closer());
+  const uint64_t offset = bigintArgument(env, info[3], "offset");
+  return errorNumber(info, core.dma()->restoreVaddr(iova, size, std::move(fd), offset));
+}
+
 Napi::Value DeviceCoreObject::dmaRead(const Info& info) {
   const DeviceCore& core = open(info);
   const uint64_t iova = bigintArgument(info.Env(), info[0], "iova");
@@ -600,6 +618,8 @@ Napi::Function DeviceCoreObject::define(Napi::Env env) {
                          InstanceMethod<&This::dmaMap>("dmaMap"),
                          InstanceMethod<&This::dmaUnmap>("dmaUnmap"),
                          InstanceMethod<&This::dmaUnmapAll>("dmaUnmapAll"),
+                         InstanceMethod<&This::dmaInvalidateVaddr>("dmaInvalidateVaddr"),
+                         InstanceMethod<&This::dmaRestoreVaddr>("dmaRestoreVaddr"),
                          InstanceMethod<&This::dmaRead>("dmaRead"),
                          InstanceMethod<&This::dmaWrite>("dmaWrite"),
                          InstanceMethod<&This::dmaTransfer>("dmaTransfer"),

@@ -61,6 +61,7 @@ napi_value dmaMapsArray(napi_env env, const DmaSpace& space) {
     entry.Set("rights", map.rights);
     entry.Set("fd", map.fd);
     entry.Set("offset", Napi::BigInt::New(env, map.offset));
+    entry.Set("valid", map.valid);
     maps.Set(count++, entry);
     return true;
   });

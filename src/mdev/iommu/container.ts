@@ -144,6 +144,49 @@ export class Container implements Disposable {
     this.#forget(range);
   }
 
+  /**
+   * VFIO_DMA_UNMAP_FLAG_VADDR: takes the memory behind the maps in the range away from every device, and keeps the maps: for a VMM that is about to
+   * bring the same memory as another file. What a device accesses there meanwhile faults; a VMM that does not want that quiesces it before.
+   * @throws {@link VfioError} `EINVAL` when the range cuts a map, or one is not valid already; `ENOENT` when it holds none; `ENODEV`: the container
+   * is closed.
+   */
+  invalidateVaddr(range: DmaRange): void {
+    checkRange('invalidateVaddr', range);
+    const errno = this.#open('invalidateVaddr').dmaInvalidateVaddr(range.iova, range.size);
+    if (errno !== 0) throw VfioError.refused('invalidateVaddr', errno);
+    for (const member of this.#members) this.#invalidateFor(member, range);
+  }
+
+  /**
+   * VFIO_DMA_MAP_FLAG_VADDR: puts memory behind one map that {@link invalidateVaddr} has left, in every device or in none. The map keeps its access;
+   * `access` is not looked at.
+   * @throws {@link VfioError} `ENOENT` when nothing is mapped at `iova`; `EINVAL` when the map there is another one, or valid; `EACCES` when it may
+   * be written and the file may not; otherwise as {@link dmaMap}. The map stays as it is.
+   */
+  restoreVaddr(request: DmaMapRequest): void {
+    const { file, iova, offset, size } = completeDmaMap(request);
+    if (file === undefined) throw VfioError.badArgument('restoreVaddr', 'no file');
+    const restored: ContainerMember[] = [];
+    const restoreIn = (core: DeviceCore, who: string): void => {
+      const errno = orErrno(() => core.dmaRestoreVaddr(iova, size, file.fd, offset));
+      if (errno === 0) return;
+      const message = `restoreVaddr was refused with ${errnoName(errno)} by ${who}`;
+      throw new VfioError(errno, message, 'restoreVaddr');
+    };
+    const space = this.#open('restoreVaddr');
+    restoreIn(space, this.#who);
+    try {
+      for (const member of this.#members) {
+        restoreIn(member.core, `${member.who} in ${this.#who}`);
+        restored.push(member);
+      }
+    } catch (error) {
+      space.dmaInvalidateVaddr(iova, size);
+      for (const member of restored) this.#invalidateFor(member, { iova, size });
+      throw error;
+    }
+  }
+
   /** Takes all memory away from every device. @throws {@link VfioError} `ENODEV`: the container is closed. */
   dmaUnmapAll(): void {
     this.#open('dmaUnmap').dmaUnmapAll();
@@ -167,7 +210,7 @@ export class Container implements Disposable {
    * Attaches a device that has no maps, and gives it those of the container.
    * @internal
    * @param bridge The guest's bridge whose virtual IOMMU the device is behind, if it is.
-   * @throws {@link MdevError} `EINVAL` when the models do not match, or for a map that the device cannot have; `ENODEV` when
+   * @throws {@link MdevError} `EINVAL` when the models do not match, or for a map that the device cannot have; `EBUSY` while one is not valid; `ENODEV` when
    * the container is closed. The device has no maps then.
    */
   add(member: ContainerMember, bridge: string | undefined): void {
@@ -179,7 +222,11 @@ export class Container implements Disposable {
         `${this.#who} is ${nameOf(this.model)}, and ${member.who} is to be ${nameOf(needed)}`,
       );
     }
-    for (const { fd, iova, offset, rights, size } of this.#space.dmaMaps()) {
+    for (const { fd, iova, offset, rights, size, valid } of this.#space.dmaMaps()) {
+      if (!valid) {
+        member.core.dmaUnmapAll();
+        throw new MdevError('EBUSY', `the memory at 0x${iova.toString(16)} of ${this.#who} is being exchanged`);
+      }
       const errno = mapInto(member.core, iova, size, rights, fd, offset);
       if (errno === 0) continue;
       member.core.dmaUnmapAll();
@@ -230,6 +277,10 @@ export class Container implements Disposable {
     this.#afterUnmap(member, member.core.dmaUnmap(iova, size));
   }
 
+  #invalidateFor(member: ContainerMember, { iova, size }: DmaRange): void {
+    this.#afterUnmap(member, member.core.dmaInvalidateVaddr(iova, size));
+  }
+
   #afterUnmap(member: ContainerMember, errno: number): void {
     if (errno === 0) return;
     this.remove(member);
@@ -240,8 +291,13 @@ export class Container implements Disposable {
 
 /** Gives an errno, also for a descriptor that cannot be duplicated. */
 function mapInto(core: DeviceCore, iova: bigint, size: bigint, rights: number, fd: number, offset: bigint): number {
+  return orErrno(() => core.dmaMap(iova, size, rights, fd, offset));
+}
+
+/** What a call returns, or the errno of what it throws. */
+function orErrno(call: () => number): number {
   try {
-    return core.dmaMap(iova, size, rights, fd, offset);
+    return call();
   } catch (error) {
     return errnoOfError(error, EIO);
   }

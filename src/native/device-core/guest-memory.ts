@@ -28,9 +28,11 @@ export interface DmaMap {
   readonly size: bigint;
   /** 1 read, 2 write, from the device's side. */
   readonly rights: number;
-  /** The descriptor that is kept of the file, equal for maps of one file and access mode, until the maps change; -1: reached by message. */
+  /** The descriptor that is kept of the file, equal for maps of one file and access mode, until the maps change; -1: reached by message, or not valid. */
   readonly fd: number;
   readonly offset: bigint;
+  /** False between `dmaInvalidateVaddr` and `dmaRestoreVaddr`. */
+  readonly valid: boolean;
 }
 
 /** The guest memory of a device: its DMA maps, and access by them. */
@@ -51,6 +53,16 @@ export interface CoreGuestMemory {
   dmaMap(iova: bigint, size: bigint, rights: number, fd: number, offset: bigint): number;
   dmaUnmap(iova: bigint, size: bigint): number;
   dmaUnmapAll(): void;
+  /**
+   * VFIO_DMA_UNMAP_FLAG_VADDR: takes the memory behind maps away, and keeps the maps; what is accessed there faults.
+   * @returns 0, EINVAL (also: one of them is not valid already, or has no file), ENOENT (none there), ENOMEM.
+   */
+  dmaInvalidateVaddr(iova: bigint, size: bigint): number;
+  /**
+   * VFIO_DMA_MAP_FLAG_VADDR: puts memory behind such a map again, which keeps its rights. The descriptor is duplicated.
+   * @returns 0, ENOENT (no map there), EINVAL (another one, or a valid one), EACCES, ENOSPC, EIO, ENOMEM; as `dmaMap`.
+   */
+  dmaRestoreVaddr(iova: bigint, size: bigint, fd: number, offset: bigint): number;
   /**
    * Copies guest memory. -1: a part is only reachable by message, see {@link dmaTransfer}. EFAULT: a part is not mapped
    * or lacks the right. On anything but 0 a first part may have been copied.

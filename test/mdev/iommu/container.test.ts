@@ -1,3 +1,5 @@
+import { constants } from 'node:os';
+
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
@@ -92,6 +94,59 @@ describe('devices in one container', () => {
     container.dmaUnmap({ iova: 0n, size: PAGE });
     device.open({ name: 'vmm' }, { container }).sync.close();
     memory.close();
+  });
+
+  test('keep their maps while a VMM exchanges the memory behind them, and fault meanwhile', async () => {
+    const [first, second] = [await acmeInstance(), await acmeInstance()];
+    const [before, after] = [memoryFile(0x2000), memoryFile(0x3000)];
+    new Uint8Array(before.buffer).fill(1);
+    new Uint8Array(after.buffer).fill(2);
+    using container = new Container({ name: 'vm7', model: mapAll });
+    using one = first.device.open({ name: 'vmm' }, { container });
+    using two = second.device.open({ name: 'vmm' }, { container });
+    for (const session of [one, two]) session.sync.writeRegion(CONFIG, 4, Uint8Array.of(6, 0));
+    const sees = async ({ context }: typeof first, iova: bigint): Promise<number | undefined> => {
+      const read = new Uint8Array(1);
+      await context.dma.read(iova, read);
+      return read[0];
+    };
+    container.dmaMap({ iova: 0n, size: 2n * PAGE, file: before });
+    container.dmaMap({ iova: 2n * PAGE, size: PAGE, file: before });
+    expect(await sees(first, 0n)).toBe(1);
+
+    container.invalidateVaddr({ iova: 0n, size: 2n * PAGE });
+    for (const instance of [first, second]) {
+      await expect(sees(instance, 0n)).rejects.toMatchObject({ code: 'EFAULT' });
+      expect(await sees(instance, 2n * PAGE)).toBe(1);
+      expect(mapsOf(instance.device)).toHaveLength(2);
+    }
+    const { EEXIST, EINVAL, ENOENT } = constants.errno;
+    const refusals = [
+      errnoOf(() => {
+        container.invalidateVaddr({ iova: 0n, size: 3n * PAGE });
+      }),
+      errnoOf(() => {
+        container.dmaMap({ iova: 0n, size: PAGE, file: after });
+      }),
+      ...[0n, 2n * PAGE, 9n * PAGE].map((iova) =>
+        errnoOf(() => {
+          container.restoreVaddr({ iova, size: PAGE, file: after });
+        }),
+      ),
+    ];
+    expect(refusals).toEqual([EINVAL, EEXIST, EINVAL, EINVAL, ENOENT]);
+    const late = await acmeDevice();
+    expect(() => late.open({ name: 'vmm' }, { container })).toThrow(
+      expect.objectContaining({ code: 'EBUSY', message: 'the memory at 0x0 of container vm7 is being exchanged' }),
+    );
+
+    container.restoreVaddr({ iova: 0n, size: 2n * PAGE, file: after, offset: PAGE });
+    for (const instance of [first, second]) {
+      expect([await sees(instance, 0n), await sees(instance, 2n * PAGE)]).toEqual([2, 1]);
+    }
+    late.open({ name: 'vmm' }, { container }).sync.close();
+    before.close();
+    after.close();
   });
 
   test('a container has limits of its own', () => {

@@ -15,8 +15,6 @@ namespace mdev {
 namespace {
 
 constexpr uint64_t kLastAddress = ~uint64_t{0};
-/// Offsets into a file, whatever the page size of the addresses is.
-constexpr uint64_t kOffsetAlignment = 4096;
 
 uint64_t smallestPage(uint64_t pageSizes) { return uint64_t{1} << std::countr_zero(pageSizes); }
 
@@ -168,9 +166,10 @@ void DmaSpace::forEachMap(const std::function<bool(const DmaMap&)>& visit) const
   state_->tree.forEach([&](const IovaEntry& entry) {
     return visit({.first = entry.first,
                   .last = entry.last,
-                  .rights = entry.rights(),
+                  .rights = entry.mapRights(),
                   .fd = entry.file == nullptr ? -1 : entry.file->fd(),
-                  .offset = entry.offset()});
+                  .offset = entry.offset(),
+                  .valid = entry.valid()});
   });
 }
 

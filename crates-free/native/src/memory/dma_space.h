@@ -55,9 +55,11 @@ struct DmaMap {
   uint64_t first;
   uint64_t last;
   uint32_t rights;
-  /// Borrowed until the next change; equal for maps of one file and access mode. -1: reached by message.
+  /// Borrowed until the next change; equal for maps of one file and access mode. -1: reached by message, or not valid.
   int fd;
   uint64_t offset;
+  /// False between `invalidateVaddr` and `restoreVaddr`.
+  bool valid;
 };
 
 /// DMA maps of one instance: changed by the owner thread, read by engines without a lock.
@@ -90,6 +92,16 @@ class DmaSpace {
   int unmapReporting(uint64_t iova, uint64_t size, const DirtyQuery& query, uint64_t* unmapped = nullptr) {
     return unmap(iova, size, &query, unmapped);
   }
+  /// VFIO_DMA_UNMAP_FLAG_VADDR: the maps inside the range stay, and the memory behind them goes, until `restoreVaddr`.
+  /// Accesses fault meanwhile: nobody waits for a client that may never come back to it. As the kernel, which refuses
+  /// to pin such memory with EBUSY. EINVAL: size 0, address wrap, the range cuts a map, or one of them is not valid
+  /// already or reached by message; ENOENT: it holds none; ENOMEM. On return no reader uses the memory any more.
+  int invalidateVaddr(uint64_t iova, uint64_t size);
+  /// VFIO_DMA_MAP_FLAG_VADDR: another file, or another place in it, behind a map that is not valid. The map keeps its
+  /// rights, and its dirty pages. ENOENT: nothing is mapped at `iova`; EINVAL: the map there is valid or another one,
+  /// `offset` misaligned, range beyond the end of the file, no file, or one of a refused kind; EACCES: the map's rights
+  /// are beyond those of the fd; ENOSPC, EIO, ENOMEM as `map`. On error the map stays as it is.
+  int restoreVaddr(uint64_t iova, uint64_t size, ForeignFd fd, uint64_t offset);
   /// Returns the bytes that were mapped (modulo 2^64). Ends all requests by message that are under way, also those of a
   /// client that has mapped nothing.
   uint64_t unmapAll();

@@ -16,6 +16,9 @@
 
 namespace mdev {
 
+/// Of offsets into a file, whatever the page size of the addresses is.
+inline constexpr uint64_t kOffsetAlignment = 4096;
+
 struct DmaSpace::State {
   /// Declared first: the others hold it.
   EpochDomain epochs;

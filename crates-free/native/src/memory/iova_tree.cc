@@ -1,6 +1,7 @@
 // Look-up, reclamation, and the beginning and end of changes. What changes do to nodes is in iova_tree_change.cc.
 #include "memory/iova_tree.h"
 
+#include <algorithm>
 #include <atomic>
 #include <utility>
 
@@ -111,6 +112,21 @@ void IovaTree::erase(uint64_t first, uint64_t last, const std::function<void(con
   if (root == nullptr) return;
   begin();
   publish(eraseFrom(root, {first, last, removed}));
+}
+
+void IovaTree::reserveReplacing(size_t entries) {
+  reclaim();
+  // A copy of each node that has one of them below it. All leaves but a root are filled to kLeast.
+  const size_t leaves = std::min(entries, size_ / IovaLeaf::kLeast + 1);
+  leaves_.pool.reserve(leaves);
+  inners_.pool.reserve(leaves * height());
+}
+
+void IovaTree::replace(uint64_t first, uint64_t last, const std::function<IovaEntry(const IovaEntry&)>& replacement) {
+  IovaNode* const root = root_.load(std::memory_order_relaxed);
+  if (root == nullptr) return;
+  begin();
+  publish(replaceIn(root, first, last, replacement));
 }
 
 void IovaTree::begin() { version_ = lastVersion.fetch_add(1, std::memory_order_relaxed) + 1; }

@@ -51,6 +51,11 @@ class IovaTree {
   /// Removes all entries inside [first, last], in one publication, and calls `removed` for each, in no particular
   /// order. No entry may straddle the range's ends. Needs `reserve`, except when the range holds all entries.
   void erase(uint64_t first, uint64_t last, const std::function<void(const IovaEntry&)>& removed);
+  /// Allocates what a `replace` of so many entries needs. May throw std::bad_alloc.
+  void reserveReplacing(size_t entries);
+  /// Puts another entry of the same addresses in the place of each inside [first, last], in one publication. Needs
+  /// `reserveReplacing` for as many.
+  void replace(uint64_t first, uint64_t last, const std::function<IovaEntry(const IovaEntry&)>& replacement);
   /// Takes back the nodes that no reader can see any more. insert and erase do it too.
   void reclaim();
   /// Levels from the root to the leaves.
@@ -111,6 +116,8 @@ class IovaTree {
   IovaNode* keepAbove(IovaNode* node, const Removal& removal);
   IovaNode* eraseFrom(IovaNode* node, const Removal& removal);
   IovaNode* renewed(IovaNode* root);
+  IovaNode* replaceIn(IovaNode* node, uint64_t first, uint64_t last,
+                      const std::function<IovaEntry(const IovaEntry&)>& replacement);
   void begin();
   void publish(IovaNode* root);
 

@@ -278,4 +278,29 @@ IovaNode* IovaTree::renewed(IovaNode* root) {
   return isLeaf(root) ? copied(asLeaf(root)) : copied(asInner(root));
 }
 
+IovaNode* IovaTree::replaceIn(IovaNode* node, uint64_t first, uint64_t last,
+                              const std::function<IovaEntry(const IovaEntry&)>& replacement) {
+  if (isLeaf(node)) {
+    IovaParts<IovaLeaf> parts;
+    bool changed = false;
+    for (unsigned index = 0; index < node->count; ++index) {
+      const IovaEntry& entry = leaf(node).entry[index];
+      const bool inside = first <= entry.first && entry.last <= last;
+      parts.append(inside ? replacement(entry) : entry);
+      changed = changed || inside;
+    }
+    return changed ? spread<IovaLeaf>(parts, 0, asLeaf(node), nullptr).left : node;
+  }
+  IovaParts<IovaInner> parts;
+  parts.append(inner(node), 0, static_cast<unsigned>(node->count));
+  bool changed = false;
+  for (unsigned index = inner(node).rank(first); index <= inner(node).rank(last); ++index) {
+    IovaNode*& child = parts.part[index].node;
+    IovaNode* const before = child;
+    child = replaceIn(before, first, last, replacement);
+    changed = changed || child != before;
+  }
+  return changed ? spread<IovaInner>(parts, 0, asInner(node), nullptr).left : node;
+}
+
 }  // namespace mdev

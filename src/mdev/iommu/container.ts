@@ -110,7 +110,7 @@ export class Container implements Disposable {
     const { file, iova, memory, offset, rights, size } = completeDmaMap(request);
     const space = this.#open('dmaMap');
     if (file === undefined) this.#answerMessages();
-    this.#mapEverywhere(space, { iova, size, rights, fd: file?.fd ?? -1, offset });
+    this.#mapEverywhere(space, { iova, size, rights, fd: file?.fd ?? -1, offset, valid: true });
     if (file === undefined && memory !== undefined) this.#memory.accept({ address: iova, memory, rights });
   }
 

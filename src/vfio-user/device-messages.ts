@@ -107,7 +107,7 @@ export class DeviceMessages {
     const { handle, migration } = this.#device;
     return new Map([
       ...dmaLoggingFeatures(coreOf(handle)),
-      ...(migration === undefined ? [] : migrationFeatures(migration)),
+      ...(migration === undefined ? [] : migrationFeatures(migration, () => this.#native.serveIoEventFds())),
     ]);
   }
 }

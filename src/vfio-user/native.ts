@@ -46,6 +46,8 @@ export interface NativeConnection {
    * @param fd one that another process has made for the same (duplicated), instead of a new one.
    */
   ioEventFd(region: number, offset: number, value: Uint8Array, fd?: number): number;
+  /** Does now what has been signalled so far. False when that is so much that some of it, at least, is left. */
+  serveIoEventFds(): boolean;
   /** Serves nothing more, and closes once what is answered was offered to the socket. */
   finish(reason: string): void;
   /** Closes at once. Repeats do nothing. */

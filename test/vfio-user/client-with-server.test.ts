@@ -1,3 +1,5 @@
+import { writeSync } from 'node:fs';
+
 import { describe, expect, it } from 'vitest';
 
 import { MigrationState } from '../../src/mdev/index.ts';
@@ -34,6 +36,37 @@ describe('our client with our server', () => {
     // The server keeps its own.
     await until(() => openFiles() === before + 2, 'closing the client’s');
     expect((await client.regionEventFds(1)).entries).toEqual([]);
+  });
+
+  it('has done what was signalled before a device stops, or does not stop it', async () => {
+    await using bench = new Bench();
+    const migration = new TestMigration();
+    bench.device.migration = migration;
+    let writes = 0;
+    let writesWhenStopping = 0;
+    bench.device.onWrite = () => (writes += 1);
+    migration.before = () => {
+      writesWhenStopping = writes;
+    };
+    bench.device.ioEventFds = [
+      { region: 0, offset: Offset.hooked, size: 4, datamatch: 7n },
+      { region: 0, offset: Offset.hooked, size: 4, datamatch: 9n },
+    ];
+    const client = await bench.client();
+    using bells = await client.regionEventFds(0);
+    const signal = (counts: readonly bigint[]): void => {
+      for (const [index, { fd = -1 }] of bells.entries.entries()) {
+        writeSync(fd, new Uint8Array(BigUint64Array.of(counts[index] ?? 0n).buffer));
+      }
+    };
+    signal([1000n, 500n]);
+    await client.setMigrationState(MigrationState.stop);
+    expect([writesWhenStopping, writes]).toEqual([1500, 1500]);
+    await client.setMigrationState(MigrationState.running);
+    // More than any guest leaves behind: the others get a turn.
+    signal([1n << 40n, 1n]);
+    await expect(client.setMigrationState(MigrationState.stop)).rejects.toMatchObject({ code: 'EBUSY' });
+    expect([migration.state, writes < 100_000]).toEqual([MigrationState.running, true]);
   });
 
   it('writes several registers in one message', async () => {

@@ -116,6 +116,7 @@ class ConnectionObject : public Napi::ObjectWrap<ConnectionObject> {
                            InstanceMethod<&This::answer>("answer"),
                            InstanceMethod<&This::refuse>("refuse"),
                            InstanceMethod<&This::ioEventFd>("ioEventFd"),
+                           InstanceMethod<&This::serveIoEventFds>("serveIoEventFds"),
                            InstanceMethod<&This::finish>("finish"),
                            InstanceMethod<&This::close>("close"),
                            InstanceMethod<&This::peerGone>("peerGone"),
@@ -251,6 +252,16 @@ class ConnectionObject : public Napi::ObjectWrap<ConnectionObject> {
     }
   }
 
+  /// serveIoEventFds(): whether all that was signalled has been written; bounded
+  Napi::Value serveIoEventFds(const Info& info) {
+    // Copies: a write may end the connection.
+    std::vector<std::shared_ptr<IoEventFd>> signals;
+    for (const WatchedIoEventFd& watched : ioEventFds_) signals.push_back(watched.signal);
+    uint32_t left = kMostWritesAtOnce;
+    for (const std::shared_ptr<IoEventFd>& signal : signals) left -= signal->serve(left);
+    return Napi::Boolean::New(info.Env(), left > 0);
+  }
+
   void finish(const Info& info) { connection_->finish(info[0].ToString()); }
   void close(const Info& info) { connection_->close(info[0].ToString()); }
   Napi::Value peerGone(const Info& info) { return Napi::Boolean::New(info.Env(), connection_->peerGone()); }
@@ -266,6 +277,8 @@ class ConnectionObject : public Napi::ObjectWrap<ConnectionObject> {
     std::unique_ptr<Poll> poll;
   };
   static constexpr std::size_t kMaxIoEventFds = 512;
+  /// More than a guest leaves behind that has stopped; some milliseconds for a client that counts by itself.
+  static constexpr uint32_t kMostWritesAtOnce = 16 * 1024;
 
   std::shared_ptr<Connection> connection_;
   /// Another process has the client, too.

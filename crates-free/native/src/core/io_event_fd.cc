@@ -23,11 +23,12 @@ IoEventFd::IoEventFd(std::shared_ptr<DeviceCore> core, uint32_t region, uint64_t
   std::copy_n(value.begin(), size_, value_.begin());
 }
 
-void IoEventFd::serve() {
+uint32_t IoEventFd::serve(uint32_t writes) {
   const auto value = std::span<const std::byte>(value_).first(size_);
-  for (uint32_t n = 0; n < kWritesPerTurn && !closed_ && takeForeignEventfd(fd_.get()); ++n)
-    core_->post(region_, offset_, value);
+  uint32_t done = 0;
+  for (; done < writes && !closed_ && takeForeignEventfd(fd_.get()); ++done) core_->post(region_, offset_, value);
   core_->flush();
+  return done;
 }
 
 }  // namespace mdev

@@ -31,7 +31,9 @@ class IoEventFd {
   int fd() const { return fd_.get(); }
   /// Does the writes that were signalled, as if the guest had sent them; at most those of one turn, so that `fd` may
   /// stay readable. What the device refuses is counted there. A hook may call `close`.
-  void serve();
+  void serve() { serve(kWritesPerTurn); }
+  /// The same for at most `writes` of them. Returns how many there were.
+  uint32_t serve(uint32_t writes);
   /// No write happens any more.
   void close() { closed_ = true; }
 

@@ -2,11 +2,12 @@ import { defineConfig } from 'vitest/config';
 
 import { CompileAhead, WORKERS } from './test/support/sequencer.ts';
 
-// Everything that needs no root, no network, no QEMU and no pciutils. Tests that need those have a config of their own.
+// Everything that needs no root, no network, no QEMU and no pciutils. Tests that need those, and those that take long, have a
+// config of their own.
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/guest/**', 'test/pciutils/**'],
+    exclude: ['test/guest/**', 'test/pciutils/**', 'test/native/native-{address,thread}.test.ts'],
     typecheck: {
       enabled: true,
       include: ['test/types/**/*.test-d.ts'],

@@ -14,7 +14,8 @@ place=$PWD/crates-free/native/build/sanitized
 rm -rf "$place/src"
 mkdir -p "$place"
 cp -a crates-free/native/binding.gyp crates-free/native/build.mjs crates-free/native/src "$place"
-flags='-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g1'
+# Not vptr: it opens a pipe for each look at an object, and tests count descriptors.
+flags='-fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer -g1'
 CXXFLAGS=$flags LDFLAGS=$flags node "$place/build.mjs"
 
 export MDEV_NATIVE_PATH=$place/build/Release/mdev.node

@@ -9,6 +9,6 @@ export MDEV_STRESS_STEPS=80000
 . "$(dirname "$0")/lib.sh"
 for ((round = 1; round <= ${1:-5}; round++)); do
   echo "round $round"
-  count_vitest --testTimeout=300000 --typecheck.enabled=false test/native/native-
+  count_vitest --config vitest.native.config.ts --testTimeout=300000
 done
 print_counts

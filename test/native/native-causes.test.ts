@@ -1,0 +1,3 @@
+import { nativeSuite } from './support/native-suite.ts';
+
+nativeSuite(import.meta.filename);

@@ -38,11 +38,18 @@ it.each(['exit', 'fall off', 'throw', 'close engines last', 'close the device fi
   },
 );
 
-/** Names of this process's threads that tests of this file started. */
+/** This process's threads that tests of this file started. */
 function engineThreads(): number {
-  return readdirSync('/proc/self/task')
-    .map((task) => readFileSync(`/proc/self/task/${task}/comm`, 'utf8'))
-    .filter((name) => name.startsWith('test-engine')).length;
+  return readdirSync('/proc/self/task').filter((task) => nameOf(task).startsWith('test-engine')).length;
+}
+
+/** Empty for a thread that has ended since it was listed. */
+function nameOf(task: string): string {
+  try {
+    return readFileSync(`/proc/self/task/${task}/comm`, 'utf8');
+  } catch {
+    return '';
+  }
 }
 
 it('closing ends the threads and leaves no descriptor open', () => {
@@ -57,7 +64,8 @@ it('closing ends the threads and leaves no descriptor open', () => {
     }
   }
   expect(engineThreads()).toBe(0);
-  expect(open()).toBe(before);
+  // Fewer when the garbage of an earlier test was collected meanwhile.
+  expect(open()).toBeLessThanOrEqual(before);
 });
 
 it('what is only forgotten is collected: queue devices, groups, and then their engines', async () => {

@@ -34,20 +34,22 @@ export async function saveState(device: MdevDevice, path: string): Promise<void>
 }
 
 /**
- * Gives an instance that nobody has used the state of a file, and removes the file: what it says is true once.
+ * Gives an instance that nobody has used the state of a file.
+ *
+ * @returns What removes the file, because what it says is true once. Called when the instance is served: until then the file is all that is left.
  * @throws MdevError `EINVAL` when the state does not fit, Error with a `code` of the file system; the file stays then.
  */
 export async function restoreState(
   device: MdevDevice,
   path: string,
   { mayBeMissing }: { readonly mayBeMissing: boolean },
-): Promise<void> {
+): Promise<() => Promise<void>> {
   const { transfer } = device;
   if (transfer === undefined) throw new MdevError('ENOTTY', `instances of type ${device.type.id} take no state`);
   const state = await readState(path, mayBeMissing);
   if (state === undefined) {
     tell(`there is no ${path} yet; instance ${device.uuid} begins anew`);
-    return;
+    return () => Promise.resolve();
   }
   await transfer.suspend();
   try {
@@ -58,8 +60,10 @@ export async function restoreState(
   } finally {
     transfer.resume();
   }
-  await rm(path);
-  tell(`instance ${device.uuid} has the state of ${path}, which is removed`);
+  return async () => {
+    await rm(path);
+    tell(`instance ${device.uuid} has the state of ${path}, which is removed`);
+  };
 }
 
 async function readState(path: string, mayBeMissing: boolean): Promise<Uint8Array | undefined> {

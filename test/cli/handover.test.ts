@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -104,6 +104,16 @@ describe('mdev serve --save-on-exit and --restore', () => {
     await stop(second);
     expect(existsSync(file)).toBe(true);
     await next.close();
+  });
+
+  it('leave the state where it is when the instance cannot be served', async () => {
+    await using first = await serve('--save-on-exit', file);
+    await first.line();
+    await stop(first);
+    const saved = readFileSync(file);
+    await using second = await serve('--restore', file, '--socket-path', join(folder, 'missing', 'socket'));
+    expect((await second.ended).code).toBe(1);
+    expect(readFileSync(file).equals(saved)).toBe(true);
   });
 
   it('refuse a state that does not fit or is none, and leave it where it is', async () => {

@@ -117,6 +117,8 @@ dmatest_summaries() {
 
 # run_dmatest ITERATIONS [THREADS [PARAMETER=VALUE...]]: verified copies on $CHANNELS (dma0chan0 when unset), so many
 # threads on each; the summaries are the part "dmatest".
+# Once for each time that the queue is enabled: when dmatest lets go of its channel, Linux 7 gives the queue's interrupt handle up
+# (idxd_wq_flush_descs), and what is submitted then carries handle 0xffff, which a DSA refuses with status 0x19.
 # Its own `run` and `wait` say "done" while threads are still being started: only the summaries are reliable.
 run_dmatest() {
   local iterations=$1 threads=${2:-1} summaries=0 before emulated channel parameters=/sys/module/dmatest/parameters

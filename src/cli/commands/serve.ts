@@ -89,10 +89,17 @@ async function begin(
     tell(`instance ${device.uuid} was taken over${offer.held ? ' with its client' : '; no client holds it'}`);
     return server;
   }
-  if (options.restore !== undefined) {
-    await restoreState(device, options.restore, { mayBeMissing: options.restore === options.saveOnExit });
+  if (options.restore === undefined) return serve(device, address);
+  const mayBeMissing = options.restore === options.saveOnExit;
+  const remove = await restoreState(device, options.restore, { mayBeMissing });
+  const server = serve(device, address);
+  try {
+    await remove();
+  } catch (error) {
+    await server.close();
+    throw error;
   }
-  return serve(device, address);
+  return server;
 }
 
 function addressOf({ fd, socketPath }: ServeOptions): { readonly fd: number } | { readonly socketPath: string } {

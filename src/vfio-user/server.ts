@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { EventEmitter } from 'eventemitter3';
 
 import type { DeviceCore } from '../native/binding.ts';
+import { guarded } from '../mdev/guarded.ts';
 import { closeFd } from '../native/binding.ts';
 import { coreOf } from '../native/device-handle.ts';
 import { errnoOfError } from '../native/errno.ts';
@@ -175,10 +176,10 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
   }
 
   /**
-   * Closes without any client's noticing. The hold on the device stays until that is closed.
+   * Closes without any client's noticing, and tells of it then. The hold on the device stays until that is closed.
    * @internal
    */
-  abandon(): void {
+  abandon(tell: () => unknown = () => undefined): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     clearTimeout(this.#acceptRetry);
@@ -186,7 +187,9 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
     this.#listener?.close();
     for (const connection of [...this.#connections.keys()]) connection.handedOver();
     this.#resolveClosed();
-    this.emit('closed');
+    // A listener's error is no reason for a handover to have failed.
+    guarded(tell);
+    guarded(() => this.emit('closed'));
   }
 
   #subject(): HandoverSubject {
@@ -214,8 +217,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
       handedOver: () => {
         this.#left = undefined;
         this.#isHandedOver = true;
-        this.emit('handedOver');
-        this.abandon();
+        this.abandon(() => this.emit('handedOver'));
       },
     };
   }

@@ -104,18 +104,26 @@ async function move(subject: HandoverSubject, peer: HandoverPeer, within: number
     await sendImage(peer, image, deadline, check);
     await peer.receive([HandoverKind.ready], deadline);
     check();
-    peer.send(HandoverKind.go);
-    // As soon as the socket has it, the successor begins.
-    await peer.flushed(deadline);
-    subject.handedOver();
+    await peer.sendOrClose(HandoverKind.go, deadline);
   } catch (error) {
     if (stopped.client) resumeClient(coreOf(device.handle));
-    device.transfer?.resume();
+    resumeDevice(device);
     for (const connection of connections) connection.resume();
     subject.resume();
     // That is why, whatever came of it.
     if (left !== undefined) throw new HandoverError('ECANCELED', left, { cause: error });
     throw error;
+  }
+  // The socket has the word, so the successor begins: whatever fails from here on, this side does not.
+  subject.handedOver();
+}
+
+/** A behaviour that cannot go on has failed its instance, which says so itself: its clients are to get their answers all the same. */
+function resumeDevice(device: HandoverSubject['device']): void {
+  try {
+    device.transfer?.resume();
+  } catch {
+    // Told by the instance.
   }
 }
 

@@ -95,6 +95,21 @@ export class HandoverPeer {
     if (!this.isOpen) throw new HandoverError('ECANCELED', `the other side has ended: ${String(this.#closed)}`);
   }
 
+  /**
+   * Sends a message that the other side acts on, or makes sure that it never hears of it: who gets an error here is closed, and what the socket has
+   * not taken is dropped.
+   * @throws HandoverError `ECANCELED`, `ETIMEDOUT`.
+   */
+  async sendOrClose(kind: number, deadline: number): Promise<void> {
+    this.send(kind);
+    try {
+      await this.flushed(deadline);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
   /** Waits until the other side has ended, or the deadline. */
   async ended(deadline: number): Promise<void> {
     for (let left = 1; this.isOpen && left > 0; left = deadline - performance.now()) await this.#change(left);

@@ -9,6 +9,7 @@ import { VfioIrq } from '../../../src/mdev/index.ts';
 import { connect, eventfd, memoryFile } from '../../../src/vfio-user/index.ts';
 import { socketPair } from '../../../src/vfio-user/native.ts';
 import { At, type Counter, seen, VECTORS } from '../../mdev/support/migratable.ts';
+import { uncaughtDuring } from '../../mdev/support/uncaught.ts';
 import { openFiles, until } from '../support/bench.ts';
 import { offered, outcome, Relay } from './support.ts';
 
@@ -47,6 +48,21 @@ function slowly(of: Counter): { begun: boolean; readonly end: () => void } {
 }
 
 describe('a handover', () => {
+  it('has happened when its word is sent, whatever a listener of the old server makes of it', async () => {
+    await using relay = await Relay.start();
+    const client = await relay.client();
+    const old = relay.server;
+    for (const event of ['handedOver', 'closed'] as const) {
+      old.on(event, () => {
+        throw new Error(event);
+      });
+    }
+    const uncaught = await uncaughtDuring(() => relay.handOver());
+    expect(uncaught).toEqual([new Error('handedOver'), new Error('closed')]);
+    expect(old.isHandedOver).toBe(true);
+    expect(await client.readRegister(CONFIG, 0, 2)).toBe(0x1d0f);
+  });
+
   it('moves what the guest sees, what the device hides, and what both have of each other', async () => {
     await using relay = await Relay.start();
     const client = await relay.client();

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import { eventfd, memoryFile } from '../../../src/vfio-user/index.ts';
 import { connectSocket, socketPair } from '../../../src/vfio-user/native.ts';
+import { HandoverPeer } from '../../../src/vfio-user/handover/handover-peer.ts';
 import { HANDOVER_VERSION, HandoverKind } from '../../../src/vfio-user/handover/messages.ts';
 import { Command } from '../../../src/vfio-user/protocol.ts';
 import {
@@ -159,6 +160,29 @@ describe('a successor that dies', () => {
     const read = client.readRegister(CONFIG, 0, 2);
     expect((await given)?.code).toBe('ETIMEDOUT');
     expect(await read).toBe(0x1d0f);
+    successor.end();
+  });
+});
+
+describe('the word to begin', () => {
+  it('never arrives when its sender goes on instead', async () => {
+    const [near, far] = socketPair();
+    const sender = new HandoverPeer(near);
+    const successor = new Successor(far);
+    // Nothing has been sent yet when the time is over: the socket is written to in a later turn of the event loop.
+    await expect(sender.sendOrClose(go, performance.now() - 1)).rejects.toMatchObject({ code: 'ETIMEDOUT' });
+    expect(sender.isOpen).toBe(false);
+    expect(await successor.hears()).toBe(undefined);
+    successor.end();
+  });
+
+  it('arrives before its sender hears that it did', async () => {
+    const [near, far] = socketPair();
+    const sender = new HandoverPeer(near);
+    const successor = new Successor(far);
+    await sender.sendOrClose(go, performance.now() + 10_000);
+    expect(await successor.hears()).toBe(go);
+    sender.close();
     successor.end();
   });
 });

@@ -81,7 +81,8 @@ function writeStream(random: Random, server: Server): readonly Draft[] {
 function cycle(random: Random, server: Server): readonly Draft[] {
   const { lengths, streams } = server.device.migration;
   const most = server.device.dma.channel?.maxTransfer ?? 0;
-  const chunk = CHUNKS.find((size) => size <= most) ?? most;
+  // A client that transfers nothing cannot read a stream.
+  const chunk = CHUNKS.find((size) => size <= most) ?? Math.max(most, 1);
   const parts = Array.from({ length: Math.ceil(lengths.whole / chunk) }, (_, n) => ({
     number: streams.length,
     from: n * chunk,

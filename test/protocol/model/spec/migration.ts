@@ -129,9 +129,9 @@ export class Migration {
   }
 
   write(data: Uint8Array): number {
-    const bytes = Uint8Array.of(...(this.#incoming ?? []), ...data);
+    const bytes = Buffer.concat([this.#incoming ?? new Uint8Array(0), data]);
     // A stream says with its first bytes what it is.
-    const known = this.streams.find(({ bytes: [first] }) => first !== 0)?.bytes;
+    const known = this.streams.find(({ bytes }) => bytes.subarray(0, KNOWN).every((byte) => byte !== 0))?.bytes;
     if (bytes.length > 0 && !bytes.subarray(0, MAGIC).every((byte, at) => byte === known?.[at])) {
       this.#refuse();
       return EINVAL;
@@ -194,3 +194,5 @@ export class Migration {
 }
 
 const MAGIC = 8;
+/** So much of that is not zero, and what the client has not read is. */
+const KNOWN = 5;

@@ -1,22 +1,18 @@
 // `Connection` in JavaScript: one client of one device.
 #include <napi.h>
-#include <uv.h>
 
 #include <cerrno>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 #include "arguments_object.h"
-#include "base/eventfd.h"
-#include "core/io_event_fd.h"
+#include "connection_handler_object.h"
 #include "handover_object.h"
+#include "io_event_fds_object.h"
 #include "napi_objects.h"
-#include "poll_object.h"
 #include "stream_object.h"
 #include "transport/socket_io.h"
 #include "vfio_user/connection.h"
@@ -27,54 +23,6 @@ namespace {
 
 using vfio_user::Agreement;
 using vfio_user::Connection;
-using vfio_user::ConnectionHandler;
-
-/// `{ message(command, body), refused(command, errno), closed(reason), failed(error) }` of JavaScript. `message`
-/// returns the body of the reply as Uint8Array, an errno, or undefined: later. What one of the first three throws goes
-/// to `failed` and no further: it ends this connection, and nothing else.
-class JavaScriptConnectionHandler final : public JavaScriptStreamHandler<ConnectionHandler> {
- public:
-  JavaScriptConnectionHandler(napi_env env, napi_value object, std::function<void()> released)
-      : JavaScriptStreamHandler(env, object, {"message", "refused", "closed", "failed"}, std::move(released)) {}
-
-  int message(uint16_t command, std::span<const std::byte> body, std::vector<std::byte>& reply) override {
-    const auto held = handler();
-    const JavaScriptHandler::Visit visit(*held);
-    if (!visit) return kFailed;
-    const napi_value result = visit.callGuarded(kMessage, {visit.number(command), visit.bytes(body)}, kReport);
-    napi_valuetype type = napi_null;
-    if (result == nullptr || napi_typeof(env(), result, &type) != napi_ok) return kFailed;
-    if (type == napi_undefined) return kLater;
-    int32_t error = 0;
-    if (napi_get_value_int32(env(), result, &error) == napi_ok) return error > 0 ? error : EIO;
-    napi_typedarray_type arrayType = napi_int8_array;
-    std::size_t length = 0;
-    void* data = nullptr;
-    bool isTypedArray = false;
-    if (napi_is_typedarray(env(), result, &isTypedArray) != napi_ok || !isTypedArray ||
-        napi_get_typedarray_info(env(), result, &arrayType, &length, &data, nullptr, nullptr) != napi_ok ||
-        arrayType != napi_uint8_array) {
-      return EIO;
-    }
-    const auto* bytes = static_cast<const std::byte*>(data);
-    reply.assign(bytes, bytes + length);
-    return 0;
-  }
-
-  int refused(uint16_t command, int error) override {
-    const auto held = handler();
-    const JavaScriptHandler::Visit visit(*held);
-    if (!visit) return kFailed;
-    return visit.callGuarded(kRefused, {visit.number(command), visit.number(error)}, kReport) == nullptr ? kFailed : 0;
-  }
-
-  void closed(const std::string& reason) override {
-    end([&](const JavaScriptHandler::Visit& visit) { visit.callGuarded(kClosed, {visit.string(reason)}, kReport); });
-  }
-
- private:
-  enum Function { kMessage, kRefused, kClosed, kReport };
-};
 
 class ConnectionObject : public Napi::ObjectWrap<ConnectionObject> {
  public:
@@ -93,12 +41,12 @@ class ConnectionObject : public Napi::ObjectWrap<ConnectionObject> {
     std::shared_ptr<DeviceCore> core = unwrapDevice(env, info[0]);
     if (core == nullptr) throw Napi::Error::New(env);
     auto handler = std::make_shared<JavaScriptConnectionHandler>(env, info[2], [this] {
-      dropIoEventFds();
+      ioEventFds_.close();
       Unref();
     });
     requireConnectedSocket(env, info[1]);
     ForeignFd socket(given.release(), core->closer());
-    paused_ = restored.has_value();
+    ioEventFds_.setPaused(restored.has_value());
     connection_ = openStream<Connection>(env, *this, std::move(socket), [&](std::unique_ptr<Transport> transport) {
       // Until it is known to be ours alone.
       transport->setShared(restored.has_value());
@@ -197,7 +145,7 @@ class ConnectionObject : public Napi::ObjectWrap<ConnectionObject> {
     if (!connection_->isOpen() || !connection_->settled()) throw Napi::Error::New(env, "the connection is not settled");
     HandoverWriter archive;
     connection_->save(archive);
-    setPaused(true);
+    ioEventFds_.setPaused(true);
     if (!connection_->isOpen()) throw Napi::Error::New(env, "the connection is closed");
     const Napi::Object result = handoverObject(env, archive);
     result.Set("fd", connection_->descriptor());
@@ -205,86 +153,37 @@ class ConnectionObject : public Napi::ObjectWrap<ConnectionObject> {
     return result;
   }
   void resume(const Info&) {
-    setPaused(false);
+    ioEventFds_.setPaused(false);
     connection_->resume();
   }
   void handedOver(const Info&) { connection_->handedOver(); }
-
-  /// Ioeventfds keep their signals while paused.
-  void setPaused(bool paused) {
-    paused_ = paused;
-    for (WatchedIoEventFd& watched : ioEventFds_) watched.poll->watch(paused ? 0 : UV_READABLE);
-  }
 
   /// ioEventFd(region, offset, value, fd?): number. The descriptor is the connection's; `fd`, one of another process
   /// for the same, is duplicated.
   Napi::Value ioEventFd(const Info& info) {
     const Napi::Env env = info.Env();
     if (!connection_->isOpen()) throw Napi::Error::New(env, "the connection is closed");
-    if (ioEventFds_.size() == kMaxIoEventFds) {
-      throw Napi::RangeError::New(env, "more than " + std::to_string(kMaxIoEventFds) + " ioeventfds of one client");
-    }
     const uint32_t region = uint32Argument(env, info[0], "region");
     const uint64_t offset = offsetArgument(env, info[1], "offset");
     const std::span<std::byte> value = bytesArgument(env, info[2], "value");
-    if (value.empty() || value.size() > IoEventFd::kMaxValue) {
-      throw Napi::RangeError::New(env, "value has " + std::to_string(value.size()) + " bytes; expected 1 to " +
-                                           std::to_string(IoEventFd::kMaxValue));
-    }
     FileDescriptor given;
     if (!info[3].IsUndefined()) {
       given = descriptorArgument(env, info[3], "fd");
-      if (!isEventfd(given.get())) throw Napi::TypeError::New(env, "fd is no eventfd");
+      if (!given) throw Napi::TypeError::New(env, "fd is no eventfd");
     }
-    try {
-      auto signal = std::make_shared<IoEventFd>(connection_->core(), region, offset, value, std::move(given));
-      // The callback keeps it while it runs: a write may end the connection.
-      auto poll = std::make_unique<Poll>(env, signal->fd(), [signal](int, int) { signal->serve(); });
-      poll->setReferenced(false);
-      if (const int error = poll->watch(paused_ ? 0 : UV_READABLE); error != 0) {
-        throwSystemError(env, -error, "uv_poll");
-      }
-      const int fd = signal->fd();
-      ioEventFds_.push_back({std::move(signal), std::move(poll)});
-      return Napi::Number::New(env, fd);
-    } catch (const std::system_error& error) {
-      throwSystemError(env, error.code().value(), "eventfd");
-    }
+    const int fd = ioEventFds_.add(env, connection_->core(), region, offset, value, std::move(given));
+    return Napi::Number::New(env, fd);
   }
 
   /// serveIoEventFds(): whether all that was signalled has been written; bounded
-  Napi::Value serveIoEventFds(const Info& info) {
-    // Copies: a write may end the connection.
-    std::vector<std::shared_ptr<IoEventFd>> signals;
-    for (const WatchedIoEventFd& watched : ioEventFds_) signals.push_back(watched.signal);
-    uint32_t left = kMostWritesAtOnce;
-    for (const std::shared_ptr<IoEventFd>& signal : signals) left -= signal->serve(left);
-    return Napi::Boolean::New(info.Env(), left > 0);
-  }
+  Napi::Value serveIoEventFds(const Info& info) { return Napi::Boolean::New(info.Env(), ioEventFds_.serve()); }
 
   void finish(const Info& info) { connection_->finish(info[0].ToString()); }
   void close(const Info& info) { connection_->close(info[0].ToString()); }
   Napi::Value peerGone(const Info& info) { return Napi::Boolean::New(info.Env(), connection_->peerGone()); }
 
-  void dropIoEventFds() {
-    for (WatchedIoEventFd& watched : ioEventFds_) watched.signal->close();
-    ioEventFds_.clear();
-  }
-
-  /// The poll goes first: it watches the descriptor.
-  struct WatchedIoEventFd {
-    std::shared_ptr<IoEventFd> signal;
-    std::unique_ptr<Poll> poll;
-  };
-  static constexpr std::size_t kMaxIoEventFds = 512;
-  /// More than a guest leaves behind that has stopped; some milliseconds for a client that counts by itself.
-  static constexpr uint32_t kMostWritesAtOnce = 16 * 1024;
-
   std::shared_ptr<Connection> connection_;
-  /// Another process has the client, too.
-  bool paused_ = false;
-  /// The client's; they end with its connection, whoever still holds a duplicate.
-  std::vector<WatchedIoEventFd> ioEventFds_;
+  IoEventFds ioEventFds_;
 };
 
 }  // namespace

@@ -1,0 +1,58 @@
+#include "io_event_fds_object.h"
+
+#include <napi.h>
+#include <uv.h>
+
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "arguments_object.h"
+#include "base/eventfd.h"
+
+namespace mdev {
+
+int IoEventFds::add(napi_env env, std::shared_ptr<DeviceCore> core, uint32_t region, uint64_t offset,
+                    std::span<const std::byte> value, FileDescriptor given) {
+  if (all_.size() == kMost) {
+    throw Napi::RangeError::New(env, "more than " + std::to_string(kMost) + " ioeventfds of one client");
+  }
+  if (value.empty() || value.size() > IoEventFd::kMaxValue) {
+    throw Napi::RangeError::New(env, "value has " + std::to_string(value.size()) + " bytes; expected 1 to " +
+                                         std::to_string(IoEventFd::kMaxValue));
+  }
+  if (given && !isEventfd(given.get())) throw Napi::TypeError::New(env, "fd is no eventfd");
+  try {
+    auto signal = std::make_shared<IoEventFd>(std::move(core), region, offset, value, std::move(given));
+    // The callback keeps it while it runs: a write may end the connection.
+    auto poll = std::make_unique<Poll>(env, signal->fd(), [signal](int, int) { signal->serve(); });
+    poll->setReferenced(false);
+    if (const int error = poll->watch(paused_ ? 0 : UV_READABLE); error != 0) throwSystemError(env, -error, "uv_poll");
+    const int fd = signal->fd();
+    all_.push_back({std::move(signal), std::move(poll)});
+    return fd;
+  } catch (const std::system_error& error) {
+    throwSystemError(env, error.code().value(), "eventfd");
+  }
+}
+
+bool IoEventFds::serve() {
+  // Copies: a write may end the connection.
+  std::vector<std::shared_ptr<IoEventFd>> signals;
+  for (const Watched& watched : all_) signals.push_back(watched.signal);
+  uint32_t left = kMostWritesAtOnce;
+  for (const std::shared_ptr<IoEventFd>& signal : signals) left -= signal->serve(left);
+  return left > 0;
+}
+
+void IoEventFds::setPaused(bool paused) {
+  paused_ = paused;
+  for (const Watched& watched : all_) watched.poll->watch(paused ? 0 : UV_READABLE);
+}
+
+void IoEventFds::close() {
+  for (const Watched& watched : all_) watched.signal->close();
+  all_.clear();
+}
+
+}  // namespace mdev

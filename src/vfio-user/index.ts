@@ -37,5 +37,8 @@ export { listenForSuccessor, type SuccessorEvents, type SuccessorListener } from
 export type { InstanceFacts } from './handover/messages.ts';
 export type { ServedDevice } from './served-device.ts';
 export type { ServedRegion } from './region-info-messages.ts';
-export { serve, type ServeAddress, type ServeOptions, type Server, type ServerEvents } from './server.ts';
+export { serve } from './server/serve.ts';
+export type { ServeAddress, ServeOptions } from './server/serve-options.ts';
+export type { Server } from './server/server.ts';
+export type { ServerEvents } from './server/server-events.ts';
 export type { Capabilities, Version } from './version.ts';

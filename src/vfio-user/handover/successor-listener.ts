@@ -1,7 +1,7 @@
 import { EventEmitter } from 'eventemitter3';
 
 import { createListener, type NativeListener, peerProcess } from '../native.ts';
-import type { Server } from '../server.ts';
+import type { Server } from '../server/server.ts';
 import type { HandOverOptions } from './give.ts';
 
 /** What a {@link SuccessorListener} tells. */

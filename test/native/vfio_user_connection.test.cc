@@ -673,6 +673,60 @@ void repliesAreServedWhileTheHandlerIsWaitedFor() {
   }
 }
 
+/// A reply that breaks the protocol behind a message that waits ends the connection in its turn.
+void aBrokenReplyEndsTheConnectionInItsTurn() {
+  const Bytes stranger = message(77, kCommandDmaRead, Bytes(16), kTypeReply);
+  for (const bool finishesInTheReply : {false, true}) {
+    Bench bench;
+    struct Ending final : MessageRequest {
+      void finished(int error) override {
+        results.push_back(error);
+        if (then) then();
+      }
+      std::vector<int> results;
+      std::function<void()> then;
+    };
+    const auto request = std::make_shared<Ending>();
+    request->address = 0x1000;
+    request->count = 64;
+    if (finishesInTheReply) request->then = [&] { bench.connection->answer(Bytes(16), {}); };
+    const auto channel = bench.core->dma()->messageDma();
+    channel->submit(request);
+    bench.transport->round();
+    CHECK_EQUAL(bench.replies().size(), 1u);
+    bench.handler->later = true;
+    bench.ask(message(1, kGetInfo, Bytes(16)) + regionWrite(2, 0, Bytes(4, std::byte{7})) + stranger +
+              regionWrite(3, 0, Bytes(4, std::byte{9})));
+    // Nobody reads what could answer it.
+    CHECK(request->results == std::vector{ECANCELED});
+    channel->submit(request);
+    CHECK(request->results == std::vector({ECANCELED, ECANCELED}));
+    if (!finishesInTheReply) {
+      CHECK(!bench.handler->isClosed && bench.transport->output.empty());
+      CHECK(bench.connection->receiveRoom().empty() && !bench.connection->settled());
+      bench.connection->answer(Bytes(16), {});
+    }
+    bench.transport->runDry();
+    CHECK(bench.handler->isClosed);
+    CHECK_EQUAL(bench.handler->reason, "the client answered a request that it was not sent");
+    const auto list = bench.replies();
+    CHECK_EQUAL(list.size(), 2u);
+    CHECK(list[0].header.id == 1 && list[1].header.id == 2);
+    CHECK(bench.port->memory[0] == std::byte{7});
+  }
+  // Behind more than one round serves.
+  Bench bench;
+  bench.handler->later = true;
+  Bytes burst = message(1, kGetInfo, Bytes(16));
+  constexpr uint16_t last = 2 * Connection::kRoundMessages + 1;
+  for (uint16_t id = 2; id <= last; ++id) append(burst, regionWrite(id, 0, Bytes(4)));
+  bench.ask(burst + stranger);
+  bench.connection->refuse(EBUSY);
+  bench.transport->runDry();
+  CHECK(bench.handler->isClosed);
+  CHECK_EQUAL(bench.replies().size(), last);
+}
+
 /// However much a client sends meanwhile, no more is held than one large message and the replies.
 void whatIsHeldMeanwhileIsBounded() {
   Bench bench;
@@ -963,6 +1017,7 @@ int main() {
   dmaRequestsAndWrongAnswers();
   lateRepliesAreDroppedOnce();
   repliesAreServedWhileTheHandlerIsWaitedFor();
+  aBrokenReplyEndsTheConnectionInItsTurn();
   whatIsHeldMeanwhileIsBounded();
   unansweredRequestsEndTheConnection();
   requestsFollowAFullOutput();

@@ -232,6 +232,44 @@ void repliesBehindGiveTheirPlaceBack() {
   }
 }
 
+/// A message behind the first one ends the line: those in front keep their files, those behind it are closed.
+void whatIsBehindTheEndIsDropped() {
+  constexpr uint16_t kReply = kCommandDmaRead;
+  const int before = openFiles();
+  {
+    Framer framer = newFramer();
+    Stream stream;
+    FileDescriptor file = newFile();
+    const ino_t mine = identity(file.get());
+    stream.send(message(0, kCarriesNot, Bytes(8)));
+    stream.send(message(1, kReply, Bytes(8)));
+    stream.send(message(2, kCarries, Bytes(32)), one(std::move(file)));
+    stream.send(message(3, kReply, Bytes(8)));
+    stream.send(message(4, kCarries, Bytes(32)), one(newFile()));
+    // Whose these are is not known yet.
+    stream.send(first(message(5, kCarries, Bytes(32)), 9), one(newFile()));
+    const auto read = [&](std::span<std::byte> room) {
+      auto [size, fds] = stream.read(room);
+      framer.received(size, std::move(fds));
+    };
+    const auto reply = [](const Header& header) { return header.command == kReply; };
+    read(framer.room());
+    CHECK(framer.next().has_value());
+    while (!stream.empty()) read(framer.roomBehind(4096));
+    CHECK_EQUAL(framer.takeBehind(reply)->header.id, 1u);
+    CHECK_EQUAL(framer.takeBehind(reply)->header.id, 3u);
+    framer.endBeforeTaken();
+    CHECK(!framer.takeBehind(reply).has_value());
+    framer.consume();
+    std::vector<Seen> seen;
+    takeAll(framer, seen);
+    CHECK_EQUAL(seen.size(), 1u);
+    CHECK(seen[0].header.id == 2 && seen[0].files == std::vector{mine} && !seen[0].stray);
+    CHECK(framer.atBoundary());
+    CHECK_EQUAL(openFiles(), before);
+  }
+}
+
 void sizesThatAreNone() {
   Stream stream;
   for (const uint32_t size : {0u, 15u, kMost + 1, UINT32_MAX}) {
@@ -464,6 +502,7 @@ int main() {
   waitsForTheHeaderThatDecides();
   closesWhatIsTooMany();
   repliesBehindGiveTheirPlaceBack();
+  whatIsBehindTheEndIsDropped();
   sizesThatAreNone();
   holdsTheLargestMessage();
   waitsForAHeaderBehindAFullBuffer();

@@ -1,11 +1,14 @@
 import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
 
+import { deferred } from '../../src/mdev/deferred.ts';
+import { MigrationState } from '../../src/mdev/index.ts';
 import { eventfd } from '../../src/vfio-user/index.ts';
 import { Command, MessageFlag } from '../../src/vfio-user/protocol.ts';
 import { encodeMessage, joined, words } from '../../src/vfio-user/structures/index.ts';
 import { Bench, openFiles, settle } from '../vfio-user/support/bench.ts';
 import { errorReply } from '../vfio-user/support/raw-peer.ts';
+import { TestMigration } from '../vfio-user/support/test-migration.ts';
 
 const { EINVAL } = constants.errno;
 const LARGEST = 1_048_608;
@@ -117,6 +120,29 @@ describe('any request', () => {
     expect(openFiles()).toBe(before);
     expect(bench.device.resets).toBe(0);
     event.close();
+  });
+
+  it('that is answered later is answered though a message behind it breaks the protocol', async () => {
+    await using bench = new Bench();
+    const migration = new TestMigration();
+    bench.device.migration = migration;
+    const quiesced = deferred();
+    migration.before = () => quiesced.promise;
+    const peer = bench.peer();
+    await peer.negotiate();
+    const stop = words(16, 2 | (1 << 17), MigrationState.stop, 0);
+    const getInfo = (id: number): Uint8Array => encodeMessage({ id, command: Command.deviceGetInfo }, info);
+    const stray = encodeMessage({ id: 3, command: Command.dmaWrite, flags: MessageFlag.reply }, new Uint8Array(16));
+    peer.send(joined(encodeMessage({ id: 1, command: Command.deviceFeature }, stop), getInfo(2), stray, getInfo(4)));
+    await settle();
+    expect(peer.received).toEqual([]);
+    quiesced.resolve();
+    await peer.closed;
+    expect(peer.received.map(({ header }) => header)).toMatchObject([
+      { id: 1, flags: MessageFlag.reply, errno: 0 },
+      { id: 2, flags: MessageFlag.reply, errno: 0 },
+    ]);
+    expect(migration.state).toBe(MigrationState.stop);
   });
 
   it('that is refused is told once for each command', async () => {

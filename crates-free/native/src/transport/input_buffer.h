@@ -35,6 +35,8 @@ class InputBuffer {
   std::span<std::byte> room(std::size_t wanted);
   void append(std::size_t size) { end_ += size; }
   void consume(std::size_t size) { begin_ += size; }
+  /// Drops everything from `position` on; begin() <= position <= end().
+  void truncate(uint64_t position) { end_ = static_cast<std::size_t>(position - base_); }
   /// Takes bytes out and closes the gaps: what is behind them has earlier positions then. `gaps` are in the order of
   /// their positions, and do not overlap.
   void erase(std::span<const BufferGap> gaps);

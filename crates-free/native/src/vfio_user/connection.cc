@@ -91,7 +91,7 @@ void Connection::blame(const char* reason) {
 }
 
 std::span<std::byte> Connection::receiveRoom() {
-  if (!serving() || service_ == Service::nothing) return {};
+  if (!serving() || service_ == Service::nothing || broken_ != nullptr) return {};
   if (service_ == Service::replies && !current_) {
     return negotiated_ ? framer_.roomBehind(kMaxHeld) : std::span<std::byte>();
   }
@@ -129,10 +129,11 @@ Turn Connection::serveMessages() {
     // What came behind it completed what the message waited for.
     serveInOrder();
   }
+  if (broken_ != nullptr && !current_ && inBudget() && serving()) blame(broken_);
   if (closed_ || finishing_) return Turn::idle;
   const bool full = output_.size() > kMaxOutput;
   if (negotiated_ && !full) sendRequests();
-  return full || (!inBudget() && framer_.held() > 0) ? Turn::more : Turn::idle;
+  return full || (!inBudget() && (framer_.held() > 0 || broken_ != nullptr)) ? Turn::more : Turn::idle;
 }
 
 void Connection::serveInOrder() {
@@ -149,8 +150,18 @@ void Connection::serveRepliesBehind() {
     const std::optional<Message> message = framer_.takeBehind(isDmaReply);
     if (!message) return;
     ++messages_;
-    serveReply(*message);
+    const char* const reason = serveReply(*message);
+    if (reason != nullptr && !closed_) breakOff(reason);
   }
+}
+
+void Connection::breakOff(const char* reason) {
+  // Commands that wait for a handover are not begun any more.
+  if (!waiting_ && service_ != Service::all) return blame(reason);
+  framer_.endBeforeTaken();
+  broken_ = reason;
+  // What the message in front waits for may be an answer that nobody will read.
+  dma_->close();
 }
 
 bool Connection::takeMessage() {

@@ -46,7 +46,9 @@ struct Agreement {
 /// this device's wait to be closed is cut off.
 ///
 /// While the handler has not answered a message, the client's replies behind it are served all the same: the handler
-/// may be waiting for what they complete. Commands behind it wait.
+/// may be waiting for what they complete. Commands behind it wait. One of those replies that breaks the protocol ends
+/// the connection in its turn: what the client sent in front of it is answered first, and nothing behind it is looked
+/// at.
 class Connection final : public MessageStream, public TwinStream::Owner {
  public:
   /// A round ends after this many bytes copied.
@@ -79,7 +81,7 @@ class Connection final : public MessageStream, public TwinStream::Owner {
   /// Begins no further command. What has begun comes to its end, and replies to DMA requests are served.
   void suspend();
   /// While suspended: no message is half served, and no answer is owed.
-  bool settled() const { return !current_ && !asked_ && !finishing_; }
+  bool settled() const { return !current_ && !asked_ && !finishing_ && broken_ == nullptr; }
   /// No DMA request is outstanding.
   bool requestsSettled() { return dma_->settled(); }
   /// What the successor needs beside the device, the agreement and the sockets; only while suspended and settled.
@@ -132,9 +134,12 @@ class Connection final : public MessageStream, public TwinStream::Owner {
   bool serveRegion();
   bool serveRegionWriteMulti();
   bool serveHandler();
-  void serveReply(const Message& message);
+  /// Null, or why the connection cannot go on.
+  const char* serveReply(const Message& message);
   /// Replies behind a message that waits for the handler.
   void serveRepliesBehind();
+  /// The reply that was taken from behind a message broke a rule.
+  void breakOff(const char* reason);
   /// DMA requests of engines and of the device, as far as they may go out now.
   void sendRequests();
   bool holdsDevice() const;
@@ -182,6 +187,8 @@ class Connection final : public MessageStream, public TwinStream::Owner {
   /// It has returned without one.
   bool waiting_ = false;
   bool finishing_ = false;
+  /// The connection ends for this reason when what is left in line is answered; null otherwise.
+  const char* broken_ = nullptr;
   Service service_ = Service::all;
   std::string finishReason_;
 };

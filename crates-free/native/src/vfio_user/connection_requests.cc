@@ -27,7 +27,8 @@ bool Connection::serve() {
     return true;
   }
   if (isDmaReply(header)) {
-    serveReply(*current_);
+    const char* const reason = serveReply(*current_);
+    if (reason != nullptr && !closed_) blame(reason);
     return true;
   }
   const uint32_t type = header.flags & kTypeMask;
@@ -94,18 +95,12 @@ bool Connection::serveHandler() {
   return true;
 }
 
-void Connection::serveReply(const Message& message) {
+const char* Connection::serveReply(const Message& message) {
   // What is late and was cancelled is dropped by the messenger; what nobody asked for ends the connection: the two
   // sides disagree about what was said.
-  const char* reason = nullptr;
-  if (message.strayFds) {
-    reason = "the client answered a DMA request with file descriptors";
-  } else if (twin_ != nullptr) {
-    reason = "the client answered a DMA request beside the twin socket";
-  } else {
-    reason = dma_->reply(message.header, message.body);
-  }
-  if (reason != nullptr && !closed_) blame(reason);
+  if (message.strayFds) return "the client answered a DMA request with file descriptors";
+  if (twin_ != nullptr) return "the client answered a DMA request beside the twin socket";
+  return dma_->reply(message.header, message.body);
 }
 
 // The device may have been taken away, and given to another client, before this connection has heard of it.

@@ -141,6 +141,19 @@ std::optional<Message> Framer::takeBehind(bool (*wanted)(const Header&)) {
   }
 }
 
+void Framer::endBeforeTaken() {
+  const uint64_t end = taken_.back();
+  taken_.pop_back();
+  buffer_.truncate(end);
+  searched_ = end;
+  std::erase_if(owned_, [end](const Owned& entry) { return entry.message >= end; });
+  std::erase_if(undecided_, [end](const FdSet& set) { return set.begin >= end; });
+  // Nothing that is still to come can be their owner any more.
+  for (FdSet& set : undecided_) set.end = std::min(set.end, end);
+  while (!undecided_.empty() && decide()) {
+  }
+}
+
 std::optional<Message> Framer::next() {
   dropTaken();
   const uint64_t begin = buffer_.begin();

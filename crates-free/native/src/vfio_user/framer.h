@@ -66,6 +66,8 @@ class Framer {
   /// The first whole message behind that one of which `wanted` is true and that was not given yet. It is out of the
   /// line then. Its body is valid until `roomBehind`.
   std::optional<Message> takeBehind(bool (*wanted)(const Header&));
+  /// The message that `takeBehind` gave last ends the line: what came behind it is dropped, with its fds.
+  void endBeforeTaken();
 
   /// What was received and not consumed, with its fds. Not between `next` and `consume`.
   void save(HandoverWriter& archive);

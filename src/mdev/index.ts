@@ -15,39 +15,44 @@ export {
   type FlagAttribute,
   integer,
   type IntegerAttribute,
-} from './attributes.ts';
-export type { MdevBehaviour, RegionHooks } from './behaviour.ts';
-export type { DeviceMemories, DeviceRegion, DeviceRegions, MdevContext, MdevServices } from './context.ts';
-export type { ConfigHooks, DeviceConfigSpace } from './device-config-space.ts';
-export type { ErrorReport } from './device-errors.ts';
-export type { DeviceDma, TransferOptions } from './device-dma.ts';
-export type { DeviceInterrupts, EventInterrupt, IntxInterrupt, MessageInterrupts } from './device-interrupts.ts';
+} from './type/attributes.ts';
+export type { MdevBehaviour, RegionHooks } from './type/behaviour.ts';
+export type { DeviceMemories, DeviceRegion, DeviceRegions, MdevContext, MdevServices } from './type/context.ts';
+export type { ConfigHooks, DeviceConfigSpace } from './type/device-config-space.ts';
+export type { ErrorReport } from './errors/device-errors.ts';
+export type { DeviceDma, TransferOptions } from './dma/device-dma.ts';
+export type {
+  DeviceInterrupts,
+  EventInterrupt,
+  IntxInterrupt,
+  MessageInterrupts,
+} from './interrupts/device-interrupts.ts';
 export { type DmaInfo, eventfd, type EventFd, memoryFile, type MemoryFile } from '../native/binding.ts';
-export { defaultDmaLimits, type DmaLimits } from './dma-limits.ts';
-export { DmaLogging } from './dma-logging.ts';
-export { DeviceFeature } from './device-features.ts';
+export { defaultDmaLimits, type DmaLimits } from './dma/dma-limits.ts';
+export { DmaLogging } from './dma/dma-logging.ts';
+export { DeviceFeature } from './vfio/features.ts';
 export { Container, type ContainerInfo, type ContainerOptions } from './iommu/container.ts';
 export type { IommuGroup } from './iommu/iommu-group.ts';
 export type { IommuModel } from './iommu/iommu-model.ts';
-export type { IoEventFd } from './io-event-fd.ts';
-export { LIFE_CYCLE, type MdevState, type MdevTransition } from './life-cycle.ts';
-export { MdevError, type MdevErrorCode } from './mdev-error.ts';
+export type { IoEventFd } from './regions/io-event-fd.ts';
+export { LIFE_CYCLE, type MdevState, type MdevTransition } from './device/life-cycle.ts';
+export { MdevError, type MdevErrorCode } from './errors/mdev-error.ts';
 export {
   type CreateOptions,
   MdevRegistry,
   type MdevRegistryEvents,
   type Removal,
   type RemoveOptions,
-} from './mdev-registry.ts';
-export type { PciDeclaration } from './device-declaration.ts';
-export { defineMdevType, type MdevType, type MdevTypeDeclaration } from './mdev-type.ts';
+} from './registry/mdev-registry.ts';
+export type { PciDeclaration } from './type/device-declaration.ts';
+export { defineMdevType, type MdevType, type MdevTypeDeclaration } from './type/mdev-type.ts';
 export { type Migration, MigrationFlag, MigrationState } from './migration/migration.ts';
 export type { MigrationBehaviour } from './migration/migration-behaviour.ts';
 export type { StateTransfer } from './migration/state-transfer.ts';
 export { migrationPath } from './migration/migration-path.ts';
-export { type InstanceIdentity, ParentDevice, type ParentDeviceOptions } from './parent-device.ts';
-export { defaultPlatformCapabilities, type PlatformCapabilities } from './platform-capabilities.ts';
-export { expectedSwitch, parsePlatform, PLATFORM_SWITCHES, type PlatformSwitch } from './platform-switches.ts';
+export { type InstanceIdentity, ParentDevice, type ParentDeviceOptions } from './registry/parent-device.ts';
+export { defaultPlatformCapabilities, type PlatformCapabilities } from './platform/platform-capabilities.ts';
+export { expectedSwitch, parsePlatform, PLATFORM_SWITCHES, type PlatformSwitch } from './platform/platform-switches.ts';
 export {
   type BarOptions,
   deviceSpecific,
@@ -61,7 +66,7 @@ export {
   rom,
   vendorRegionType,
   vga,
-} from './declare-regions.ts';
+} from './regions/declare-regions.ts';
 export type {
   BarName,
   CacheAttribute,
@@ -77,15 +82,15 @@ export type {
   Regions,
   RegionType,
   RomRegion,
-} from './regions.ts';
-export type { ResourcePool } from './resource-pool.ts';
-export { generateUuid, parseUuid } from './uuid.ts';
-export type { MappedArea, MappedRegion } from './mapped-region.ts';
+} from './regions/regions.ts';
+export type { ResourcePool } from './registry/resource-pool.ts';
+export { generateUuid, parseUuid } from './base/uuid.ts';
+export type { MappedArea, MappedRegion } from './vfio/mapped-region.ts';
 export { SynchronousSession } from './session/synchronous-session.ts';
-export type { IrqLine } from './irq-lines.ts';
-export { type IrqListener, VfioDevice } from './vfio-device.ts';
-export { VfioError } from './vfio-error.ts';
-export type { DmaMapRequest, DmaRange, FeatureRequest, SetIrqsRequest, WriteOptions } from './vfio-requests.ts';
+export type { IrqLine } from './vfio/irq-lines.ts';
+export { type IrqListener, VfioDevice } from './vfio/vfio-device.ts';
+export { VfioError } from './vfio/vfio-error.ts';
+export type { DmaMapRequest, DmaRange, FeatureRequest, SetIrqsRequest, WriteOptions } from './vfio/vfio-requests.ts';
 export {
   type DeviceInfo,
   type IrqInfo,
@@ -103,15 +108,15 @@ export {
   VfioIrqSetFlag,
   VfioRegion,
   VfioRegionFlag,
-} from './vfio.ts';
-export type { Attachment, Holder } from './attachment.ts';
+} from './vfio/vfio.ts';
+export type { Attachment, Holder } from './device/attachment.ts';
 export type { DeviceHandle } from '../native/device-handle.ts';
-export type { BarDescription, CapabilityDescription, DeviceDescription } from './device-description.ts';
+export type { BarDescription, CapabilityDescription, DeviceDescription } from './type/device-description.ts';
 export { DeviceSession } from './session/device-session.ts';
-export type { GuestError } from './guest-errors.ts';
-export { HookFailure } from './hook-guard.ts';
-export type { MsixMessage } from './irqs.ts';
+export type { GuestError } from './errors/guest-errors.ts';
+export { HookFailure } from './errors/hook-guard.ts';
+export type { MsixMessage } from './interrupts/irqs.ts';
 export type { OpenOptions } from './device/device-hold.ts';
 export { MdevDevice } from './device/mdev-device.ts';
-export type { MdevDeviceEvents, MdevFailure } from './mdev-device-events.ts';
+export type { MdevDeviceEvents, MdevFailure } from './device/mdev-device-events.ts';
 export type { ResetCause } from './function/reset-cause.ts';

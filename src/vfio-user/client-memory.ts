@@ -1,6 +1,6 @@
 import { type DmaMapRequest, type DmaRange, VfioError } from '../mdev/index.ts';
-import { checkAddress, checkRange, completeDmaMap } from '../mdev/vfio-requests.ts';
-import type { MessageMemory } from '../mdev/message-memory.ts';
+import { checkAddress, checkRange, completeDmaMap } from '../mdev/vfio/vfio-requests.ts';
+import type { MessageMemory } from '../mdev/dma/message-memory.ts';
 import { Command, DMA_UNMAP_ALL, MAX_TRANSFER } from './protocol.ts';
 import type { RequestChannel } from './request-channel.ts';
 import {

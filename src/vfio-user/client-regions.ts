@@ -1,6 +1,6 @@
 import { type MappedRegion, type RegionInfo, VfioError, type WriteOptions } from '../mdev/index.ts';
-import { mapRegion } from '../mdev/mapped-region.ts';
-import { checkAccess, checkInteger } from '../mdev/vfio-requests.ts';
+import { mapRegion } from '../mdev/vfio/mapped-region.ts';
+import { checkAccess, checkInteger } from '../mdev/vfio/vfio-requests.ts';
 import type { ClientNegotiation } from './client-negotiation.ts';
 import {
   type RegionEventFds,

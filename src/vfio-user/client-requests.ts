@@ -1,4 +1,4 @@
-import { checkFeature, checkInteger } from '../mdev/vfio-requests.ts';
+import { checkFeature, checkInteger } from '../mdev/vfio/vfio-requests.ts';
 import { type FeatureRequest, type RegionInfo, VfioError, VfioRegionFlag } from '../mdev/index.ts';
 import { Command, DeviceFeatureFlag, MAX_TRANSFER } from './protocol.ts';
 import type { Question, Reply } from './request-channel.ts';

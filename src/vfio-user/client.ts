@@ -10,8 +10,8 @@ import {
   VfioDevice,
   type WriteOptions,
 } from '../mdev/index.ts';
-import { MessageMemory } from '../mdev/message-memory.ts';
-import { checkInteger, completeSetIrqs } from '../mdev/vfio-requests.ts';
+import { MessageMemory } from '../mdev/dma/message-memory.ts';
+import { checkInteger, completeSetIrqs } from '../mdev/vfio/vfio-requests.ts';
 import { ClientMemory } from './client-memory.ts';
 import { ClientNegotiation } from './client-negotiation.ts';
 import { ClientRegions } from './client-regions.ts';

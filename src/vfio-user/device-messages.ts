@@ -1,10 +1,10 @@
 import { constants } from 'node:os';
 
-import { dmaLoggingFeatures } from '../mdev/dma-logging-features.ts';
+import { dmaLoggingFeatures } from '../mdev/dma/dma-logging-features.ts';
 import { migrationFeatures } from '../mdev/migration/features.ts';
-import { VFIO_IRQS } from '../mdev/vfio.ts';
+import { VFIO_IRQS } from '../mdev/vfio/vfio.ts';
 import { coreOf } from '../native/device-handle.ts';
-import { type Answer, answerDeviceFeature, type Feature } from './device-features.ts';
+import { type Answer, answerDeviceFeature, type Feature } from './answer-device-feature.ts';
 import { readMigrationData, writeMigrationData } from './migration-messages.ts';
 import type { NativeConnection } from './native.ts';
 import { Command, DeviceFlag, SCM_MAX_FD } from './protocol.ts';

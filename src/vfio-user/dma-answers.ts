@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 
-import type { MessageMemory } from '../mdev/message-memory.ts';
+import type { MessageMemory } from '../mdev/dma/message-memory.ts';
 import { Command, MAX_TRANSFER } from './protocol.ts';
 import { decodeDmaAccess, DMA_ACCESS_SIZE, encodeDmaAccess } from './structures/index.ts';
 

@@ -1,4 +1,4 @@
-import type { CompleteSetIrqs } from '../mdev/vfio-requests.ts';
+import type { CompleteSetIrqs } from '../mdev/vfio/vfio-requests.ts';
 import { IrqSetFlag } from './protocol.ts';
 import { encodeSetIrqs } from './structures/index.ts';
 

@@ -2,7 +2,7 @@
 import { constants } from 'node:os';
 
 import { type Migration, MigrationState } from '../mdev/index.ts';
-import type { Answer } from './device-features.ts';
+import type { Answer } from './answer-device-feature.ts';
 import { decodeMigrationData, encodeMigrationData, MIGRATION_DATA_SIZE } from './structures/index.ts';
 
 const { EINVAL } = constants.errno;

@@ -70,7 +70,7 @@ export {
   VfioDmaFlag as DmaRight,
   /** SET_IRQS: one kind of data and one action. */
   VfioIrqSetFlag as IrqSetFlag,
-} from '../mdev/vfio.ts';
+} from '../mdev/vfio/vfio.ts';
 
 /** DEVICE_FEATURE: what is to be done with the feature. */
 export const DeviceFeatureFlag = { get: 0x1_0000, set: 0x2_0000, probe: 0x4_0000 } as const;
@@ -80,4 +80,4 @@ export const DEVICE_FEATURE_MASK = 0xffff;
 export {
   /** The features of DEVICE_FEATURE that vfio-user knows. */
   DeviceFeature,
-} from '../mdev/device-features.ts';
+} from '../mdev/vfio/features.ts';

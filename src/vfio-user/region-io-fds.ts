@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 
-import type { Answer } from './device-features.ts';
+import type { Answer } from './answer-device-feature.ts';
 import type { NativeConnection } from './native.ts';
 import { MAX_TRANSFER } from './protocol.ts';
 import { answerWithFds, unlessRefused } from './refusal.ts';

@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 
 import { errnoName } from '../native/errno.ts';
 import { coreOf } from '../native/device-handle.ts';
-import type { Answer } from './device-features.ts';
+import type { Answer } from './answer-device-feature.ts';
 import { DeviceMessages } from './device-messages.ts';
 import {
   type ConnectionHandler,

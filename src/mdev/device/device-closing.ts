@@ -1,8 +1,8 @@
-import type { DeviceLife } from '../device-life.ts';
-import { endsWithin } from '../ends-within.ts';
+import type { DeviceLife } from './device-life.ts';
+import { endsWithin } from '../base/ends-within.ts';
 import type { MdevFunction } from '../function/mdev-function.ts';
-import { guarded } from '../guarded.ts';
-import type { Tasks } from '../tasks.ts';
+import { guarded } from '../base/guarded.ts';
+import type { Tasks } from './tasks.ts';
 import type { DeviceHold } from './device-hold.ts';
 
 /** How long the end of an instance waits for the behaviour's `close`, and then for tasks, milliseconds. */

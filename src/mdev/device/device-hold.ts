@@ -1,12 +1,12 @@
-import { type Attachment, createAttachment, type Holder } from '../attachment.ts';
-import { deferred, type Deferred } from '../deferred.ts';
-import type { DeviceLife } from '../device-life.ts';
+import { type Attachment, createAttachment, type Holder } from './attachment.ts';
+import { deferred, type Deferred } from '../base/deferred.ts';
+import type { DeviceLife } from './device-life.ts';
 import type { MdevFunction } from '../function/mdev-function.ts';
-import { guarded } from '../guarded.ts';
-import type { GuestErrorWatch } from '../guest-error-watch.ts';
+import { guarded } from '../base/guarded.ts';
+import type { GuestErrorWatch } from '../errors/guest-error-watch.ts';
 import type { Container, ContainerMember } from '../iommu/container.ts';
 import type { GroupMember, IommuGroup } from '../iommu/iommu-group.ts';
-import { MdevError } from '../mdev-error.ts';
+import { MdevError } from '../errors/mdev-error.ts';
 import type { MigrationMachine } from '../migration/migration-machine.ts';
 import type { DevicePause } from './device-pause.ts';
 import type { DeviceResets } from './device-resets.ts';

@@ -1,10 +1,10 @@
 import { DeclarationError } from '../../emulation/index.ts';
-import type { AttributeValues } from '../attributes.ts';
-import type { MdevBehaviour } from '../behaviour.ts';
-import type { DeviceLife } from '../device-life.ts';
-import { endsWithin } from '../ends-within.ts';
+import type { AttributeValues } from '../type/attributes.ts';
+import type { MdevBehaviour } from '../type/behaviour.ts';
+import type { DeviceLife } from './device-life.ts';
+import { endsWithin } from '../base/ends-within.ts';
 import type { MdevFunction } from '../function/mdev-function.ts';
-import { MdevError } from '../mdev-error.ts';
+import { MdevError } from '../errors/mdev-error.ts';
 import { DeviceState } from '../migration/device-state.ts';
 import { MigrationState } from '../migration/migration.ts';
 import { MigrationMachine } from '../migration/migration-machine.ts';

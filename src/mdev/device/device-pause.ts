@@ -1,11 +1,11 @@
-import type { MdevBehaviour } from '../behaviour.ts';
-import { callSynchronously } from '../call-synchronously.ts';
-import type { DeviceLife } from '../device-life.ts';
-import { endsWithin } from '../ends-within.ts';
+import type { MdevBehaviour } from '../type/behaviour.ts';
+import { callSynchronously } from '../base/call-synchronously.ts';
+import type { DeviceLife } from './device-life.ts';
+import { endsWithin } from '../base/ends-within.ts';
 import type { MdevFunction } from '../function/mdev-function.ts';
-import type { MdevState } from '../life-cycle.ts';
-import type { MdevFailure } from '../mdev-device-events.ts';
-import { MdevError } from '../mdev-error.ts';
+import type { MdevState } from './life-cycle.ts';
+import type { MdevFailure } from './mdev-device-events.ts';
+import { MdevError } from '../errors/mdev-error.ts';
 
 /** Whom a {@link DevicePause} pauses. */
 export interface PauseSubject {

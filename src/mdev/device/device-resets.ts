@@ -1,9 +1,9 @@
 import { constants } from 'node:os';
 
-import type { DeviceLife } from '../device-life.ts';
+import type { DeviceLife } from './device-life.ts';
 import type { MdevFunction } from '../function/mdev-function.ts';
 import type { ResetCause } from '../function/reset-cause.ts';
-import { MdevError } from '../mdev-error.ts';
+import { MdevError } from '../errors/mdev-error.ts';
 import type { DevicePause } from './device-pause.ts';
 
 const { EIO } = constants.errno;

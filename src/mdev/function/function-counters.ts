@@ -1,7 +1,7 @@
 import type { DeviceCore, DeviceStatistics } from '../../native/binding.ts';
-import type { GuestError } from '../guest-errors.ts';
-import { RefusedWrites } from '../refused-writes.ts';
-import type { RegisterRegions } from '../register-regions.ts';
+import type { GuestError } from '../errors/guest-errors.ts';
+import { RefusedWrites } from '../errors/refused-writes.ts';
+import type { RegisterRegions } from '../regions/register-regions.ts';
 
 /** What one function counts: natively, and where hooks run. */
 export class FunctionCounters {

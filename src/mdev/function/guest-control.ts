@@ -1,9 +1,9 @@
 import type { MsixControl, PciHost, PowerState } from '../../emulation/index.ts';
 import type { DeviceCore } from '../../native/binding.ts';
-import type { MdevBehaviour } from '../behaviour.ts';
-import { callSynchronously } from '../call-synchronously.ts';
-import { HookFailure } from '../hook-guard.ts';
-import type { Irqs } from '../irqs.ts';
+import type { MdevBehaviour } from '../type/behaviour.ts';
+import { callSynchronously } from '../base/call-synchronously.ts';
+import { HookFailure } from '../errors/hook-guard.ts';
+import type { Irqs } from '../interrupts/irqs.ts';
 import type { GuestMemoryGate } from './guest-memory-gate.ts';
 
 /** What a {@link GuestControl} steers. */

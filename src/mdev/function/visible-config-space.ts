@@ -1,6 +1,6 @@
 import { type ConfigSpace, DeclarationError, hideCapabilities } from '../../emulation/index.ts';
-import { MdevError } from '../mdev-error.ts';
-import type { PlatformCapabilities } from '../platform-capabilities.ts';
+import { MdevError } from '../errors/mdev-error.ts';
+import type { PlatformCapabilities } from '../platform/platform-capabilities.ts';
 
 /**
  * What a platform shows of a type's config space.

@@ -1,9 +1,9 @@
 import { constants } from 'node:os';
 
 import type { DeviceCore } from '../../native/binding.ts';
-import type { LoggedSpace } from '../dma-logging.ts';
-import { dirtyBitmapBytes } from '../dma-logging-data.ts';
-import type { DmaRange } from '../vfio-requests.ts';
+import type { LoggedSpace } from '../dma/dma-logging.ts';
+import { dirtyBitmapBytes } from '../dma/dma-logging-data.ts';
+import type { DmaRange } from '../vfio/vfio-requests.ts';
 import type { ContainerMember } from './container.ts';
 import { DIRTY_PAGE, DirtyPages, setBit } from './dirty-pages.ts';
 

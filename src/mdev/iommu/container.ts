@@ -2,12 +2,12 @@ import { constants } from 'node:os';
 
 import { createDeviceCore, type DeviceCore, type DmaInfo, type DmaMap } from '../../native/binding.ts';
 import { errnoName, errnoOfError } from '../../native/errno.ts';
-import { DmaLogging } from '../dma-logging.ts';
-import { applyDmaLimits, defaultDmaLimits, type DmaLimits } from '../dma-limits.ts';
-import { MdevError } from '../mdev-error.ts';
-import { answersFrom, MessageMemory } from '../message-memory.ts';
-import { VfioError } from '../vfio-error.ts';
-import { checkRange, completeDmaMap, type DmaMapRequest, type DmaRange } from '../vfio-requests.ts';
+import { DmaLogging } from '../dma/dma-logging.ts';
+import { applyDmaLimits, defaultDmaLimits, type DmaLimits } from '../dma/dma-limits.ts';
+import { MdevError } from '../errors/mdev-error.ts';
+import { answersFrom, MessageMemory } from '../dma/message-memory.ts';
+import { VfioError } from '../vfio/vfio-error.ts';
+import { checkRange, completeDmaMap, type DmaMapRequest, type DmaRange } from '../vfio/vfio-requests.ts';
 import { ContainerDirtyLog } from './container-dirty-log.ts';
 import { intersectDmaInfo } from './intersect-dma-info.ts';
 import { type IommuModel, modelFor, nameOf, sameModel } from './iommu-model.ts';

@@ -1,4 +1,4 @@
-import { MdevError } from '../mdev-error.ts';
+import { MdevError } from '../errors/mdev-error.ts';
 
 /** An instance in a group, for messages: "instance 5f1c… (dsa0, dsa-cfg-v1)". */
 export interface GroupMember {

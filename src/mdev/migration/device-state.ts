@@ -1,8 +1,8 @@
-import type { AttributeValues } from '../attributes.ts';
-import { AsynchronousError, callSynchronously } from '../call-synchronously.ts';
-import { MdevError } from '../mdev-error.ts';
+import type { AttributeValues } from '../type/attributes.ts';
+import { AsynchronousError, callSynchronously } from '../base/call-synchronously.ts';
+import { MdevError } from '../errors/mdev-error.ts';
 import type { MdevFunction } from '../function/mdev-function.ts';
-import { VfioRegion } from '../vfio.ts';
+import { VfioRegion } from '../vfio/vfio.ts';
 import { FrozenSection, type FrozenSubject } from './frozen-section.ts';
 import { IncomingStream } from './incoming-stream.ts';
 import { COMPATIBILITY_MAX, DEFAULT_PAYLOAD_MAX, type MigrationBehaviour } from './migration-behaviour.ts';

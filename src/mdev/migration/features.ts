@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 
-import { DeviceFeature, type Feature } from '../device-features.ts';
+import { DeviceFeature, type Feature } from '../vfio/features.ts';
 import { type Migration, MigrationFlag } from './migration.ts';
 
 const { EBUSY, EINVAL } = constants.errno;

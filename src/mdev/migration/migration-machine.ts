@@ -1,4 +1,4 @@
-import { MdevError } from '../mdev-error.ts';
+import { MdevError } from '../errors/mdev-error.ts';
 import type { IncomingStream } from './incoming-stream.ts';
 import { type Migration, MigrationFlag, MigrationState } from './migration.ts';
 import { migrationPath } from './migration-path.ts';

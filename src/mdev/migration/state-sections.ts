@@ -1,6 +1,6 @@
 import { errnoName } from '../../native/errno.ts';
 import type { MdevFunction } from '../function/mdev-function.ts';
-import { VfioRegion } from '../vfio.ts';
+import { VfioRegion } from '../vfio/vfio.ts';
 
 /** A part of an instance's state that the framework knows of. Always of the same size. */
 export interface StateSection {

@@ -1,4 +1,4 @@
-import { MdevError } from '../mdev-error.ts';
+import { MdevError } from '../errors/mdev-error.ts';
 import type { DeviceState } from './device-state.ts';
 
 /**

@@ -1,4 +1,4 @@
-import { MdevError } from '../mdev-error.ts';
+import { MdevError } from '../errors/mdev-error.ts';
 
 /**
  * The stream of a device's state, little-endian:

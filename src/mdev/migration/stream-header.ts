@@ -1,5 +1,5 @@
-import type { AttributeValues } from '../attributes.ts';
-import type { PlatformCapabilities } from '../platform-capabilities.ts';
+import type { AttributeValues } from '../type/attributes.ts';
+import type { PlatformCapabilities } from '../platform/platform-capabilities.ts';
 import { refused } from './stream-format.ts';
 
 /** The switches of a platform that change what a guest sees, which must not change under it. Texts, to be compared. */

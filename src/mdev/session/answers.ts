@@ -2,7 +2,7 @@
 import { constants } from 'node:os';
 
 import { errnoOfError } from '../../native/errno.ts';
-import { VfioError } from '../vfio-error.ts';
+import { VfioError } from '../vfio/vfio-error.ts';
 
 const { EIO } = constants.errno;
 

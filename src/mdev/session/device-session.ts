@@ -1,8 +1,8 @@
-import type { IrqLine } from '../irq-lines.ts';
-import type { MappedRegion } from '../mapped-region.ts';
-import { type IrqListener, VfioDevice } from '../vfio-device.ts';
-import type { DmaMapRequest, DmaRange, FeatureRequest, SetIrqsRequest, WriteOptions } from '../vfio-requests.ts';
-import type { DeviceInfo, IrqInfo, RegionInfo } from '../vfio.ts';
+import type { IrqLine } from '../vfio/irq-lines.ts';
+import type { MappedRegion } from '../vfio/mapped-region.ts';
+import { type IrqListener, VfioDevice } from '../vfio/vfio-device.ts';
+import type { DmaMapRequest, DmaRange, FeatureRequest, SetIrqsRequest, WriteOptions } from '../vfio/vfio-requests.ts';
+import type { DeviceInfo, IrqInfo, RegionInfo } from '../vfio/vfio.ts';
 import type { HeldInstance } from './session-instance.ts';
 import { RequestOrder } from './request-order.ts';
 import { SynchronousSession } from './synchronous-session.ts';

@@ -1,8 +1,8 @@
-import type { MsixMessage } from '../irqs.ts';
-import { MdevError } from '../mdev-error.ts';
-import { msiMessage, msiMessageSize } from '../msi-message.ts';
-import { VfioIrq, VfioRegion } from '../vfio.ts';
-import { VfioError } from '../vfio-error.ts';
+import type { MsixMessage } from '../interrupts/irqs.ts';
+import { MdevError } from '../errors/mdev-error.ts';
+import { msiMessage, msiMessageSize } from '../interrupts/msi-message.ts';
+import { VfioIrq, VfioRegion } from '../vfio/vfio.ts';
+import { VfioError } from '../vfio/vfio-error.ts';
 import { check, failing } from './answers.ts';
 import type { SessionInstance } from './session-instance.ts';
 

@@ -1,11 +1,11 @@
 import { constants } from 'node:os';
 
-import { answerFeature, DeviceFeature, type Feature, type FeatureAnswer } from '../device-features.ts';
-import { dmaLoggingFeatures } from '../dma-logging-features.ts';
+import { answerFeature, DeviceFeature, type Feature, type FeatureAnswer } from '../vfio/features.ts';
+import { dmaLoggingFeatures } from '../dma/dma-logging-features.ts';
 import { migrationFeatures } from '../migration/features.ts';
 import type { MigrationMachine } from '../migration/migration-machine.ts';
-import { VfioError } from '../vfio-error.ts';
-import { checkFeature, checkInteger, type FeatureRequest } from '../vfio-requests.ts';
+import { VfioError } from '../vfio/vfio-error.ts';
+import { checkFeature, checkInteger, type FeatureRequest } from '../vfio/vfio-requests.ts';
 import { failing, refuse } from './answers.ts';
 import type { SessionInstance } from './session-instance.ts';
 

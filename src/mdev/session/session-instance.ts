@@ -1,9 +1,9 @@
 import type { DeviceCore } from '../../native/binding.ts';
-import type { Attachment } from '../attachment.ts';
+import type { Attachment } from '../device/attachment.ts';
 import type { MdevFunction } from '../function/mdev-function.ts';
 import type { Container } from '../iommu/container.ts';
 import type { MigrationMachine } from '../migration/migration-machine.ts';
-import { VfioError } from '../vfio-error.ts';
+import { VfioError } from '../vfio/vfio-error.ts';
 
 /** @internal What a session is made of. */
 export interface HeldInstance {

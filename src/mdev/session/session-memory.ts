@@ -1,7 +1,7 @@
 import type { DeviceCore, DmaInfo } from '../../native/binding.ts';
-import { DmaLogging, type LoggedSpace } from '../dma-logging.ts';
-import { answersFrom, MessageMemory } from '../message-memory.ts';
-import { checkRange, completeDmaMap, type DmaMapRequest, type DmaRange } from '../vfio-requests.ts';
+import { DmaLogging, type LoggedSpace } from '../dma/dma-logging.ts';
+import { answersFrom, MessageMemory } from '../dma/message-memory.ts';
+import { checkRange, completeDmaMap, type DmaMapRequest, type DmaRange } from '../vfio/vfio-requests.ts';
 import { check, checkWithFds } from './answers.ts';
 import type { SessionInstance } from './session-instance.ts';
 

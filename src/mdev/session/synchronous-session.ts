@@ -1,10 +1,17 @@
 import { constants } from 'node:os';
 
 import type { DmaInfo } from '../../native/binding.ts';
-import type { DmaLogging } from '../dma-logging.ts';
-import type { MsixMessage } from '../irqs.ts';
-import { mapRegion, type MappedRegion } from '../mapped-region.ts';
-import { type DeviceInfo, type IrqInfo, type RegionInfo, VFIO_IRQS, VfioDeviceFlag, VfioIrqSetFlag } from '../vfio.ts';
+import type { DmaLogging } from '../dma/dma-logging.ts';
+import type { MsixMessage } from '../interrupts/irqs.ts';
+import { mapRegion, type MappedRegion } from '../vfio/mapped-region.ts';
+import {
+  type DeviceInfo,
+  type IrqInfo,
+  type RegionInfo,
+  VFIO_IRQS,
+  VfioDeviceFlag,
+  VfioIrqSetFlag,
+} from '../vfio/vfio.ts';
 import {
   checkAccess,
   checkInteger,
@@ -14,7 +21,7 @@ import {
   type FeatureRequest,
   type SetIrqsRequest,
   type WriteOptions,
-} from '../vfio-requests.ts';
+} from '../vfio/vfio-requests.ts';
 import { check, checkWithFds, failing, refuse } from './answers.ts';
 import { ProgrammedMessages } from './programmed-messages.ts';
 import { SessionFeatures } from './session-features.ts';

@@ -2,8 +2,8 @@ import { resolve } from 'node:path';
 
 import { EventEmitter } from 'eventemitter3';
 
-import { deferred, type Deferred } from '../../mdev/deferred.ts';
-import { guarded } from '../../mdev/guarded.ts';
+import { deferred, type Deferred } from '../../mdev/base/deferred.ts';
+import { guarded } from '../../mdev/base/guarded.ts';
 import { closeFd, type DeviceCore } from '../../native/binding.ts';
 import { coreOf } from '../../native/device-handle.ts';
 import { errnoOfError } from '../../native/errno.ts';

@@ -1,1 +1,1 @@
-export * from '../../mdev/bytes.ts';
+export * from '../../mdev/base/bytes.ts';

@@ -1,4 +1,4 @@
-import { dirtyBitmapBytes } from '../../mdev/dma-logging-data.ts';
+import { dirtyBitmapBytes } from '../../mdev/dma/dma-logging-data.ts';
 import { joined, longs, viewOf, words } from './bytes.ts';
 import { DMA_UNMAP_SIZE, type DmaUnmap } from './dma-unmap.ts';
 

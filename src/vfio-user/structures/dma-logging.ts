@@ -1,1 +1,1 @@
-export * from '../../mdev/dma-logging-data.ts';
+export * from '../../mdev/dma/dma-logging-data.ts';

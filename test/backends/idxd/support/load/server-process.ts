@@ -4,12 +4,12 @@ import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 
 import { type EventFd, eventfd, type MemoryFile, memoryFile } from '../../../../../src/native/binding.ts';
-import { DeviceFeature } from '../../../../../src/mdev/device-features.ts';
+import { DeviceFeature } from '../../../../../src/mdev/vfio/features.ts';
 import {
   dirtyBitmapBytes,
   encodeDmaLoggingReport,
   encodeDmaLoggingStart,
-} from '../../../../../src/mdev/dma-logging-data.ts';
+} from '../../../../../src/mdev/dma/dma-logging-data.ts';
 import { VfioIrq } from '../../../../../src/mdev/index.ts';
 import { type Client, connect } from '../../../../../src/vfio-user/index.ts';
 import { distProgram } from '../../../../cli/support/dist.ts';

@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
 
-import { deferred } from '../../src/mdev/deferred.ts';
+import { deferred } from '../../src/mdev/base/deferred.ts';
 import { MigrationState } from '../../src/mdev/index.ts';
 import { eventfd } from '../../src/vfio-user/index.ts';
 import { Command, MessageFlag } from '../../src/vfio-user/protocol.ts';

@@ -6,9 +6,18 @@ import { VfioRegion } from '../vfio/vfio.ts';
 import { FrozenSection, type FrozenSubject } from './frozen-section.ts';
 import { IncomingStream } from './incoming-stream.ts';
 import { COMPATIBILITY_MAX, DEFAULT_PAYLOAD_MAX, type MigrationBehaviour } from './migration-behaviour.ts';
-import { putSections, sizeOfSections, type StateSection, stateSections, takeSections } from './state-sections.ts';
+import {
+  compareSections,
+  listSections,
+  putSections,
+  sizeOfSections,
+  type StateSection,
+  takeSections,
+} from './state-section.ts';
+import { stateSections } from './state-sections.ts';
 import { encodeFront, encodeRecord, RecordKind, refused, STREAM } from './stream-format.ts';
-import { compareHeaders, compatibilityOf, encodeHeader, type StreamHeader, visiblePlatform } from './stream-header.ts';
+import { compareHeaders, compatibilityOf, encodeHeader, type StreamHeader } from './stream-header.ts';
+import { visiblePlatform } from './visible-platform.ts';
 
 const NOTHING = new Uint8Array(0);
 /** Most bytes that an estimate counts for. */
@@ -78,10 +87,7 @@ export class DeviceState {
   /** A stream of another instance, whose header is compared with this one's when it arrives. */
   receive(): IncomingStream {
     return new IncomingStream({
-      accept: (header) => {
-        this.#accept(header);
-      },
-      stateSize: sizeOfSections(this.#sections),
+      accept: (header) => this.#accept(header),
       payloadMax: this.#payloadMax,
     });
   }
@@ -91,16 +97,16 @@ export class DeviceState {
    * @throws `MdevError` `EINVAL` when it is refused; the device is as it was then.
    */
   restore(stream: IncomingStream): void {
-    const { early, payload, state } = stream.finish();
+    const { early, header, payload, state } = stream.finish();
     const before = takeSections(this.#sections);
     try {
-      putSections(this.#sections, state);
+      putSections(this.#sections, state, header.sections);
     } catch (error) {
       throw refused(messageOf(error), error);
     }
     const { behaviour } = this.#subject;
     try {
-      callSynchronously('restore', behaviour.restore.bind(behaviour, payload, early));
+      callSynchronously('restore', behaviour.restore.bind(behaviour, payload, early, header.payloadVersion));
     } catch (error) {
       putSections(this.#sections, before);
       if (error instanceof AsynchronousError) {
@@ -113,9 +119,11 @@ export class DeviceState {
     this.#frozen.apply();
   }
 
-  #accept(header: StreamHeader): void {
+  /** @returns bytes of all its sections. */
+  #accept(header: StreamHeader): number {
     const own = this.#header();
     compareHeaders(header, own, this.#subject.attributeDefaults);
+    const size = compareSections(header.sections, this.#sections);
     const { behaviour } = this.#subject;
     if (behaviour.accepts !== undefined) {
       try {
@@ -129,6 +137,7 @@ export class DeviceState {
     } else if (header.compatibility !== own.compatibility) {
       throw refused('it is of a device of this type that is made otherwise: compatibility differs');
     }
+    return size;
   }
 
   #header(): StreamHeader {
@@ -146,7 +155,7 @@ export class DeviceState {
       platform: visiblePlatform(this.#subject.function.platform),
       payloadVersion: behaviour.version,
       compatibility: Buffer.from(compatibility).toString('hex'),
-      sections: this.#sections.map(({ name, size }) => [name, size]),
+      sections: listSections(this.#sections),
     };
   }
 

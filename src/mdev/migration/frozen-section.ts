@@ -1,4 +1,4 @@
-import type { StateSection } from './state-sections.ts';
+import type { StateSection } from './state-section.ts';
 
 const SIZE = 256;
 const TEXT_AT = 2;
@@ -18,6 +18,8 @@ export interface FrozenSubject {
 export class FrozenSection implements StateSection {
   readonly name = 'life cycle';
   readonly size = SIZE;
+  /** It is not frozen. */
+  readonly empty = new Uint8Array(SIZE);
   readonly #subject: FrozenSubject;
   #next: string | undefined;
 

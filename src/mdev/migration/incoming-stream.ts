@@ -14,10 +14,11 @@ export interface ReceivedState {
 
 /** What a device takes. */
 export interface StreamLimits {
-  /** Looks at the header as soon as it is there. Throws `MdevError` `EINVAL` when the stream cannot be this device's. */
-  accept(header: StreamHeader): void;
-  /** Bytes of all sections. */
-  readonly stateSize: number;
+  /**
+   * Looks at the header as soon as it is there. Throws `MdevError` `EINVAL` when the stream cannot be this device's.
+   * @returns bytes of all its sections.
+   */
+  accept(header: StreamHeader): number;
   /** Bytes that the vendor takes, early ones included. */
   readonly payloadMax: number;
 }
@@ -30,6 +31,8 @@ export class IncomingStream {
   #bytes = new Uint8Array(4096);
   #length = 0;
   #header: StreamHeader | undefined;
+  /** Bytes of the header's sections. */
+  #stateSize = 0;
   /** Where the records begin. */
   #headerEnd = 0;
 
@@ -73,8 +76,8 @@ export class IncomingStream {
     if (state?.kind !== RecordKind.state || payload?.kind !== RecordKind.payload || more !== undefined) {
       throw refused(`its records are of kinds ${records.map(({ kind }) => kind).join(', ')}; expected [1,] 2, 3`);
     }
-    if (state.data.length !== this.#limits.stateSize) {
-      throw refused(`its state has ${state.data.length} bytes, expected ${this.#limits.stateSize}`);
+    if (state.data.length !== this.#stateSize) {
+      throw refused(`its state has ${state.data.length} bytes, expected ${this.#stateSize}`);
     }
     const bytes = payload.data.length + (early?.length ?? 0);
     if (bytes > this.#limits.payloadMax) {
@@ -86,8 +89,8 @@ export class IncomingStream {
   /** Bytes that may be there at present. */
   #most(): number {
     if (this.#header === undefined) return STREAM.frontSize + STREAM.headerMax;
-    const { payloadMax, stateSize } = this.#limits;
-    return this.#headerEnd + RECORDS_MAX * STREAM.recordFrontSize + stateSize + payloadMax;
+    const { payloadMax } = this.#limits;
+    return this.#headerEnd + RECORDS_MAX * STREAM.recordFrontSize + this.#stateSize + payloadMax;
   }
 
   #readHeader(): void {
@@ -95,7 +98,7 @@ export class IncomingStream {
     const end = STREAM.frontSize + readFront(this.#bytes.subarray(0, STREAM.frontSize));
     if (this.#length < end) return;
     const header = decodeHeader(this.#bytes.subarray(STREAM.frontSize, end));
-    this.#limits.accept(header);
+    this.#stateSize = this.#limits.accept(header);
     this.#header = header;
     this.#headerEnd = end;
   }

@@ -40,9 +40,10 @@ export interface MigrationBehaviour {
    *
    * The bytes come from a client: whatever they are, it ends in bounded time and writes nothing out of bounds.
    * @param early what `preCopy` gave on the other side; empty when it was not asked.
+   * @param version of the payload, one that `accepts` has taken.
    * @throws anything when the payload is refused: then the device is as it was, and so is the framework's part again. The client is told EINVAL.
    */
-  restore(payload: Uint8Array, early: Uint8Array): void;
+  restore(payload: Uint8Array, early: Uint8Array, version: number): void;
   /** Bytes that may travel while the device runs, because they do not change. Asked once for a migration, if its client asks for that phase. */
   preCopy?(): Uint8Array;
 }

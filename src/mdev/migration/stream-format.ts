@@ -91,6 +91,11 @@ export function refused(problem: string, cause?: unknown): MdevError {
   return new MdevError('EINVAL', `migration stream: ${problem}`, cause === undefined ? {} : { cause });
 }
 
+/** What a client has sent, for a message: it stays one line, and a short one. */
+export function quoted(text: string): string {
+  return JSON.stringify(text.length > 64 ? `${text.slice(0, 64)}…` : text);
+}
+
 function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

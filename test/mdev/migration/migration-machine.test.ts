@@ -52,7 +52,7 @@ class NotingDevice implements MigrationSteps {
     return 5;
   }
   receive(): IncomingStream {
-    return new IncomingStream({ accept: () => undefined, stateSize: 0, payloadMax: 0 });
+    return new IncomingStream({ accept: () => 0, payloadMax: 0 });
   }
   restore(): void {
     expect(this.runs).toBe(false);

@@ -1,14 +1,7 @@
 import { resolve } from 'node:path';
 
 import type { MdevDevice } from '../mdev/index.ts';
-import {
-  HandoverError,
-  type HandoverOffer,
-  listenForSuccessor,
-  type InstanceFacts,
-  type Server,
-} from '../vfio-user/index.ts';
-import { tell } from './messages.ts';
+import { HandoverError, type HandoverOffer, type InstanceFacts } from '../vfio-user/index.ts';
 
 /** What a successor is told of an instance. */
 export function instanceFacts(device: MdevDevice): InstanceFacts {
@@ -37,19 +30,4 @@ export function checkOffer(
     throw new HandoverError('EINVAL', `the running server has instance ${String(uuid)}, --uuid is ${own.uuid}`);
   }
   return uuid === undefined ? {} : { uuid };
-}
-
-/** Listens for the process that is to take over, and tells the operator what becomes of it. */
-export function announceSuccessors(server: Server, path: string, instance: InstanceFacts): void {
-  const listener = listenForSuccessor(server, path, { instance });
-  listener.on('began', (successor) => {
-    tell(`${successor} wants to take over`);
-  });
-  listener.on('handedOver', (successor) => {
-    tell(`handed over to ${successor}; this process ends`);
-  });
-  listener.on('failed', (successor, error) => {
-    const reason = error instanceof Error ? error.message : String(error);
-    tell(`not handed over to ${successor}: ${reason}; this process goes on`);
-  });
 }

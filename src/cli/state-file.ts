@@ -1,4 +1,5 @@
 import { open, readFile, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 
 import { type MdevDevice, MdevError } from '../mdev/index.ts';
 import { tell } from './messages.ts';
@@ -18,6 +19,8 @@ export async function saveState(device: MdevDevice, path: string): Promise<void>
   const state = await transfer.save();
   const written = `${path}.${process.pid}`;
   try {
+    // What a process of this number has left when it died: in a container that is always the same.
+    await rm(written, { force: true });
     const file = await open(written, 'wx', 0o600);
     try {
       await file.writeFile(state);
@@ -26,6 +29,7 @@ export async function saveState(device: MdevDevice, path: string): Promise<void>
       await file.close();
     }
     await rename(written, path);
+    await syncDirectory(path);
   } catch (error) {
     await rm(written, { force: true });
     throw error;
@@ -62,8 +66,20 @@ export async function restoreState(
   }
   return async () => {
     await rm(path);
+    // What has been used must not come back when the power fails.
+    await syncDirectory(path);
     tell(`instance ${device.uuid} has the state of ${path}, which is removed`);
   };
+}
+
+/** Makes what happened to a name outlast a loss of power. */
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(dirname(path), 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
 }
 
 async function readState(path: string, mayBeMissing: boolean): Promise<Uint8Array | undefined> {

@@ -101,6 +101,15 @@ export interface ChannelHandler {
 export interface NativeChannel {
   /** Sends bytes, which need not be a message. `fds` are duplicated; with them, the bytes are sent by a call of their own. */
   send(bytes: Uint8Array, fds: readonly number[]): void;
+  /**
+   * Offers a short message, at most 4,096 bytes, to the socket at once.
+   *
+   * @returns 0: the other side will find it, whatever happens to this one. EAGAIN: there is no room for it now, or something waits to be sent before.
+   * EPIPE or another errno: the other side never hears of it.
+   */
+  sendNow(bytes: Uint8Array): number;
+  /** What the other side sends from now on is refused there. What it has sent is told, and then the end of the stream. */
+  endReading(): void;
   /** Bytes that the socket has not taken yet. */
   pending(): number;
   /** While paused nothing is read. */
@@ -147,12 +156,13 @@ interface Addon {
   readonly saveClient: (device: DeviceCore) => HandoverPart;
   readonly restoreClient: (device: DeviceCore, bytes: Uint8Array, fds: readonly number[]) => void;
   readonly resumeClient: (device: DeviceCore) => void;
+  readonly abandonClient: (device: DeviceCore) => void;
   readonly connectSocket: (path: string) => number;
   readonly socketPair: () => [number, number];
 }
 
 const { Connection, Channel, Listener, isListening, peerProcess, peerUser, connectSocket, socketPair } = addon as Addon;
-const { saveClient, restoreClient, resumeClient } = addon as Addon;
+const { saveClient, restoreClient, resumeClient, abandonClient } = addon as Addon;
 
 /**
  * Serves a client on a connected socket. The descriptor is taken in every case: when this throws (an Error with a `code`, for anything but a
@@ -203,6 +213,11 @@ export {
   restoreClient,
   /** The device goes on with its client. */
   resumeClient,
+  /**
+   * Another process has the client: the device lets go of all that `saveClient` names. No signal is sent, and nothing that is done to the device reaches
+   * the client from then on. Throws an Error with a `code` when memory of a region is still shared.
+   */
+  abandonClient,
   /** A socket connected to `path`. Throws an Error with a `code`; EAGAIN: the listener has no room for now. */
   connectSocket,
   /** Two sockets connected to each other. */

@@ -127,7 +127,12 @@ export class ServedConnection implements ConnectionHandler {
     this.#native.resume();
   }
 
-  /** Ends it here without the client's noticing. Its hold on the device stays, until that is closed. */
+  /** Whether it has ended because another process goes on with the client. */
+  get isHandedOver(): boolean {
+    return this.#isHandedOver;
+  }
+
+  /** Ends it here without the client's noticing. Its hold on the device stays, until that is abandoned or closed. */
   handedOver(): void {
     this.#isHandedOver = true;
     this.#native.handedOver();

@@ -71,6 +71,8 @@ class ChannelObject : public Napi::ObjectWrap<ChannelObject> {
     return DefineClass(env, "Channel",
                        {
                            InstanceMethod<&This::send>("send"),
+                           InstanceMethod<&This::sendNow>("sendNow"),
+                           InstanceMethod<&This::endReading>("endReading"),
                            InstanceMethod<&This::pending>("pending"),
                            InstanceMethod<&This::setPaused>("setPaused"),
                            InstanceMethod<&This::closeFd>("closeFd"),
@@ -87,6 +89,11 @@ class ChannelObject : public Napi::ObjectWrap<ChannelObject> {
     std::vector<FileDescriptor> fds = descriptorsArgument(env, info[1], "fds", bytes.empty() ? 0 : kMaxFdsPerRead);
     channel_->send(bytes, std::move(fds));
   }
+
+  Napi::Value sendNow(const Info& info) {
+    return Napi::Number::New(info.Env(), channel_->sendNow(bytesArgument(info.Env(), info[0], "bytes")));
+  }
+  void endReading(const Info&) { channel_->endReading(); }
 
   Napi::Value pending(const Info& info) {
     return Napi::Number::New(info.Env(), static_cast<double>(channel_->unsent()));

@@ -42,6 +42,13 @@ void resumeClientOf(const Napi::CallbackInfo& info) {
   core->interrupts().setUnmaskWatched(true);
 }
 
+/// abandonClient(device): throws an Error with `code` when memory of a region is still shared.
+void abandonClientOf(const Napi::CallbackInfo& info) {
+  const auto core = unwrapDevice(info.Env(), info[0]);
+  if (core == nullptr) throw Napi::Error::New(info.Env());
+  if (const int error = abandonClient(*core); error != 0) throwSystemError(info.Env(), error, "the memory of a region");
+}
+
 }  // namespace
 
 Napi::Object handoverObject(Napi::Env env, HandoverWriter& archive) {
@@ -78,6 +85,7 @@ HandoverReader handoverArgument(Napi::Env env, napi_value bytes, napi_value fds)
 void registerHandover(Napi::Env env, Napi::Object exports) {
   exports.Set("saveClient", Napi::Function::New<&saveClientOf>(env, "saveClient"));
   exports.Set("restoreClient", Napi::Function::New<&restoreClientOf>(env, "restoreClient"));
+  exports.Set("abandonClient", Napi::Function::New<&abandonClientOf>(env, "abandonClient"));
   exports.Set("resumeClient", Napi::Function::New<&resumeClientOf>(env, "resumeClient"));
 }
 

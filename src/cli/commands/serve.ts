@@ -10,13 +10,14 @@ import {
 import { type HandoverOffer, requestHandover, serve, type Server } from '../../vfio-user/index.ts';
 import { logDevice, logServer } from '../event-log.ts';
 import { ExitCode } from '../exit-code.ts';
-import { announceSuccessors, checkOffer, instanceFacts } from '../handover.ts';
+import { checkOffer, instanceFacts } from '../handover.ts';
 import { print, tell } from '../messages.ts';
 import { asUsageError, availableParents, selectType, type TypeSelection } from '../parents.ts';
 import { readyLine } from '../ready-line.ts';
 import type { SetValues } from '../set-option.ts';
 import { restoreState, saveState } from '../state-file.ts';
 import { catchStopSignals } from '../stop-signals.ts';
+import { Successors } from '../successors.ts';
 import { untilUseless } from '../until-useless.ts';
 import { UsageError } from '../usage-error.ts';
 
@@ -55,16 +56,22 @@ export async function serveInstance(options: ServeOptions): Promise<ExitCode> {
     const uuid = offer === undefined ? own : checkOffer(offer, { ...options, ...own });
     const device = await registry.create({ parent: parent.name, type: type.id, attributes, platform, ...uuid });
     logDevice(device);
+    const shown = 'socketPath' in address ? { socketPath: resolve(address.socketPath) } : address;
     server = await begin(device, address, offer, options);
     logServer(server);
-    if (options.handover !== undefined) announceSuccessors(server, options.handover, instanceFacts(device));
-    const shown = 'socketPath' in address ? { socketPath: resolve(address.socketPath) } : address;
+    if (options.handover !== undefined) {
+      const successors = new Successors(server, options.handover, instanceFacts(device));
+      if (offer === undefined) successors.listen();
+      else successors.listenSoon();
+    }
     print(readyLine(device, shown, options.json === true));
     const ended = await Promise.race([
       stopped.then(() => ExitCode.success),
       server.closed.then(() => ExitCode.success),
       untilUseless(device).then(() => ExitCode.failure),
     ]);
+    // What a client writes is answered until here, and then is in the state.
+    await server.close();
     if (options.saveOnExit !== undefined && !server.isHandedOver) await saveState(device, options.saveOnExit);
     return ended;
   } catch (error) {

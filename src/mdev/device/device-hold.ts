@@ -119,6 +119,15 @@ export class DeviceHold {
 
   /** Ends the client's hold, whatever the state. */
   detach(): void {
+    this.#end({ goesOn: true });
+  }
+
+  /** The same when another instance goes on with the client: this one stays paused if it is. */
+  abandon(): void {
+    this.#end({ goesOn: false });
+  }
+
+  #end({ goesOn }: { readonly goesOn: boolean }): void {
     const held = this.#attachment;
     if (held === undefined) return;
     const { guestErrors, life, pause } = this.#subject;
@@ -132,7 +141,7 @@ export class DeviceHold {
       const wasQuiesced = life.state === 'quiesced';
       life.transit('detach');
       // Who was told may have closed or failed it.
-      if (wasQuiesced && this.#subject.life.state === 'created') pause.goOn();
+      if (goesOn && wasQuiesced && this.#subject.life.state === 'created') pause.goOn();
     }
     life.tell('detached', held.holder);
     this.#released?.resolve();

@@ -9,6 +9,7 @@ import { DeviceState } from '../migration/device-state.ts';
 import { MigrationState } from '../migration/migration.ts';
 import { MigrationMachine } from '../migration/migration-machine.ts';
 import { InstanceTransfer, type StateTransfer } from '../migration/state-transfer.ts';
+import type { DeviceHold } from './device-hold.ts';
 import type { DevicePause } from './device-pause.ts';
 
 /** What is migrated. */
@@ -23,6 +24,7 @@ export interface MigrationSubject {
   readonly function: MdevFunction;
   readonly pause: Pick<DevicePause, 'quiesce' | 'quiesceFrozen' | 'resume' | 'resumeFrozen' | 'suspend' | 'endSuspend'>;
   readonly life: Pick<DeviceLife, 'fail' | 'failure' | 'freeze' | 'state'>;
+  readonly hold: Pick<DeviceHold, 'abandon'>;
 }
 
 /** The two ways of an instance's state to another one. */
@@ -38,7 +40,7 @@ export interface DeviceMigration {
  * @throws DeclarationError when the behaviour has migration and cannot be paused.
  */
 export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour): DeviceMigration | undefined {
-  const { attributeDefaults, attributes, driver, function: mdevFunction, life, pause, type, who } = subject;
+  const { attributeDefaults, attributes, driver, function: mdevFunction, hold, life, pause, type, who } = subject;
   const { migration, quiesce, resume } = behaviour;
   if (migration === undefined) return undefined;
   if (quiesce === undefined || resume === undefined) {
@@ -86,16 +88,19 @@ export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour)
   });
   const transfer = new InstanceTransfer(state, {
     who,
-    save: () => save(answersWithin),
-    suspend: async () => {
+    save: ({ within = answersWithin }) => save(within),
+    suspend: async ({ within = answersWithin }) => {
       // A frozen one is in error, which is no way to anywhere.
       if (machine.state !== MigrationState.running && life.state !== 'frozen') {
         throw new MdevError('EBUSY', `${who} is being migrated by its client; try again when that is over`);
       }
-      await pause.suspend(answersWithin);
+      await pause.suspend(within);
     },
     resume: () => {
       pause.endSuspend();
+    },
+    abandon: () => {
+      hold.abandon();
     },
   });
   return { migration: machine, transfer };

@@ -152,6 +152,7 @@ export class DeviceParts {
       function: mdevFunction,
       pause,
       life,
+      hold: this.hold,
     };
     const ways = migrationOf(subject, this.#behaviour);
     this.#migration = ways?.migration;

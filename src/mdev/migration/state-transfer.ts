@@ -1,6 +1,12 @@
 import { MdevError } from '../errors/mdev-error.ts';
 import type { DeviceState } from './device-state.ts';
 
+/** How long a step of a {@link StateTransfer} may take. */
+export interface TransferLimit {
+  /** Milliseconds; the platform's `answersWithin` when absent. */
+  readonly within?: number;
+}
+
 /**
  * The whole state of an instance as bytes that move to another process, or wait in a file. Guest memory, eventfds and what else is a client's are
  * not part of it. The bytes are those of a migration: another version of this package takes them, or says what does not fit.
@@ -11,17 +17,16 @@ export interface StateTransfer {
   /** @throws `MdevError` `EINVAL` when this instance cannot take a state with such a header; it names what differs. */
   accepts(header: Uint8Array): void;
   /**
-   * Stops the instance where it is, with or without a client: until {@link resume} guest memory, interrupts and registers are left alone. Takes
-   * the platform's `answersWithin` at most.
+   * Stops the instance where it is, with or without a client: until {@link resume} guest memory, interrupts and registers are left alone.
    * @throws `MdevError` `EBUSY` when it is being migrated or quiesced, `ETIMEDOUT` when it did not stop in time; it goes on then. `EIO` when it
    * has failed, `ENODEV` when it is closed.
    */
-  suspend(): Promise<void>;
+  suspend(limit?: TransferLimit): Promise<void>;
   /**
    * The bytes; only while suspended.
-   * @throws `MdevError` `EIO` when the vendor's part fails, `ETIMEDOUT`.
+   * @throws `MdevError` `EIO` when the vendor's part fails, `ETIMEDOUT` when it is not done in time.
    */
-  save(): Promise<Uint8Array>;
+  save(limit?: TransferLimit): Promise<Uint8Array>;
   /**
    * Takes the place of the instance that gave these bytes; only while suspended.
    * @throws `MdevError` `EINVAL` that says what is wrong with them; the instance is as it was.
@@ -29,16 +34,23 @@ export interface StateTransfer {
   restore(state: Uint8Array): void;
   /** Ends {@link suspend}. Does nothing when the instance is not suspended. */
   resume(): void;
+  /**
+   * Another instance goes on with this one's client: its hold ends, and neither the client nor its VMM hears of it. What is suspended stays so, and nobody
+   * can hold it any more.
+   */
+  abandon(): void;
 }
 
 /** What an {@link InstanceTransfer} does to its instance. */
 export interface TransferHost {
   /** See {@link StateTransfer.suspend}. */
-  suspend(): Promise<void>;
+  suspend(limit: TransferLimit): Promise<void>;
   /** See {@link StateTransfer.resume}. */
   resume(): void;
+  /** See {@link StateTransfer.abandon}. */
+  abandon(): void;
   /** See {@link StateTransfer.save}. */
-  save(): Promise<Uint8Array>;
+  save(limit: TransferLimit): Promise<Uint8Array>;
   /** For messages. */
   readonly who: string;
 }
@@ -65,20 +77,20 @@ export class InstanceTransfer implements StateTransfer {
     if (!stream.hasHeader) throw new MdevError('EINVAL', `state: it ends inside its header, after ${length} bytes`);
   }
 
-  async suspend(): Promise<void> {
+  async suspend(limit: TransferLimit = {}): Promise<void> {
     if (this.#suspended) throw new MdevError('EBUSY', `${this.#host.who} is suspended already`);
     this.#suspended = true;
     try {
-      await this.#host.suspend();
+      await this.#host.suspend(limit);
     } catch (error) {
       this.#suspended = false;
       throw error;
     }
   }
 
-  async save(): Promise<Uint8Array> {
+  async save(limit: TransferLimit = {}): Promise<Uint8Array> {
     this.#check();
-    return Buffer.concat([this.header(), await this.#host.save()]);
+    return Buffer.concat([this.header(), await this.#host.save(limit)]);
   }
 
   restore(state: Uint8Array): void {
@@ -92,6 +104,10 @@ export class InstanceTransfer implements StateTransfer {
     if (!this.#suspended) return;
     this.#suspended = false;
     this.#host.resume();
+  }
+
+  abandon(): void {
+    this.#host.abandon();
   }
 
   #check(): void {

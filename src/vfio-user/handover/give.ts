@@ -3,12 +3,15 @@ import { setTimeout } from 'node:timers/promises';
 import { coreOf } from '../../native/device-handle.ts';
 import { resumeClient, saveClient } from '../native.ts';
 import type { SavedClient } from '../served-connection.ts';
-import { HandoverError } from './handover-error.ts';
+import { giveInstance } from './commit.ts';
+import { HandoverError, type HandoverErrorCode } from './handover-error.ts';
 import { HandoverPeer } from './handover-peer.ts';
 import type { HandoverSubject } from './handover-subject.ts';
 import { encodeImage, type ImagePart } from './image.ts';
 import { sendImage } from './image-transport.ts';
+import { KeptFds } from './kept-fds.ts';
 import { decodeHello, encodeBody, HANDOVER_VERSION, HandoverKind, type InstanceFacts } from './messages.ts';
+import { resumeDevice } from './resume-device.ts';
 import { encodeClient } from './saved-client.ts';
 
 /** How a server is handed over. */
@@ -42,11 +45,22 @@ export async function giveAway(subject: HandoverSubject, fd: number, options: Ha
     await move(subject, peer, options.within ?? WITHIN_MS);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    // Never both: what the successor has not read it does not act on.
     await peer.refuse(reason, performance.now() + WITHIN_MS);
-    throw error instanceof HandoverError ? error : new HandoverError('EIO', reason, { cause: error });
+    throw error instanceof HandoverError ? error : new HandoverError(codeOf(error), reason, { cause: error });
   }
   peer.close();
+}
+
+/** Tells the process at the other side of a socket, which is taken, why it cannot take over. */
+export async function refuseHandover(fd: number, reason: string): Promise<void> {
+  const peer = new HandoverPeer(fd);
+  await peer.refuse(reason, performance.now() + WITHIN_MS);
+}
+
+/** Of what a device or the system refuses with. */
+function codeOf(error: unknown): HandoverErrorCode {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return code === 'EBUSY' || code === 'ETIMEDOUT' || code === 'EINVAL' ? code : 'EIO';
 }
 
 async function agree(
@@ -70,7 +84,7 @@ async function agree(
 }
 
 async function move(subject: HandoverSubject, peer: HandoverPeer, within: number): Promise<void> {
-  const { connections, device } = subject;
+  const { device } = subject;
   const deadline = performance.now() + within;
   let left: string | undefined;
   const check = (): void => {
@@ -87,44 +101,47 @@ async function move(subject: HandoverSubject, peer: HandoverPeer, within: number
   subject.pause((reason) => {
     left = reason;
   });
-  const stopped = { client: false };
+  const kept = new KeptFds(device);
+  /** What this call has stopped: nobody else's pause ends with it. */
+  const stopped = { device: false, client: false };
+  const leftOver = (): number => Math.max(deadline - performance.now(), 0);
   try {
-    for (const connection of connections) connection.suspend();
-    await until(() => connections.every(({ settled }) => settled));
-    await device.transfer?.suspend();
+    for (const connection of subject.connections) connection.suspend();
+    await until(() => subject.connections.every(({ settled }) => settled));
+    await device.transfer?.suspend({ within: leftOver() });
+    stopped.device = true;
     check();
     const requestsBy = Math.min(performance.now() + REQUESTS_WITHIN_MS, deadline);
-    await until(() => connections.every(({ requestsSettled }) => requestsSettled) || performance.now() >= requestsBy);
-    const state = (await device.transfer?.save()) ?? new Uint8Array(0);
+    const answered = (): boolean => subject.connections.every(({ requestsSettled }) => requestsSettled);
+    await until(() => answered() || performance.now() >= requestsBy);
+    const state = (await device.transfer?.save({ within: leftOver() })) ?? new Uint8Array(0);
     check();
     // From here on nothing may be awaited that changes what was saved.
-    const clients = connections.map((connection) => connection.save());
+    // Who has no hold may leave until it is sent, and nobody minds.
+    const clients = subject.connections.map((connection) => {
+      const client = connection.save();
+      return connection.isHolder ? client : kept.copyOf(client);
+    });
     stopped.client = true;
     const image = encodeImage(partsOf(subject, state, clients));
     await sendImage(peer, image, deadline, check);
     await peer.receive([HandoverKind.ready], deadline);
     check();
-    await peer.sendOrClose(HandoverKind.go, deadline);
+    subject.decide();
+    await giveInstance(peer, deadline);
   } catch (error) {
     if (stopped.client) resumeClient(coreOf(device.handle));
-    resumeDevice(device);
-    for (const connection of connections) connection.resume();
+    if (stopped.device) resumeDevice(device);
+    for (const connection of subject.connections) connection.resume();
     subject.resume();
     // That is why, whatever came of it.
     if (left !== undefined) throw new HandoverError('ECANCELED', left, { cause: error });
     throw error;
+  } finally {
+    kept.close();
   }
-  // The socket has the word, so the successor begins: whatever fails from here on, this side does not.
+  // The successor has begun: whatever fails from here on, this side does not go on.
   subject.handedOver();
-}
-
-/** A behaviour that cannot go on has failed its instance, which says so itself: its clients are to get their answers all the same. */
-function resumeDevice(device: HandoverSubject['device']): void {
-  try {
-    device.transfer?.resume();
-  } catch {
-    // Told by the instance.
-  }
 }
 
 function partsOf(

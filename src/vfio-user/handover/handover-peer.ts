@@ -1,3 +1,5 @@
+import { constants } from 'node:os';
+
 import { closeFd } from '../../native/binding.ts';
 import { createChannel, type NativeChannel, peerUser } from '../native.ts';
 import { HEADER_SIZE } from '../protocol.ts';
@@ -12,8 +14,11 @@ export interface PeerMessage {
   readonly fds: readonly number[];
 }
 
+const { EAGAIN } = constants.errno;
 /** How often it is looked whether everything is sent, milliseconds. */
 const FLUSH_LOOK_MS = 1;
+/** The longest wait for what is told when it happens, milliseconds. */
+const LONG_LOOK_MS = 60_000;
 
 /** The other server, at the other end of a socket. One message after the other; a side that says something else than what is due is left. */
 export class HandoverPeer {
@@ -78,7 +83,7 @@ export class HandoverPeer {
     if (kinds.includes(message.kind)) return message;
     for (const fd of message.fds) closeFd(fd);
     if (message.kind === HandoverKind.refuse) {
-      throw new HandoverError('ECANCELED', `the other side refuses: ${decodeRefusal(message.body).reason}`);
+      throw refused(message);
     }
     throw new HandoverError('EIO', `the other side said ${kindName(message.kind)}; expected ${expected}`);
   }
@@ -96,23 +101,44 @@ export class HandoverPeer {
   }
 
   /**
-   * Sends a message that the other side acts on, or makes sure that it never hears of it: who gets an error here is closed, and what the socket has
-   * not taken is dropped.
-   * @throws HandoverError `ECANCELED`, `ETIMEDOUT`.
+   * Offers a message to the socket until that takes it.
+   * @param body at most 4,000 bytes.
+   * @returns true: the other side will find it. False: it never hears of it, because it has ended, or reads nothing of this side any more.
+   * @throws HandoverError `ETIMEDOUT`; then the other side has not heard of it.
    */
-  async sendOrClose(kind: number, deadline: number): Promise<void> {
-    this.send(kind);
-    try {
-      await this.flushed(deadline);
-    } catch (error) {
-      this.close();
-      throw error;
+  async offer(kind: number, deadline: number, body: Uint8Array = new Uint8Array(0)): Promise<boolean> {
+    const message = encodeMessage({ id: this.#nextId, command: kind }, body);
+    while (this.isOpen) {
+      const error = this.#channel.sendNow(message);
+      if (error === 0) return true;
+      if (error !== EAGAIN) return false;
+      if (performance.now() >= deadline) throw new HandoverError('ETIMEDOUT', 'the other side does not read');
+      await this.#change(FLUSH_LOOK_MS);
     }
+    return false;
+  }
+
+  /**
+   * Decides whether the other side has said something: what it has not said by now it cannot say any more. Nothing else can be heard or said afterwards.
+   */
+  async hasSaid(kind: number): Promise<boolean> {
+    if (this.isOpen) this.#channel.endReading();
+    await this.ended(Infinity);
+    return this.#received.some((message) => message.kind === kind);
+  }
+
+  /** Why the other side has refused, once it has ended; undefined when it has not. */
+  async refusal(): Promise<HandoverError | undefined> {
+    await this.ended(Infinity);
+    const message = this.#received.find(({ kind }) => kind === HandoverKind.refuse);
+    return message === undefined ? undefined : refused(message);
   }
 
   /** Waits until the other side has ended, or the deadline. */
   async ended(deadline: number): Promise<void> {
-    for (let left = 1; this.isOpen && left > 0; left = deadline - performance.now()) await this.#change(left);
+    for (let left = deadline - performance.now(); this.isOpen && left > 0; left = deadline - performance.now()) {
+      await this.#change(Math.min(left, LONG_LOOK_MS));
+    }
   }
 
   /** Tells the other side why it does not come to a handover, if it still listens, and closes. */
@@ -139,6 +165,10 @@ export class HandoverPeer {
     clearTimeout(timer);
     this.#wake = () => undefined;
   }
+}
+
+function refused({ body }: PeerMessage): HandoverError {
+  return new HandoverError('ECANCELED', `the other side refuses: ${decodeRefusal(body).reason}`);
 }
 
 function userOf(fd: number): number {

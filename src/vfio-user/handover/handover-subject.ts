@@ -11,7 +11,9 @@ export interface HandoverSubject {
   readonly connections: readonly ServedConnection[];
   /** Takes no clients any more. @param left Called when a client leaves, or the server is closed, while it is paused. */
   pause(left: (reason: string) => void): void;
-  /** Ends `pause`: clients are taken again. Connections resume by themselves. */
+  /** It is being decided who goes on: what would close the server waits for that. */
+  decide(): void;
+  /** Ends `pause`: clients are taken again, unless the server was to be closed meanwhile. Connections resume by themselves. */
   resume(): void;
   /** Closes without any client's noticing: another process has them all. */
   handedOver(): void;

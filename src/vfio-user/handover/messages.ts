@@ -3,7 +3,8 @@
  *
  * The successor says hello; the running server offers what it serves, and the successor accepts or refuses it, before anything moves. Then the
  * running server stops, and sends an image of everything in chunks; each that carries file descriptors is confirmed before the next. The successor
- * is ready when all of it is in place, and begins with `go`: until then, either side can still call it off, and the running server goes on.
+ * is ready when all of it is in place. To `go` it says `begun`, and begins: see `commit.ts`. Until then either side can still call it off, and the running
+ * server goes on.
  */
 export const HandoverKind = {
   /** Successor: {@link Hello}. */
@@ -22,8 +23,10 @@ export const HandoverKind = {
   end: 7,
   /** Successor: everything is in place. */
   ready: 8,
-  /** Server: it is the successor's. */
+  /** Server: the successor may have it. */
   go: 9,
+  /** Successor: it is the successor's. */
+  begun: 10,
 } as const;
 
 /** A message's kind, for people. */
@@ -32,7 +35,7 @@ export function kindName(kind: number): string {
 }
 
 /** The version of these messages and of the image that is written here. */
-export const HANDOVER_VERSION = 1;
+export const HANDOVER_VERSION = 2;
 
 /** Bytes of the image in one chunk. */
 export const CHUNK_BYTES = 1024 * 1024;

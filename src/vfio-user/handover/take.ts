@@ -1,3 +1,4 @@
+import { guarded } from '../../mdev/base/guarded.ts';
 import { MdevError } from '../../mdev/index.ts';
 import { closeFd } from '../../native/binding.ts';
 import { coreOf } from '../../native/device-handle.ts';
@@ -5,11 +6,13 @@ import { connectSocket, resumeClient, restoreClient } from '../native.ts';
 import type { ServedDevice } from '../served-device.ts';
 import type { ServeOptions } from '../server/serve-options.ts';
 import { type RestoredServer, Server } from '../server/server.ts';
+import { takeInstance } from './commit.ts';
 import { HandoverError } from './handover-error.ts';
 import { HandoverPeer } from './handover-peer.ts';
 import { type ImagePart, ReceivedImage } from './image.ts';
 import { receiveImage } from './image-transport.ts';
 import { decodeOffer, encodeBody, HANDOVER_VERSION, HandoverKind, type InstanceFacts, type Offer } from './messages.ts';
+import { resumeDevice } from './resume-device.ts';
 import { type ReceivedClient, takeClients } from './saved-client.ts';
 
 /** Where a server that hands itself over is. */
@@ -130,14 +133,17 @@ export class HandoverOffer {
       server = await this.#restore(device, options, parts);
       image.finish();
       this.#peer.send(HandoverKind.ready);
-      await this.#peer.receive([HandoverKind.go], performance.now() + STEP_MS);
+      await takeInstance(this.#peer, performance.now() + STEP_MS);
     } catch (error) {
       image.close();
       server?.abandon();
       throw error;
     }
-    resumeClient(coreOf(device.handle));
-    transfer.resume();
+    // Nobody else serves from here on: whatever fails, the clients get their answers.
+    guarded(() => {
+      resumeClient(coreOf(device.handle));
+    });
+    resumeDevice(device);
     server.begin();
     // It leaves its paths when it has let go of everything.
     await this.#peer.ended(performance.now() + LEAVE_MS);

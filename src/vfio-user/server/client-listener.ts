@@ -17,6 +17,7 @@ export class ClientListener {
   readonly #owner: ClientListenerOwner;
   readonly #native: NativeListener;
   #retry: NodeJS.Timeout | undefined;
+  #isPaused = false;
   #isClosed = false;
 
   /**
@@ -46,11 +47,13 @@ export class ClientListener {
 
   /** Accepts nobody until {@link resume}. */
   pause(): void {
+    this.#isPaused = true;
     clearTimeout(this.#retry);
     this.#native.pause();
   }
 
   resume(): void {
+    this.#isPaused = false;
     this.#native.resume();
   }
 
@@ -73,11 +76,12 @@ export class ClientListener {
   }
 
   #rest(code: string): void {
-    if (this.#isClosed) return;
-    this.pause();
+    if (this.#isClosed || this.#isPaused) return;
+    clearTimeout(this.#retry);
+    this.#native.pause();
     this.#retry = setTimeout(() => {
       if (this.#core.isBehindOnClosing()) this.#rest('EBUSY');
-      else this.resume();
+      else this.#native.resume();
     }, RETRY_MS);
     this.#owner.acceptFailed(code);
   }

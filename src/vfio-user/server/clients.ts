@@ -13,9 +13,9 @@ export interface ClientsOwner {
   connected(client: string): void;
   refused(client: string, message: string): void;
   failed(client: string, error: unknown): void;
-  /** A client is gone; nobody else has been let to the device yet. */
+  /** The client that held the device is gone; nobody else has been let to it yet. */
   left(client: string, reason: string): void;
-  /** After `left`. `held`: it was the one that held the device, and another may hold it by now. */
+  /** A client is gone. `held`: it was the one that held the device and has left it, and another may hold it by now. */
   closed(client: string, reason: string, held: boolean): void;
 }
 
@@ -158,15 +158,15 @@ export class Clients {
       clearTimeout(this.#connections.get(connection));
       this.#connections.delete(connection);
       this.#asking.delete(connection);
-      this.#owner.left(connection.name, reason);
       const held = connection === this.#holder;
       if (held) {
+        this.#owner.left(connection.name, reason);
         this.#holder = undefined;
         const asking = [...this.#asking];
         this.#asking.clear();
         for (const other of asking) other.retry();
       }
-      this.#owner.closed(connection.name, reason, held);
+      this.#owner.closed(connection.name, reason, held && !connection.isHandedOver);
     },
   };
 }

@@ -12,6 +12,7 @@ export interface HandoverParts {
   readonly listener: ClientListener | undefined;
   /** Takes clients again, unless the server is closed. */
   readonly resume: () => void;
+  readonly close: (reason: string) => void;
   readonly handedOver: () => void;
 }
 
@@ -19,6 +20,10 @@ export interface HandoverParts {
 export class HandoverSide implements HandoverSubject {
   readonly #parts: HandoverParts;
   #interrupted: ((reason: string) => void) | undefined;
+  /** It is being decided which process goes on. */
+  #isDeciding = false;
+  /** Why the server is to be closed when that is decided for this one. */
+  #closing: string | undefined;
 
   constructor(parts: HandoverParts) {
     this.#parts = parts;
@@ -46,17 +51,30 @@ export class HandoverSide implements HandoverSubject {
     this.#parts.clients.stopTimers();
   }
 
+  decide(): void {
+    this.#isDeciding = true;
+  }
+
   resume(): void {
     this.#interrupted = undefined;
-    this.#parts.resume();
+    this.#isDeciding = false;
+    if (this.#closing === undefined) this.#parts.resume();
+    else this.#parts.close(this.#closing);
   }
 
   handedOver(): void {
     this.#interrupted = undefined;
+    this.#isDeciding = false;
     this.#parts.handedOver();
   }
 
-  /** What calls a handover off, if one has everything standing still: a client left, or the server is closed. */
+  /** Whether the server cannot be closed yet, because it is being decided who goes on: it is closed then, if it is this one. */
+  postpones(reason: string): boolean {
+    if (this.#isDeciding) this.#closing ??= reason;
+    return this.#isDeciding;
+  }
+
+  /** What calls a handover off, if one has everything standing still: the client left, or the server is closed. */
   interrupt(reason: string): void {
     this.#interrupted?.(reason);
   }

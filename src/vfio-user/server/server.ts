@@ -7,7 +7,8 @@ import { guarded } from '../../mdev/base/guarded.ts';
 import { closeFd, type DeviceCore } from '../../native/binding.ts';
 import { coreOf } from '../../native/device-handle.ts';
 import { errnoOfError } from '../../native/errno.ts';
-import { giveAway, type HandOverOptions } from '../handover/give.ts';
+import { abandonDevice } from '../handover/abandon-device.ts';
+import { giveAway, type HandOverOptions, refuseHandover } from '../handover/give.ts';
 import { HandoverError } from '../handover/handover-error.ts';
 import { closeClient, type ReceivedClient } from '../handover/saved-client.ts';
 import { isListening } from '../native.ts';
@@ -29,6 +30,7 @@ export interface RestoredServer {
 export class Server extends EventEmitter<ServerEvents> implements AsyncDisposable {
   /** Resolves when the server is closed: by `close`, because its only client is gone, or because a client came when the device was closed. */
   readonly closed: Promise<void>;
+  readonly #device: ServedDevice;
   readonly #core: DeviceCore;
   readonly #where: string;
   readonly #ended: Deferred = deferred();
@@ -46,6 +48,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
   constructor(device: ServedDevice, address: ServeAddress, options: ServeOptions, restored?: RestoredServer) {
     super();
     this.closed = this.#ended.promise;
+    this.#device = device;
     this.#core = coreOf(device.handle);
     this.#where = 'fd' in address ? `file descriptor ${address.fd}` : address.socketPath;
     this.#clients = new Clients(device, this.#where, options, this.#clientsOwner);
@@ -61,6 +64,9 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
       resume: () => {
         if (!this.#isClosed) this.#takeClients();
       },
+      close: (reason) => {
+        this.#close(reason);
+      },
       handedOver: () => {
         this.#isHandedOver = true;
         this.abandon(() => this.emit('handedOver'));
@@ -73,6 +79,11 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
   /** The client that holds the device, for messages; undefined when there is none. */
   get client(): string | undefined {
     return this.#clients.holder;
+  }
+
+  /** Whether it serves nobody any more. */
+  get isClosed(): boolean {
+    return this.#isClosed;
   }
 
   /** Whether another process has taken over. */
@@ -94,15 +105,16 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
    * Hands the device over to the process at the other side of a connected UNIX stream socket, which has called `requestHandover`: clients with all
    * they have, the listening socket, and the device's state. Clients notice nothing but that an answer takes longer.
    *
-   * When it is done this server is closed, and the device is a husk: close it, and touch no guest memory with it before that.
+   * When it is done this server is closed, and the device is a husk: nobody holds it, it reaches nothing of its guest, and it stays suspended. Close it.
    *
    * @param fd the socket, which is taken in every case.
    * @throws {@link HandoverError} when it does not come about; this server goes on then as if nothing had been.
    */
   async handOver(fd: number, options: HandOverOptions = {}): Promise<void> {
     if (this.#isHandingOver || this.#isClosed) {
-      closeFd(fd);
-      throw new HandoverError('EBUSY', this.#isClosed ? 'the server is closed' : 'another handover is under way');
+      const reason = this.#isClosed ? 'the server is closed' : 'another handover is under way';
+      await refuseHandover(fd, reason);
+      throw new HandoverError('EBUSY', reason);
     }
     this.#isHandingOver = true;
     try {
@@ -122,7 +134,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
   }
 
   /**
-   * Closes without any client's noticing, and tells of it then. The hold on the device stays until that is closed.
+   * Closes without any client's noticing, and tells of it then. The device lets go of what it has of the clients.
    * @internal
    */
   abandon(tell: () => unknown = () => undefined): void {
@@ -130,6 +142,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
     this.#isClosed = true;
     this.#listener?.abandon();
     this.#clients.abandon();
+    abandonDevice(this.#device);
     this.#ended.resolve();
     // A listener's error is no reason for a handover to have failed.
     guarded(tell);
@@ -171,7 +184,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
   }
 
   #close(reason: string): void {
-    if (this.#isClosed) return;
+    if (this.#isClosed || this.#handover.postpones(reason)) return;
     this.#isClosed = true;
     this.#handover.interrupt(reason);
     this.#listener?.close();

@@ -58,6 +58,10 @@ export interface CounterOptions {
   readonly early?: Uint8Array;
   readonly attributes?: Readonly<Record<string, number>>;
   readonly platform?: Partial<PlatformCapabilities>;
+  /** `restore` throws. */
+  readonly refuses?: boolean;
+  /** `resume` throws. */
+  readonly cannotResume?: boolean;
 }
 
 /** A counter, and what it hides from its guest. */
@@ -69,6 +73,8 @@ export interface Counter {
   running: boolean;
   /** What is waited for when it is quiesced. */
   quiescing: Promise<void>;
+  /** What is waited for when it is saved. */
+  saving: Promise<void> | undefined;
   /** What `save` does before it gives the payload. */
   onSave: () => void;
   /** What `restore` got early. */
@@ -82,6 +88,7 @@ export async function counter(options: CounterOptions = {}): Promise<Counter> {
     count: 0,
     running: true,
     quiescing: Promise.resolve(),
+    saving: undefined as Promise<void> | undefined,
     onSave: (): void => undefined,
     early: undefined as Uint8Array | undefined,
   };
@@ -121,6 +128,7 @@ export async function counter(options: CounterOptions = {}): Promise<Counter> {
           hidden.running = false;
         },
         resume: () => {
+          if (options.cannotResume === true) throw new Error('it cannot go on');
           hidden.running = true;
         },
         reset: () => {
@@ -136,9 +144,11 @@ export async function counter(options: CounterOptions = {}): Promise<Counter> {
             hidden.onSave();
             const payload = new Uint8Array(8);
             new DataView(payload.buffer).setFloat64(0, hidden.count, true);
-            return payload;
+            const { saving } = hidden;
+            return saving === undefined ? payload : saving.then(() => payload);
           },
           restore: (payload, early) => {
+            if (options.refuses === true) throw new Error('refused by the vendor');
             if (payload.length !== 8) throw new RangeError(`${payload.length} bytes, expected 8`);
             const count = new DataView(payload.buffer, payload.byteOffset).getFloat64(0, true);
             if (!Number.isSafeInteger(count)) throw new RangeError('no count');

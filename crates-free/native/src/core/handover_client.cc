@@ -145,4 +145,15 @@ HandoverProblem restoreClient(DeviceCore& device, HandoverReader& archive) {
   return {archive.finished() ? 0 : EINVAL, "what follows"};
 }
 
+int abandonClient(DeviceCore& device) {
+  device.clientGone();
+  int error = 0;
+  for (uint32_t index = 0; index < kRegionsMax; ++index) {
+    const auto memory = device.regionMemory(index);
+    if (memory == nullptr) continue;
+    if (const int failed = memory->makePrivate(); failed != 0) error = failed;
+  }
+  return error;
+}
+
 }  // namespace mdev

@@ -21,4 +21,8 @@ struct HandoverProblem {
 /// fails, a part may be in place: the device is of no use. Signals of the unmask eventfd wait.
 HandoverProblem restoreClient(DeviceCore& device, HandoverReader& archive);
 
+/// Another process goes on with the client, or never began to: lets go of all that `saveClient` names, without a signal
+/// and so that nothing done to this device reaches the client. 0, or an errno: memory of a region is still shared.
+int abandonClient(DeviceCore& device);
+
 }  // namespace mdev

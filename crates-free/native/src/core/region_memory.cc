@@ -75,6 +75,15 @@ int RegionMemory::adopt(FileDescriptor file) {
   return ::dup3(file.get(), file_.get(), O_CLOEXEC) < 0 ? errno : 0;
 }
 
+int RegionMemory::makePrivate() {
+  if (!file_) return 0;
+  // Pages are copied when they are written; most never are, so none are set aside.
+  const int flags = MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE;
+  if (::mmap(data_, size_, PROT_READ | PROT_WRITE, flags, file_.get(), 0) == MAP_FAILED) return errno;
+  file_.reset();
+  return 0;
+}
+
 bool RegionMemory::covers(uint64_t offset) const {
   for (const RegionArea& area : areas_) {
     if (offset < area.offset) return false;

@@ -34,6 +34,7 @@ struct DirtyLog::Take {
   uint64_t last;
   bool keepFirst;
   bool keepLast;
+  bool keepAll;
   const Visitor& visit;
 };
 
@@ -219,7 +220,7 @@ void DirtyLog::takeChunk(Leaf& leaf, uint64_t chunk, const Take& order) const {
   const uint64_t base = chunk << kChunkPagesShift;
   const uint64_t first = std::max(base, order.first);
   const uint64_t last = std::min(base | (kChunkPages - 1), order.last);
-  const bool whole = first == base && last == (base | (kChunkPages - 1)) &&
+  const bool whole = !order.keepAll && first == base && last == (base | (kChunkPages - 1)) &&
                      !(order.keepFirst && first == order.first) && !(order.keepLast && last == order.last);
   if (whole) leaf.touched[slot].exchange(false, std::memory_order_acq_rel);
   for (uint64_t at = first; at <= last; at = (at | 63) + 1) {
@@ -227,7 +228,7 @@ void DirtyLog::takeChunk(Leaf& leaf, uint64_t chunk, const Take& order) const {
     const uint64_t wanted = bitsOf(at % 64, end % 64);
     const std::atomic_ref<uint64_t> word(words[at % kChunkPages / 64]);
     if ((word.load(std::memory_order_relaxed) & wanted) == 0) continue;
-    uint64_t clear = wanted;
+    uint64_t clear = order.keepAll ? 0 : wanted;
     if (order.keepFirst && at == order.first) clear &= ~(uint64_t{1} << at % 64);
     if (order.keepLast && end == order.last) clear &= ~(uint64_t{1} << end % 64);
     uint64_t dirty = word.fetch_and(~clear, std::memory_order_acq_rel) & wanted;
@@ -259,7 +260,11 @@ void DirtyLog::takeBelow(void* node, unsigned level, uint64_t prefix, const Take
 }
 
 void DirtyLog::take(uint64_t first, uint64_t last, bool keepFirst, bool keepLast, const Visitor& visit) const {
-  takeBelow(root_, levels_, 0, {first >> pageShift_, last >> pageShift_, keepFirst, keepLast, visit});
+  takeBelow(root_, levels_, 0, {first >> pageShift_, last >> pageShift_, keepFirst, keepLast, false, visit});
+}
+
+void DirtyLog::read(const Visitor& visit) const {
+  takeBelow(root_, levels_, 0, {0, ~uint64_t{0} >> pageShift_, false, false, true, visit});
 }
 
 }  // namespace mdev

@@ -54,6 +54,8 @@ class DirtyLog {
   /// Reads and clears the pages that [first, last] touches: a mark made meanwhile is either visited or stays. The first
   /// (last) page is only read if `keepFirst` (`keepLast`). Costs what is dirty, not what is covered.
   void take(uint64_t first, uint64_t last, bool keepFirst, bool keepLast, const Visitor& visit) const;
+  /// Reads all dirty pages, which stay marked.
+  void read(const Visitor& visit) const;
 
  private:
   static constexpr unsigned kChunkPagesShift = 15;

@@ -39,18 +39,15 @@ void DirtyTracker::save(HandoverWriter& archive) const {
     archive.value(range.length);
   }
   const auto shift = static_cast<unsigned>(std::countr_zero(log_->pageSize()));
-  std::vector<IovaRange> dirty;
-  // Taken, and marked again: this process may have to go on.
-  log_->take(0, ~uint64_t{0}, false, false, [&](uint64_t first, uint64_t last) { dirty.push_back({first, last}); });
   uint64_t next = 0;
-  for (const IovaRange& range : dirty) {
-    log_->mark(range.first, range.last);
-    const uint64_t from = range.first >> shift;
-    const uint64_t to = range.last >> shift;
+  // All stay marked: this process may have to go on.
+  log_->read([&](uint64_t first, uint64_t last) {
+    const uint64_t from = first >> shift;
+    const uint64_t to = last >> shift;
     writeNumber(archive, from - next);
     writeNumber(archive, to - from + 1);
     next = to + 1;
-  }
+  });
   writeNumber(archive, 0);
   writeNumber(archive, 0);
 }

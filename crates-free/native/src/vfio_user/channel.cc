@@ -1,5 +1,8 @@
 #include "vfio_user/channel.h"
 
+#include <sys/socket.h>
+
+#include <cerrno>
 #include <utility>
 
 #include "transport/socket_io.h"
@@ -18,6 +21,21 @@ void Channel::send(std::span<const std::byte> bytes, std::vector<FileDescriptor>
   if (closed_) return;
   output_.appendWithFds(bytes, std::move(fds));
   transport_->wake();
+}
+
+int Channel::sendNow(std::span<const std::byte> bytes) {
+  if (closed_) return EPIPE;
+  if (output_.size() != 0) return EAGAIN;
+  const ssize_t size = sendOnce(transport_->descriptor(), bytes, {});
+  if (size < 0) return static_cast<int>(-size);
+  if (static_cast<std::size_t>(size) == bytes.size()) return 0;
+  // Linux takes a page as one piece. Nobody waits for half a message.
+  close("the socket took a part of a message");
+  return EPIPE;
+}
+
+void Channel::endReading() {
+  if (!closed_) ::shutdown(transport_->descriptor(), SHUT_RD);
 }
 
 void Channel::setPaused(bool paused) {

@@ -1,0 +1,61 @@
+import { type InstanceFacts, listenForSuccessor, type Server, type SuccessorListener } from '../vfio-user/index.ts';
+import { tell } from './messages.ts';
+
+/** Between two attempts to listen, milliseconds: twice as long each time. */
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 30_000;
+
+/** Listens at a path for the process that is to take over from a server, and tells the operator what becomes of it. */
+export class Successors {
+  readonly #server: Server;
+  readonly #path: string;
+  readonly #instance: InstanceFacts;
+
+  constructor(server: Server, path: string, instance: InstanceFacts) {
+    this.#server = server;
+    this.#path = path;
+    this.#instance = instance;
+  }
+
+  /** Listens. @throws Error with a `code` that names the path. */
+  listen(): void {
+    this.#tellOf(listenForSuccessor(this.#server, this.#path, { instance: this.#instance }));
+  }
+
+  /** Listens, now or when that becomes possible: a server that has clients goes on without, and says so. */
+  listenSoon(): void {
+    this.#try(FIRST_PAUSE_MS);
+  }
+
+  #try(pause: number): void {
+    try {
+      this.listen();
+      if (pause > FIRST_PAUSE_MS) tell(`a successor can come to ${this.#path} again`);
+      return;
+    } catch (error) {
+      // The first of them is not told: the one before may still be there for a moment.
+      const told = pause === 2 * FIRST_PAUSE_MS;
+      if (told) tell(`no successor can come for now: ${textOf(error)}; it is tried again`);
+    }
+    const timer = setTimeout(() => {
+      if (!this.#server.isClosed) this.#try(Math.min(2 * pause, LONGEST_PAUSE_MS));
+    }, pause);
+    timer.unref();
+  }
+
+  #tellOf(listener: SuccessorListener): void {
+    listener.on('began', (successor) => {
+      tell(`${successor} wants to take over`);
+    });
+    listener.on('handedOver', (successor) => {
+      tell(`handed over to ${successor}; this process ends`);
+    });
+    listener.on('failed', (successor, error) => {
+      tell(`not handed over to ${successor}: ${textOf(error)}; this process goes on`);
+    });
+  }
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

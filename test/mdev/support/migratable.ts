@@ -67,6 +67,8 @@ export interface CounterOptions {
 /** A counter, and what it hides from its guest. */
 export interface Counter {
   readonly device: MdevDevice;
+  /** Where it was made. */
+  readonly registry: MdevRegistry;
   readonly context: MdevContext<{ readonly lanes: number }, typeof regions>;
   /** The hidden part of its state. */
   count: number;
@@ -75,6 +77,8 @@ export interface Counter {
   quiescing: Promise<void>;
   /** What is waited for when it is saved. */
   saving: Promise<void> | undefined;
+  /** What `stop` and `close` do. */
+  onEnd: () => void;
   /** What `save` does before it gives the payload. */
   onSave: () => void;
   /** What `restore` got early. */
@@ -89,6 +93,7 @@ export async function counter(options: CounterOptions = {}): Promise<Counter> {
     running: true,
     quiescing: Promise.resolve(),
     saving: undefined as Promise<void> | undefined,
+    onEnd: (): void => undefined,
     onSave: (): void => undefined,
     early: undefined as Uint8Array | undefined,
   };
@@ -134,6 +139,12 @@ export async function counter(options: CounterOptions = {}): Promise<Counter> {
         reset: () => {
           hidden.count = 0;
         },
+        stop: () => {
+          hidden.onEnd();
+        },
+        close: () => {
+          hidden.onEnd();
+        },
         migration: {
           version: options.version ?? 3,
           maximumSize: 64,
@@ -169,7 +180,7 @@ export async function counter(options: CounterOptions = {}): Promise<Counter> {
   });
   const [context] = contexts;
   if (context === undefined) throw new Error('create was not called');
-  return Object.assign(hidden, { device, context });
+  return Object.assign(hidden, { device, context, registry });
 }
 
 /** Stops a device and reads its stream to the end, in pieces. */

@@ -50,16 +50,27 @@ export class Relay implements AsyncDisposable {
 
   /** Another server takes over. Rejects with what the successor is told; then the one before goes on. */
   async handOver(options: CounterOptions = {}, handOver: HandOverOptions = {}): Promise<void> {
+    const before = await this.leaveHusk(options, handOver);
+    await before.device.close();
+  }
+
+  /** The same, and gives the counter that was handed over: it is still there. */
+  async leaveHusk(options: CounterOptions = {}, handOver: HandOverOptions = {}): Promise<Counter> {
+    return await this.handOverTo(await this.spare(options), handOver);
+  }
+
+  /** The same to a counter that {@link spare} has made. */
+  async handOverTo(successor: Counter, handOver: HandOverOptions = {}): Promise<Counter> {
     const [near, far] = socketPair();
     const given = outcome(this.server.handOver(near, handOver));
-    const successor = await this.spare(options);
     try {
       const server = await (await offered(far)).accept(successor.device);
       const problem = await given;
       if (problem !== undefined) throw problem;
-      await this.counter.device.close();
+      const before = this.counter;
       this.counter = successor;
       this.server = server;
+      return before;
     } catch (error) {
       const problem = await given;
       if (problem === undefined) throw new Error('it was handed over, and not taken', { cause: error });

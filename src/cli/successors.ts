@@ -10,6 +10,7 @@ export class Successors {
   readonly #server: Server;
   readonly #path: string;
   readonly #instance: InstanceFacts;
+  #isTold = false;
 
   constructor(server: Server, path: string, instance: InstanceFacts) {
     this.#server = server;
@@ -30,12 +31,14 @@ export class Successors {
   #try(pause: number): void {
     try {
       this.listen();
-      if (pause > FIRST_PAUSE_MS) tell(`a successor can come to ${this.#path} again`);
+      if (this.#isTold) tell(`a successor can come to ${this.#path}`);
       return;
     } catch (error) {
-      // The first of them is not told: the one before may still be there for a moment.
-      const told = pause === 2 * FIRST_PAUSE_MS;
-      if (told) tell(`no successor can come for now: ${textOf(error)}; it is tried again`);
+      // Not the first time: the server before this one may be there for a moment.
+      if (!this.#isTold && pause > FIRST_PAUSE_MS) {
+        tell(`no successor can come for now: ${textOf(error)}; it is tried again`);
+        this.#isTold = true;
+      }
     }
     const timer = setTimeout(() => {
       if (!this.#server.isClosed) this.#try(Math.min(2 * pause, LONGEST_PAUSE_MS));

@@ -45,8 +45,8 @@ class RegionMemory final : public RegionPort {
   /// Puts the file of another process's memory for this region in place of this one's, at the same address and number.
   /// EINVAL: it has another size; EPERM: it cannot be written by a later mapping; or the errno of a call.
   int adopt(FileDescriptor file);
-  /// Whoever has mapped the file sees nothing more of what is written here, which keeps its content and address. There is
-  /// no file any more. 0, or the errno of mmap: then everything is as it was.
+  /// Whoever has mapped the file sees nothing more of what is written here, which keeps its content and address. There
+  /// is no file any more. 0, or the errno of mmap: then everything is as it was.
   int makePrivate();
 
  private:

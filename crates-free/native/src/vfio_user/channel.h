@@ -33,10 +33,11 @@ class Channel final : public MessageStream {
   /// Sends `bytes`, which need not be a message. With fds they are sent by a call of their own.
   void send(std::span<const std::byte> bytes, std::vector<FileDescriptor> fds);
   /// Offers a short message (at most a page) to the socket at once. 0: the other side will find it, whatever happens to
-  /// this one. EAGAIN: there is no room for it now, or something waits to be sent before it. EPIPE and other errnos: the
-  /// other side never hears of it.
+  /// this one. EAGAIN: there is no room for it now, or something waits to be sent before it. EPIPE and other errnos:
+  /// the other side never hears of it.
   int sendNow(std::span<const std::byte> bytes);
-  /// What the other side sends from now on is refused there (EPIPE). What it has sent is read, and then the stream ends.
+  /// What the other side sends from now on is refused there (EPIPE). What it has sent is read, and then the stream
+  /// ends.
   void endReading();
   /// While paused nothing is read.
   void setPaused(bool paused);

@@ -6,7 +6,7 @@ import { DeviceErrors } from '../errors/device-errors.ts';
 import { DeviceLife } from './device-life.ts';
 import { MdevFunction } from '../function/mdev-function.ts';
 import { GuestErrorWatch } from '../errors/guest-error-watch.ts';
-import type { ContainerMember } from '../iommu/container.ts';
+import type { ContainerMember } from '../iommu/container-member.ts';
 import type { GroupMember, IommuGroup } from '../iommu/iommu-group.ts';
 import type { MdevDeviceEvents } from './mdev-device-events.ts';
 import type { MdevType } from '../type/mdev-type.ts';

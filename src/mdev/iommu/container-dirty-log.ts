@@ -4,7 +4,7 @@ import type { DeviceCore } from '../../native/binding.ts';
 import type { LoggedSpace } from '../dma/dma-logging.ts';
 import { dirtyBitmapBytes } from '../dma/dma-logging-data.ts';
 import type { DmaRange } from '../vfio/vfio-requests.ts';
-import type { ContainerMember } from './container.ts';
+import type { ContainerMember } from './container-member.ts';
 import { DIRTY_PAGE, DirtyPages, setBit } from './dirty-pages.ts';
 
 const { EINVAL } = constants.errno;

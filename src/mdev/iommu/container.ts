@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 
-import { createDeviceCore, type DeviceCore, type DmaInfo, type DmaMap } from '../../native/binding.ts';
-import { errnoName, errnoOfError } from '../../native/errno.ts';
+import { createDeviceCore, type DeviceCore, type DmaInfo } from '../../native/binding.ts';
+import { errnoName } from '../../native/errno.ts';
 import { DmaLogging } from '../dma/dma-logging.ts';
 import { applyDmaLimits, defaultDmaLimits, type DmaLimits } from '../dma/dma-limits.ts';
 import { MdevError } from '../errors/mdev-error.ts';
@@ -9,10 +9,12 @@ import { answersFrom, MessageMemory } from '../dma/message-memory.ts';
 import { VfioError } from '../vfio/vfio-error.ts';
 import { checkRange, completeDmaMap, type DmaMapRequest, type DmaRange } from '../vfio/vfio-requests.ts';
 import { ContainerDirtyLog } from './container-dirty-log.ts';
+import type { ContainerMember } from './container-member.ts';
 import { intersectDmaInfo } from './intersect-dma-info.ts';
 import { type IommuModel, modelFor, nameOf, sameModel } from './iommu-model.ts';
+import { SharedMaps } from './shared-maps.ts';
 
-const { EIO, ENODEV } = constants.errno;
+const { ENODEV } = constants.errno;
 
 /** What a container is to be. */
 export interface ContainerOptions {
@@ -28,15 +30,6 @@ export interface ContainerInfo extends DmaInfo {
   readonly model: IommuModel;
   /** Who is attached: "instance 5f1c… (dsa0, dsa-cfg-v1)". */
   readonly devices: readonly string[];
-}
-
-/** A device in a container. */
-export interface ContainerMember {
-  /** For messages. */
-  readonly who: string;
-  readonly core: DeviceCore;
-  /** The device still has memory that was to be taken away, and is not in the container any more: nobody may use it. */
-  fail(error: unknown): void;
 }
 
 /**
@@ -59,6 +52,7 @@ export class Container implements Disposable {
   /** Has the maps and the limits of the container itself. */
   readonly #space: DeviceCore;
   readonly #members = new Set<ContainerMember>();
+  readonly #maps: SharedMaps;
   /** Memory without a file. */
   readonly #memory = new MessageMemory();
   /** There was such memory: devices ask for it. */
@@ -76,6 +70,9 @@ export class Container implements Disposable {
       this.#space.close();
       throw error;
     }
+    this.#maps = new SharedMaps(this.#space, this.#members, this.#who, (member, errno) => {
+      this.#afterUnmap(member, errno);
+    });
     this.log = new ContainerDirtyLog(this.#space, this.#members, (member, errno) => {
       this.#afterUnmap(member, errno);
     });
@@ -108,39 +105,17 @@ export class Container implements Disposable {
    */
   dmaMap(request: DmaMapRequest): void {
     const { file, iova, memory, offset, rights, size } = completeDmaMap(request);
-    const space = this.#open('dmaMap');
+    this.#open('dmaMap');
     if (file === undefined) this.#answerMessages();
-    this.#mapEverywhere(space, { iova, size, rights, fd: file?.fd ?? -1, offset, valid: true });
+    this.#maps.map({ iova, size, rights, fd: file?.fd ?? -1, offset, valid: true });
     if (file === undefined && memory !== undefined) this.#memory.accept({ address: iova, memory, rights });
-  }
-
-  #mapEverywhere(space: DeviceCore, { fd, iova, offset, rights, size }: DmaMap): void {
-    const before = space.dmaInfo().mappingsAvailable;
-    const refusal = (errno: number, who: string): VfioError =>
-      new VfioError(errno, `dmaMap was refused with ${errnoName(errno)} by ${who}`, 'dmaMap');
-    const errno = mapInto(space, iova, size, rights, fd, offset);
-    if (errno !== 0) throw refusal(errno, this.#who);
-    // Everybody has it already.
-    if (space.dmaInfo().mappingsAvailable === before) return;
-    const mapped: ContainerMember[] = [];
-    for (const member of this.#members) {
-      const errno = mapInto(member.core, iova, size, rights, fd, offset);
-      if (errno === 0) {
-        mapped.push(member);
-        continue;
-      }
-      space.dmaUnmap(iova, size);
-      for (const done of mapped) this.#unmapFrom(done, iova, size);
-      throw refusal(errno, `${member.who} in ${this.#who}`);
-    }
   }
 
   /** Takes memory away from every device. @throws {@link VfioError} as `VfioDevice.dmaUnmap`; `ENODEV`: the container is closed. */
   dmaUnmap(range: DmaRange): void {
     checkRange('dmaUnmap', range);
-    const errno = this.#open('dmaUnmap').dmaUnmap(range.iova, range.size);
-    if (errno !== 0) throw VfioError.refused('dmaUnmap', errno);
-    for (const member of this.#members) this.#unmapFrom(member, range.iova, range.size);
+    this.#open('dmaUnmap');
+    this.#maps.unmap(range);
     this.#forget(range);
   }
 
@@ -152,9 +127,8 @@ export class Container implements Disposable {
    */
   invalidateVaddr(range: DmaRange): void {
     checkRange('invalidateVaddr', range);
-    const errno = this.#open('invalidateVaddr').dmaInvalidateVaddr(range.iova, range.size);
-    if (errno !== 0) throw VfioError.refused('invalidateVaddr', errno);
-    for (const member of this.#members) this.#invalidateFor(member, range);
+    this.#open('invalidateVaddr');
+    this.#maps.invalidateVaddr(range);
   }
 
   /**
@@ -166,31 +140,14 @@ export class Container implements Disposable {
   restoreVaddr(request: DmaMapRequest): void {
     const { file, iova, offset, size } = completeDmaMap(request);
     if (file === undefined) throw VfioError.badArgument('restoreVaddr', 'no file');
-    const restored: ContainerMember[] = [];
-    const restoreIn = (core: DeviceCore, who: string): void => {
-      const errno = orErrno(() => core.dmaRestoreVaddr(iova, size, file.fd, offset));
-      if (errno === 0) return;
-      const message = `restoreVaddr was refused with ${errnoName(errno)} by ${who}`;
-      throw new VfioError(errno, message, 'restoreVaddr');
-    };
-    const space = this.#open('restoreVaddr');
-    restoreIn(space, this.#who);
-    try {
-      for (const member of this.#members) {
-        restoreIn(member.core, `${member.who} in ${this.#who}`);
-        restored.push(member);
-      }
-    } catch (error) {
-      space.dmaInvalidateVaddr(iova, size);
-      for (const member of restored) this.#invalidateFor(member, { iova, size });
-      throw error;
-    }
+    this.#open('restoreVaddr');
+    this.#maps.restoreVaddr({ fd: file.fd, iova, offset, size });
   }
 
   /** Takes all memory away from every device. @throws {@link VfioError} `ENODEV`: the container is closed. */
   dmaUnmapAll(): void {
-    this.#open('dmaUnmap').dmaUnmapAll();
-    for (const { core } of this.#members) core.dmaUnmapAll();
+    this.#open('dmaUnmap');
+    this.#maps.unmapAll();
     this.#memory.remove(this.#memory.all());
   }
 
@@ -222,20 +179,7 @@ export class Container implements Disposable {
         `${this.#who} is ${nameOf(this.model)}, and ${member.who} is to be ${nameOf(needed)}`,
       );
     }
-    for (const { fd, iova, offset, rights, size, valid } of this.#space.dmaMaps()) {
-      if (!valid) {
-        member.core.dmaUnmapAll();
-        throw new MdevError('EBUSY', `the memory at 0x${iova.toString(16)} of ${this.#who} is being exchanged`);
-      }
-      const errno = mapInto(member.core, iova, size, rights, fd, offset);
-      if (errno === 0) continue;
-      member.core.dmaUnmapAll();
-      throw new MdevError(
-        'EINVAL',
-        `${this.#who} has a map of 0x${size.toString(16)} bytes at 0x${iova.toString(16)} that ${member.who} refuses with ` +
-          errnoName(errno),
-      );
-    }
+    this.#maps.giveTo(member);
     const errno = this.log.add(member);
     if (errno !== 0) {
       member.core.dmaUnmapAll();
@@ -273,32 +217,10 @@ export class Container implements Disposable {
   }
 
   /** Memory that was taken away is out of reach of every device, whatever happens: one that cannot let go of it fails. */
-  #unmapFrom(member: ContainerMember, iova: bigint, size: bigint): void {
-    this.#afterUnmap(member, member.core.dmaUnmap(iova, size));
-  }
-
-  #invalidateFor(member: ContainerMember, { iova, size }: DmaRange): void {
-    this.#afterUnmap(member, member.core.dmaInvalidateVaddr(iova, size));
-  }
-
   #afterUnmap(member: ContainerMember, errno: number): void {
     if (errno === 0) return;
     this.remove(member);
     member.core.dmaUnmapAll();
     member.fail(new Error(`${this.#who} could not take memory away from it: ${errnoName(errno)}`));
-  }
-}
-
-/** Gives an errno, also for a descriptor that cannot be duplicated. */
-function mapInto(core: DeviceCore, iova: bigint, size: bigint, rights: number, fd: number, offset: bigint): number {
-  return orErrno(() => core.dmaMap(iova, size, rights, fd, offset));
-}
-
-/** What a call returns, or the errno of what it throws. */
-function orErrno(call: () => number): number {
-  try {
-    return call();
-  } catch (error) {
-    return errnoOfError(error, EIO);
   }
 }

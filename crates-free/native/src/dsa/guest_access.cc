@@ -1,6 +1,7 @@
 #include "dsa/guest_access.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <new>
@@ -8,40 +9,15 @@
 
 namespace mdev::dsa {
 
-void BounceBuffer::submit(const std::shared_ptr<BounceBuffer>& buffer, MessageDma* channel,
-                          std::shared_ptr<Waker> waker) {
-  if (channel == nullptr) {
-    buffer->error_ = ENOTCONN;
-    buffer->issued = 0;
-    return;
-  }
-  buffer->waker_ = std::move(waker);
-  buffer->busy_.store(true, std::memory_order_relaxed);
-  channel->submit(buffer);
+namespace {
+
+/// Of a write that ended on another device.
+int errorOf(SuspendedWrite::Outcome outcome) {
+  if (outcome == SuspendedWrite::Outcome::arrived) return 0;
+  return outcome == SuspendedWrite::Outcome::cancelled ? ECANCELED : EIO;
 }
 
-void BounceBuffer::finished(int error) {
-  error_ = error;
-  // As soon as `busy` is false the engine may use this buffer again.
-  const std::shared_ptr<Waker> waker = std::move(waker_);
-  busy_.store(false, std::memory_order_release);
-  waker->wake();
-}
-
-void BounceBuffer::dropFirst(uint32_t bytes) {
-  std::memmove(data.data(), data.data() + bytes, count - bytes);
-  address += bytes;
-  count -= bytes;
-}
-
-void BounceBuffer::goOn(const SuspendedWrite& other) {
-  using Outcome = SuspendedWrite::Outcome;
-  write = true;
-  address = other.address;
-  count = static_cast<uint32_t>(other.data.size());
-  std::copy(other.data.begin(), other.data.end(), data.begin());
-  error_ = other.outcome == Outcome::arrived ? 0 : other.outcome == Outcome::cancelled ? ECANCELED : EIO;
-}
+}  // namespace
 
 void GuestAccess::begin(const DmaSpace& dma, const std::shared_ptr<Waker>& waker, const MessageOwner& owner,
                         uint64_t sequence) {
@@ -134,7 +110,8 @@ bool GuestAccess::makeBuffers() noexcept try {
     slot.buffer = std::make_shared<BounceBuffer>();
     if (slot.restored.outcome == SuspendedWrite::Outcome::none) continue;
     slot.content = Content::writing;
-    slot.buffer->goOn(std::exchange(slot.restored, {}));
+    const SuspendedWrite restored = std::exchange(slot.restored, {});
+    slot.buffer->becomeWrite(restored.address, restored.data, errorOf(restored.outcome));
   }
   return true;
 } catch (const std::bad_alloc&) {

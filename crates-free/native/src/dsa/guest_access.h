@@ -2,53 +2,17 @@
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 
 #include "dsa/suspended_write.h"
+#include "memory/bounce_buffer.h"
 #include "memory/dma_space.h"
 #include "memory/message_dma.h"
+#include "memory/waker.h"
 
 namespace mdev::dsa {
-
-/// Who waits for replies. `wake` may come from any thread.
-class Waker {
- public:
-  virtual ~Waker() = default;
-  virtual void wake() = 0;
-};
-
-/// A request by message and its data, allocated once and used again and again.
-class BounceBuffer final : public MessageRequest {
- public:
-  // Written out, so that making one does not clear the data.
-  BounceBuffer() {}
-
-  /// Sent, and not yet answered: nobody but the channel may touch it.
-  bool busy() const { return busy_.load(std::memory_order_acquire); }
-  /// 0 or the errno of the last answer.
-  int error() const { return error_; }
-  /// Sends it. Without a channel, or when its owner has given up, it fails at once.
-  static void submit(const std::shared_ptr<BounceBuffer>& buffer, MessageDma* channel, std::shared_ptr<Waker> waker);
-
-  void finished(int error) override;
-
-  // --- While nobody else has it ---
-
-  /// Leaves out the first bytes of what is to be written.
-  void dropFirst(uint32_t bytes);
-  /// Becomes a write of another device's, as it ended there.
-  void goOn(const SuspendedWrite& other);
-  /// What takes the place of the last answer: 0 or an errno.
-  void setError(int error) { error_ = error; }
-
- private:
-  std::atomic<bool> busy_{false};
-  int error_ = 0;
-  std::shared_ptr<Waker> waker_;
-};
 
 /// A contiguous piece of an operand.
 struct Piece {

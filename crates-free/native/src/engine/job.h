@@ -175,7 +175,7 @@ class Job {
   bool adopted_ = false;
 
   const std::shared_ptr<JobWaker> jobWaker_ = std::make_shared<JobWaker>();
-  const std::shared_ptr<dsa::Waker> waker_ = jobWaker_;
+  const std::shared_ptr<Waker> waker_ = jobWaker_;
   std::shared_ptr<QueueRun> run_;
   bool busy_ = false;
   Engine* engine_ = nullptr;

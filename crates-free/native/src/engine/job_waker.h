@@ -5,13 +5,13 @@
 #include <mutex>
 #include <utility>
 
-#include "dsa/guest_access.h"
 #include "engine/parker.h"
+#include "memory/waker.h"
 
 namespace mdev {
 
 /// Wakes the engine that has the job by then, which need not be the one that sent the request.
-class JobWaker final : public dsa::Waker {
+class JobWaker final : public Waker {
  public:
   /// Any thread.
   void wake() override {

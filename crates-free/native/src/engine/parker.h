@@ -4,13 +4,13 @@
 #include <atomic>
 #include <cstdint>
 
-#include "dsa/guest_access.h"
+#include "memory/waker.h"
 
 namespace mdev {
 
 /// One thread parks, any thread wakes it. A wake-up that comes first is remembered, so none is lost; several count as
 /// one.
-class Parker final : public dsa::Waker {
+class Parker final : public Waker {
  public:
   /// Sleeps until woken, or returns at once when woken since the last time. One thread only.
   void park();

@@ -80,7 +80,20 @@ static_assert(sizeof(IovaLeaf) == 640 && sizeof(IovaInner) == 512);
 
 inline const IovaLeaf& leaf(const IovaNode* node) { return *static_cast<const IovaLeaf*>(node); }
 inline const IovaInner& inner(const IovaNode* node) { return *static_cast<const IovaInner*>(node); }
+inline IovaLeaf* asLeaf(IovaNode* node) { return static_cast<IovaLeaf*>(node); }
+inline IovaInner* asInner(IovaNode* node) { return static_cast<IovaInner*>(node); }
 inline bool isLeaf(const IovaNode* node) { return node->height == 1; }
+
+/// Has fewer parts than any node but a root may have.
+inline bool underfull(const IovaNode* node) {
+  return node->count < (isLeaf(node) ? IovaLeaf::kLeast : IovaInner::kLeast);
+}
+
+/// The lowest address of what is below a node.
+inline uint64_t lowest(const IovaNode* node) {
+  while (!isLeaf(node)) node = inner(node).child[0];
+  return leaf(node).entry[0].first;
+}
 
 /// The parts of up to two nodes and one more, while they are rearranged.
 template <typename Node>

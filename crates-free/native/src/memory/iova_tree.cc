@@ -1,4 +1,4 @@
-// Look-up, reclamation, and the beginning and end of changes. What changes do to nodes is in iova_tree_change.cc.
+// Look-up, reclamation, and the beginning and end of changes. The changes are in iova_tree_change.cc.
 #include "memory/iova_tree.h"
 
 #include <algorithm>
@@ -19,11 +19,6 @@ bool visitAll(const IovaNode* node, const std::function<bool(const IovaEntry&)>&
     if (!(isLeaf(node) ? visit(leaf(node).entry[index]) : visitAll(inner(node).child[index], visit))) return false;
   }
   return true;
-}
-
-uint64_t lowest(const IovaNode* node) {
-  while (!isLeaf(node)) node = inner(node).child[0];
-  return leaf(node).entry[0].first;
 }
 
 template <typename Node>

@@ -12,6 +12,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("abiVersion", Napi::Number::New(env, 1));
   mdev::registerRegisterTable(env, exports);
   mdev::registerDeviceCore(env, exports);
+  mdev::registerPasidTable(env, exports);
   mdev::registerEventFd(env, exports);
   mdev::registerMemoryFile(env, exports);
   mdev::registerFileDescriptors(env, exports);

@@ -18,6 +18,7 @@ class DeviceCore;
 // --- One function per object: adds it to the addon's exports. addon.cc calls each of them once per environment. ---
 
 void registerDeviceCore(Napi::Env env, Napi::Object exports);
+void registerPasidTable(Napi::Env env, Napi::Object exports);
 void registerRegisterTable(Napi::Env env, Napi::Object exports);
 void registerEventFd(Napi::Env env, Napi::Object exports);
 void registerMemoryFile(Napi::Env env, Napi::Object exports);

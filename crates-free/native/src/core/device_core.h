@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/fd_closer.h"
@@ -19,6 +20,8 @@
 #include "registers/register_region.h"
 
 namespace mdev {
+
+class PasidTable;
 
 /// Where accesses go that C++ does not answer. Implemented by the JavaScript side. Results are 0 or a positive errno.
 class TrapHandler {
@@ -135,6 +138,10 @@ class DeviceCore {
   const std::shared_ptr<IrqTable>& irqs(uint32_t index) const { return interrupts_.table(index); }
 
   const std::shared_ptr<DmaSpace>& dma() const { return dma_; }
+  /// The device's other address spaces, by PASID; null unless it has some. Who set them keeps them in step with the
+  /// device's life.
+  const std::shared_ptr<PasidTable>& pasids() const { return pasids_; }
+  void setPasids(std::shared_ptr<PasidTable> pasids) { pasids_ = std::move(pasids); }
   /// Lets JavaScript reset the device. EIO without a trap handler.
   int reset();
   /// A client has come that answers for memory without a file. The number says which one it is, to `clientGone`.
@@ -184,6 +191,7 @@ class DeviceCore {
   uint32_t posted_ = 0;
   Interrupts interrupts_;
   std::shared_ptr<DmaSpace> dma_;
+  std::shared_ptr<PasidTable> pasids_;
   std::shared_ptr<TrapMailbox> mailbox_;
   const std::shared_ptr<FdCloser> closer_ = std::make_shared<FdCloser>();
   TrapHandler* trap_ = nullptr;

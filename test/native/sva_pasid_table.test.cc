@@ -1,0 +1,134 @@
+// sources: sva/*.cc memory/*.cc base/fd_closer.cc
+#include <cerrno>
+
+#include "sva/pasid_table.h"
+#include "sva_readers.h"
+
+namespace {
+
+using namespace sva_test;
+using mdev::kMaxPasid;
+
+uint64_t seen(const PasidTable& table, uint32_t pasid) {
+  static PasidReader reader;
+  const PasidGuard guard(reader, table, pasid);
+  if (guard.space() == nullptr) return 0;
+  const Translation piece = guard.space()->translate(0, 8, mdev::kDmaRead);
+  return piece.kind == Translation::Kind::mapped ? load(piece.pointer) : 0;
+}
+
+mdev::FileDescriptor stamped(uint64_t value) {
+  mdev::FileDescriptor file = memoryFile(1);
+  stamp(file.get(), 0, value);
+  return file;
+}
+
+void testAttach() {
+  PasidTable table;
+  const mdev::FileDescriptor one = stamped(11);
+  const mdev::FileDescriptor two = stamped(22);
+  const auto first = spaceOf(one, 1);
+  const auto second = spaceOf(two, 1);
+  CHECK_EQUAL(table.attach(kMaxPasid + 1, first), EINVAL);
+  CHECK_EQUAL(table.attach(1, nullptr), EINVAL);
+  CHECK_EQUAL(table.replace(1, first), ENOENT);
+  CHECK_EQUAL(table.detach(1), ENOENT);
+  CHECK_EQUAL(table.detach(kMaxPasid + 1), ENOENT);
+  for (const uint32_t pasid : {uint32_t{0}, uint32_t{1}, uint32_t{1023}, uint32_t{1024}, kMaxPasid}) {
+    CHECK_EQUAL(table.attach(pasid, first), 0);
+    CHECK_EQUAL(table.attach(pasid, second), EEXIST);
+    CHECK_EQUAL(seen(table, pasid), uint64_t{0});
+  }
+  CHECK_EQUAL(table.size(), std::size_t{5});
+  table.setReachable(true);
+  CHECK_EQUAL(seen(table, kMaxPasid), uint64_t{11});
+  CHECK_EQUAL(seen(table, kMaxPasid - 1), uint64_t{0});
+  CHECK_EQUAL(seen(table, kMaxPasid + 1), uint64_t{0});
+  CHECK_EQUAL(table.replace(1023, second), 0);
+  CHECK_EQUAL(seen(table, 1023), uint64_t{22});
+  CHECK_EQUAL(seen(table, 1024), uint64_t{11});
+  CHECK_EQUAL(table.detach(1024), 0);
+  CHECK_EQUAL(seen(table, 1024), uint64_t{0});
+  table.setReachable(false);
+  CHECK_EQUAL(seen(table, 1), uint64_t{0});
+  CHECK(table.attached(1) == first);
+  table.setReachable(true);
+  CHECK_EQUAL(seen(table, 1), uint64_t{11});
+  table.detachAll();
+  CHECK_EQUAL(table.size(), std::size_t{0});
+  for (const uint32_t pasid : {uint32_t{0}, uint32_t{1}, uint32_t{1023}, kMaxPasid}) {
+    CHECK_EQUAL(seen(table, pasid), uint64_t{0});
+    CHECK(table.attached(pasid) == nullptr);
+  }
+  CHECK_EQUAL(first.use_count(), 1L);
+  CHECK_EQUAL(second.use_count(), 1L);
+}
+
+void testGeneration() {
+  PasidTable table;
+  const mdev::FileDescriptor file = stamped(1);
+  uint64_t last = table.generation();
+  const auto moved = [&] {
+    const uint64_t earlier = std::exchange(last, table.generation());
+    return earlier < last;
+  };
+  const auto space = spaceOf(file, 1);
+  CHECK(table.attach(5, space) == 0 && moved());
+  CHECK(table.replace(5, space) == 0 && moved());
+  table.invalidate();
+  CHECK(moved());
+  CHECK(table.detach(5) == 0 && moved());
+  CHECK(table.detach(5) == ENOENT && !moved());
+  table.setReachable(true);
+  table.setReachable(false);
+  CHECK(moved());
+}
+
+/// A detach, an invalidation and the end of reach wait for a reader of this table, and of no other.
+void testWaits() {
+  PasidTable table;
+  PasidTable other;
+  const mdev::FileDescriptor file = stamped(7);
+  const auto space = spaceOf(file, 1);
+  for (PasidTable* each : {&table, &other}) {
+    each->setReachable(true);
+    CHECK_EQUAL(each->attach(1, space), 0);
+  }
+  for (int what = 0; what < 4; ++what) {
+    std::atomic<bool> inside{false};
+    std::atomic<bool> leaving{false};
+    std::thread engine([&] {
+      PasidReader reader;
+      const PasidGuard guard(reader, table, 1);
+      CHECK(guard.space() != nullptr);
+      inside.store(true);
+      while (!leaving.load()) std::this_thread::yield();
+    });
+    while (!inside.load()) std::this_thread::yield();
+    // Does not wait: it would for ever.
+    other.invalidate();
+    std::atomic<bool> done{false};
+    std::thread owner([&] {
+      if (what == 0) table.invalidate();
+      if (what == 1) table.setReachable(false);
+      if (what == 2) CHECK_EQUAL(table.replace(1, space), 0);
+      if (what == 3) CHECK_EQUAL(table.detach(1), 0);
+      CHECK(leaving.load());
+      done.store(true);
+    });
+    for (int turn = 0; turn < 1000; ++turn) std::this_thread::yield();
+    CHECK(!done.load());
+    leaving.store(true);
+    engine.join();
+    owner.join();
+    table.setReachable(true);
+  }
+}
+
+}  // namespace
+
+int main() {
+  testAttach();
+  testGeneration();
+  testWaits();
+}

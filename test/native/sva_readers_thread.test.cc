@@ -1,0 +1,5 @@
+// sources: sva/*.cc memory/*.cc base/fd_closer.cc
+// sanitize: thread
+#include "sva_readers.h"
+
+int main() { sva_test::testPasidReaders(10000); }

@@ -111,6 +111,18 @@ export {
 } from './vfio/vfio.ts';
 export type { Attachment, Holder } from './device/attachment.ts';
 export type { DeviceHandle } from '../native/device-handle.ts';
+export {
+  AddressSpace,
+  type AddressSpaceInfo,
+  type AddressSpaceMap,
+  type AddressSpaceOptions,
+} from './sva/address-space.ts';
+export type { DeviceSva } from './sva/device-sva.ts';
+export type { PageRequest, PageRequestGroup, PageResponse } from './sva/page-request.ts';
+export type { PageRequestListener } from './sva/page-requests.ts';
+export type { SessionSva, SvaInfo } from './sva/session-sva.ts';
+export type { Invalidation, SvaBehaviour } from './sva/sva-behaviour.ts';
+export type { SvaDeclaration } from './sva/sva-declaration.ts';
 export type { BarDescription, CapabilityDescription, DeviceDescription } from './type/device-description.ts';
 export { DeviceSession } from './session/device-session.ts';
 export type { GuestError } from './errors/guest-errors.ts';

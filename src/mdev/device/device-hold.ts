@@ -30,6 +30,8 @@ export interface HoldSubject {
   readonly pause: Pick<DevicePause, 'goOn' | 'paused'>;
   readonly resets: Pick<DeviceResets, 'reset'>;
   readonly migration: () => Pick<MigrationMachine, 'release'> | undefined;
+  /** What else a client has of the instance ends: its PASIDs. */
+  clientGone(): void;
 }
 
 /** Who holds one instance, and with it its group and an address space. */
@@ -165,6 +167,7 @@ export class DeviceHold {
 
   #giveMemoryBack(from: { readonly container?: Container | undefined } | undefined): void {
     const { function: mdevFunction, group, member } = this.#subject;
+    this.#subject.clientGone();
     from?.container?.remove(member);
     mdevFunction.core.clientGone();
     group.release(member);

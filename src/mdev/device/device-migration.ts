@@ -25,6 +25,8 @@ export interface MigrationSubject {
   readonly pause: Pick<DevicePause, 'quiesce' | 'quiesceFrozen' | 'resume' | 'resumeFrozen' | 'suspend' | 'endSuspend'>;
   readonly life: Pick<DeviceLife, 'fail' | 'failure' | 'freeze' | 'state'>;
   readonly hold: Pick<DeviceHold, 'abandon'>;
+  /** @throws {@link MdevError} `EBUSY` when the instance has what does not migrate. */
+  readonly checkMigratable: () => void;
 }
 
 /** The two ways of an instance's state to another one. */
@@ -41,6 +43,7 @@ export interface DeviceMigration {
  */
 export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour): DeviceMigration | undefined {
   const { attributeDefaults, attributes, driver, function: mdevFunction, hold, life, pause, type, who } = subject;
+  const { checkMigratable } = subject;
   const { migration, quiesce, resume } = behaviour;
   if (migration === undefined) return undefined;
   if (quiesce === undefined || resume === undefined) {
@@ -70,12 +73,18 @@ export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour)
   };
   const machine = new MigrationMachine({
     answersWithin,
-    stop: (limit) => (life.state === 'frozen' ? pause.quiesceFrozen(limit) : pause.quiesce(limit)),
+    stop: async (limit) => {
+      checkMigratable();
+      await (life.state === 'frozen' ? pause.quiesceFrozen(limit) : pause.quiesce(limit));
+    },
     resume: () => {
       if (life.state === 'frozen') pause.resumeFrozen();
       else pause.resume();
     },
-    begin: (early) => state.begin(early),
+    begin: (early) => {
+      checkMigratable();
+      return state.begin(early);
+    },
     save,
     estimate: () => state.estimate(),
     receive: () => {
@@ -90,6 +99,7 @@ export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour)
     who,
     save: ({ within = answersWithin }) => save(within),
     suspend: async ({ within = answersWithin }) => {
+      checkMigratable();
       // A frozen one is in error, which is no way to anywhere.
       if (machine.state !== MigrationState.running && life.state !== 'frozen') {
         throw new MdevError('EBUSY', `${who} is being migrated by its client; try again when that is over`);

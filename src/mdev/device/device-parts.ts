@@ -15,6 +15,7 @@ import type { StateTransfer } from '../migration/state-transfer.ts';
 import type { ParentDevice } from '../registry/parent-device.ts';
 import { defaultPlatformCapabilities, type PlatformCapabilities } from '../platform/platform-capabilities.ts';
 import { Tasks } from './tasks.ts';
+import { InstanceSva } from '../sva/instance-sva.ts';
 import { DeviceClosing } from './device-closing.ts';
 import { DeviceHold } from './device-hold.ts';
 import { migrationOf } from './device-migration.ts';
@@ -49,6 +50,8 @@ export class DeviceParts {
   readonly pause: DevicePause;
   readonly resets: DeviceResets;
   readonly hold: DeviceHold;
+  /** Undefined when its type declares none. */
+  readonly sva: InstanceSva | undefined;
   readonly closing: DeviceClosing;
   readonly #options: MdevDeviceOptions;
   readonly #tasks: Tasks;
@@ -68,6 +71,7 @@ export class DeviceParts {
       life.fail('task', error);
     });
     this.function = this.#makeFunction();
+    this.sva = this.#makeSva(() => this.#behaviour);
     this.errors = new DeviceErrors(this.function, life, () => this.hold.attachment !== undefined);
     this.guestErrors = new GuestErrorWatch(() => this.function.guestErrors(), {
       found: (error) => {
@@ -92,8 +96,10 @@ export class DeviceParts {
       },
     };
     this.group = parent.groups.join(groupKey, member);
-    const { function: mdevFunction, group, guestErrors, pause, resets } = this;
-    this.hold = new DeviceHold({ life, function: mdevFunction, group, member, guestErrors, pause, resets, migration });
+    const { function: mdevFunction, group, guestErrors, pause, resets, sva } = this;
+    const clientGone = (): void => sva?.clientGone();
+    const subject = { life, function: mdevFunction, group, member, guestErrors, pause, resets, migration, clientGone };
+    this.hold = new DeviceHold(subject);
     this.closing = new DeviceClosing({
       life,
       function: mdevFunction,
@@ -125,10 +131,13 @@ export class DeviceParts {
    */
   async begin(): Promise<void> {
     const { attributes, cancelled, parent, type } = this.#options;
-    const { function: mdevFunction, life, pause } = this;
+    const { function: mdevFunction, life, pause, sva } = this;
     const context = createContext({
       ...this.#options,
       function: mdevFunction,
+      sva,
+      who: life.who,
+      typeId: type.id,
       tasks: this.#tasks,
       fail: (error) => {
         life.fail('behaviour', error);
@@ -153,6 +162,7 @@ export class DeviceParts {
       pause,
       life,
       hold: this.hold,
+      checkMigratable: () => sva?.checkMigratable(),
     };
     const ways = migrationOf(subject, this.#behaviour);
     this.#migration = ways?.migration;
@@ -197,6 +207,27 @@ export class DeviceParts {
       },
       resetByClient: () => this.resets.resetByClient(),
     });
+  }
+
+  #makeSva(behaviour: () => MdevBehaviour): InstanceSva | undefined {
+    const { parent, type } = this.#options;
+    const { function: mdevFunction, life } = this;
+    if (type.sva === undefined) return undefined;
+    const sva = new InstanceSva({
+      who: life.who,
+      declaration: type.sva,
+      configSpace: mdevFunction.configSpace,
+      core: mdevFunction.core,
+      registers: () => mdevFunction.svaRegisters,
+      pool: parent.pasids,
+      gate: mdevFunction.gate,
+      behaviour: () => behaviour().sva,
+      attempt: (path, action) => {
+        life.attempt(path, action);
+      },
+    });
+    mdevFunction.followedBy(sva);
+    return sva;
   }
 
   #isolate(): void {

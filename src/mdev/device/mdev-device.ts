@@ -177,7 +177,7 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
    * @throws {@link MdevError} see {@link attach}; `EINVAL` when the container and the instance do not go together.
    */
   open(holder: Holder, options?: OpenOptions): DeviceSession {
-    const { function: mdevFunction, hold, migration, resets } = this.#parts;
+    const { function: mdevFunction, hold, migration, resets, sva } = this.#parts;
     const attachment = hold.attach(holder, options);
     try {
       attachment.start();
@@ -189,7 +189,7 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
     const reset = (): void => {
       resets.reset('client');
     };
-    return new DeviceSession({ attachment, function: mdevFunction, reset, migration });
+    return new DeviceSession({ attachment, function: mdevFunction, reset, migration, sva, type: this.type.id });
   }
 
   /**

@@ -12,11 +12,40 @@ const TURN = 256 * 1024;
 /** What the native side answers when guest memory can only be reached by a message to the client. */
 const NEEDS_MESSAGE = -1;
 const ADDRESS_LIMIT = 1n << 64n;
+/** ECANCELED, and ENOTCONN of a client that has left. */
+const CANCELED: readonly number[] = [ECANCELED, ENOTCONN];
 
 /** Options of a transfer. */
 export interface TransferOptions {
   /** Ends the transfer between two pieces. */
   readonly signal?: AbortSignal;
+}
+
+/** How guest memory is reached. */
+export type DmaAccess = Pick<DeviceCore, 'dmaExtent' | 'dmaRead' | 'dmaTransfer' | 'dmaWrite'>;
+
+/** Bytes that the transfers of an instance have copied since the event loop had its turn, and the end of the turn that is due. */
+export class CopyTurns {
+  #copied = 0;
+  #turn: Promise<void> | undefined;
+
+  /** So many bytes were copied. Whether whatever else the event loop has to do is due: then {@link others} is to be awaited. */
+  copied(bytes: number): boolean {
+    this.#copied += bytes;
+    return this.#copied >= TURN;
+  }
+
+  /** A length that the guest chose must not keep the instance's neighbours, nor its own reset, from being served. */
+  others(): Promise<void> {
+    this.#turn ??= new Promise((resolve) => {
+      setImmediate(() => {
+        this.#copied = 0;
+        this.#turn = undefined;
+        resolve();
+      });
+    });
+    return this.#turn;
+  }
 }
 
 /**
@@ -26,16 +55,24 @@ export interface TransferOptions {
  * or with the signal's reason.
  */
 export class DeviceDma {
-  readonly #core: DeviceCore;
+  readonly #core: DmaAccess;
   readonly #life: AbortSignal;
-  /** Bytes copied since the event loop had its turn, and the end of the turn that is due. */
-  #copied = 0;
-  #turn: Promise<void> | undefined;
+  readonly #turns: CopyTurns;
+  readonly #name: string;
 
-  /** @param life Ends when the instance does. */
-  constructor(core: DeviceCore, life: AbortSignal) {
+  /**
+   * @param life ends when the instance does.
+   * @param options the turns that all transfers of the instance take, and what the memory is called in messages.
+   */
+  constructor(
+    core: DmaAccess,
+    life: AbortSignal,
+    { turns, name }: { readonly turns: CopyTurns; readonly name: string },
+  ) {
     this.#core = core;
     this.#life = life;
+    this.#turns = turns;
+    this.#name = name;
   }
 
   /**
@@ -84,23 +121,17 @@ export class DeviceDma {
         part = part.subarray(0, this.#core.dmaExtent(write, address, part.length));
         error = await this.#piece(write, address, part);
       }
-      if (error !== 0) throw transferError(write, address, part.length, error);
+      if (error !== 0) throw this.#error(write, address, part.length, error);
       done += part.length;
-      this.#copied += part.length;
-      if (this.#copied >= TURN) await this.#othersTurn();
+      if (this.#turns.copied(part.length)) await this.#turns.others();
     }
   }
 
-  /** A length that the guest chose must not keep the instance's neighbours, nor its own reset, from being served. */
-  #othersTurn(): Promise<void> {
-    this.#turn ??= new Promise((resolve) => {
-      setImmediate(() => {
-        this.#copied = 0;
-        this.#turn = undefined;
-        resolve();
-      });
-    });
-    return this.#turn;
+  #error(write: boolean, iova: bigint, length: number, errno: number): MdevError {
+    const what = `${write ? 'write to' : 'read of'} ${this.#name} [0x${iova.toString(16)}, +${length})`;
+    return CANCELED.includes(errno)
+      ? new MdevError('ECANCELED', `${what} was canceled`)
+      : new MdevError('EFAULT', `${what} failed with ${errnoName(errno)}`);
   }
 
   /** 0, an errno, or {@link NEEDS_MESSAGE}: a part of it may have been copied. */
@@ -123,14 +154,4 @@ function checkRange(iova: bigint, length: number): void {
   if (iova < 0n || iova + BigInt(length) > ADDRESS_LIMIT) {
     throw new MdevError('EINVAL', `guest memory [0x${iova.toString(16)}, +${length}) is not within 64 bits`);
   }
-}
-
-/** ECANCELED, and ENOTCONN of a client that has left. */
-const CANCELED: readonly number[] = [ECANCELED, ENOTCONN];
-
-function transferError(write: boolean, iova: bigint, length: number, errno: number): MdevError {
-  const what = `${write ? 'write to' : 'read of'} guest memory [0x${iova.toString(16)}, +${length})`;
-  return CANCELED.includes(errno)
-    ? new MdevError('ECANCELED', `${what} was canceled`)
-    : new MdevError('EFAULT', `${what} failed with ${errnoName(errno)}`);
 }

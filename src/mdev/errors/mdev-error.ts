@@ -8,7 +8,7 @@ export type MdevErrorCode =
   | 'EBUSY'
   /** Cut off by a reset, a detached client, a closed instance, or a parent that is unregistered. */
   | 'ECANCELED'
-  /** The UUID is taken, on whatever parent. */
+  /** The UUID is taken, on whatever parent; the PASID is allocated already. */
   | 'EEXIST'
   /** Guest memory is not mapped, lacks the right, or bus master is off. */
   | 'EFAULT'
@@ -18,8 +18,14 @@ export type MdevErrorCode =
   | 'EIO'
   /** No such parent, type or instance. */
   | 'ENODEV'
+  /** No such PASID, page request or address space of a PASID. */
+  | 'ENOENT'
+  /** All PASIDs are allocated. */
+  | 'ENOSPC'
   /** The instance has no such function. */
   | 'ENOTTY'
+  /** The type has not declared what was asked for. */
+  | 'EOPNOTSUPP'
   /** A vendor's device did not do in time what it was told. */
   | 'ETIMEDOUT'
   /** No instance of the type is available (the kernel says this, not ENOSPC). */

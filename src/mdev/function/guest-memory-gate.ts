@@ -10,6 +10,8 @@ export class GuestMemoryGate {
   paused = false;
   /** Whether bus master matters at all. */
   readonly enforced: boolean;
+  /** Told whenever it was applied. */
+  applied: () => void = () => undefined;
   readonly #core: DeviceCore;
 
   constructor(core: DeviceCore, enforced: boolean) {
@@ -25,5 +27,6 @@ export class GuestMemoryGate {
   /** Makes it so. */
   apply(): void {
     this.#core.setBusMaster(this.granted && !this.isolated && !this.paused);
+    this.applied();
   }
 }

@@ -27,6 +27,8 @@ import type { PlatformCapabilities } from '../platform/platform-capabilities.ts'
 import { type RegionName, type Regions, regionsOf } from '../regions/regions.ts';
 import { RegisterRegions } from '../regions/register-regions.ts';
 import { type IrqInfo, type RegionInfo, VfioRegion } from '../vfio/vfio.ts';
+import { controlHooks } from '../sva/control-hooks.ts';
+import type { SvaRegisters } from '../sva/sva-controls.ts';
 import { FunctionCounters } from './function-counters.ts';
 import { GuestControl } from './guest-control.ts';
 import { GuestMemoryGate } from './guest-memory-gate.ts';
@@ -41,6 +43,14 @@ export interface MdevFunctionHost {
   wasReset(kind: ResetKind, cause: ResetCause): void;
   /** DEVICE_RESET by a client. Returns 0 or an errno. */
   resetByClient(): number;
+}
+
+/** What follows a function's config space, and what keeps it from guest memory. */
+export interface FunctionFollower {
+  /** One of them may have changed. */
+  follow(): void;
+  /** PRI.CONTROL.reset was written while page requests are disabled. */
+  resetPageRequests(): void;
 }
 
 /** Name of the region of config space, for hooks and the paths of what they throw. */
@@ -66,6 +76,7 @@ export class MdevFunction {
   readonly #host: MdevFunctionHost;
   #behaviour: MdevBehaviour = {};
   #pci: PciFunction | undefined;
+  #follower: FunctionFollower | undefined;
   readonly #gate: GuestMemoryGate;
   readonly #control: GuestControl;
   readonly #counters: FunctionCounters;
@@ -132,7 +143,8 @@ export class MdevFunction {
   bind(behaviour: MdevBehaviour): void {
     const { config, ...hooks } = (behaviour.hooks ?? {}) as { readonly config?: object };
     bindHooks(this.registers, this.declaredRegions, this.irqs, hooks);
-    this.#bindConfigSpace(config);
+    const follower = this.#follower;
+    this.#bindConfigSpace(follower === undefined ? config : controlHooks(config ?? {}, this.configSpace, follower));
     this.#behaviour = behaviour;
     this.core.setTrapHandler({
       access: (region, offset, data, write) => this.#access(region, offset, data, write),
@@ -141,6 +153,24 @@ export class MdevFunction {
         this.#host.failed('trap handler', error);
       },
     });
+  }
+
+  /** Has somebody follow, before {@link bind}. */
+  followedBy(follower: FunctionFollower): void {
+    this.#follower = follower;
+    this.#gate.applied = () => {
+      follower.follow();
+    };
+  }
+
+  /** What keeps the function from guest memory. */
+  get gate(): Readonly<Pick<GuestMemoryGate, 'granted' | 'isolated' | 'paused'>> {
+    return this.#gate;
+  }
+
+  /** The capabilities that steer PASIDs, from the device's side. */
+  get svaRegisters(): SvaRegisters {
+    return this.registers.get(VfioRegion.config).registers;
   }
 
   /** Whether the device may reach guest memory. */
@@ -252,7 +282,10 @@ export class MdevFunction {
   #access(region: number, offset: number, data: Uint8Array, write: boolean): number {
     try {
       this.registers.access(region, offset, data, write);
-      if (region === VfioRegion.config) this.#control.accessed();
+      if (region === VfioRegion.config) {
+        this.#control.accessed();
+        this.#follower?.follow();
+      }
       // A hook may have frozen the instance.
       if (this.#gate.isolated && !write) data.fill(0xff);
       return 0;

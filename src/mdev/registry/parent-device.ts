@@ -5,6 +5,7 @@ import { MdevError } from '../errors/mdev-error.ts';
 import type { MdevType } from '../type/mdev-type.ts';
 import { declaredName, parseName } from '../base/names.ts';
 import { suggest } from '../base/suggestion.ts';
+import { PasidPool } from '../sva/pasid-pool.ts';
 
 /** An instance that is about to be made. */
 export interface InstanceIdentity {
@@ -23,6 +24,8 @@ export interface ParentDeviceOptions {
   readonly types: readonly MdevType[];
   /** The most instances of all types together. Needed when a type has no resource pool. */
   readonly maxInstances?: number;
+  /** The most PASIDs of all instances together; absent: as many as each of them has. */
+  readonly maxPasids?: number;
   /**
    * Which instances cannot be isolated from each other: those with the same answer share an IOMMU group. Undefined, or
    * without this: an instance has a group of its own.
@@ -52,6 +55,8 @@ export class ParentDevice {
   readonly maxInstances: number;
   /** Of its instances. @internal */
   readonly groups = new IommuGroups();
+  /** Of its instances. @internal */
+  readonly pasids: PasidPool;
   readonly #groupOf: ParentDeviceOptions['groupOf'];
   readonly #close: (() => void | Promise<void>) | undefined;
   #instances = 0;
@@ -59,7 +64,7 @@ export class ParentDevice {
 
   /**
    * @throws {@link MdevError} `EINVAL` when the parent's name, which is the operator's, is no name; `DeclarationError`
-   * when that of the driver is none, a type is given twice, or nothing limits the instances of a type.
+   * when that of the driver is none, a type is given twice, a limit is none, or nothing limits the instances of a type.
    */
   constructor(options: ParentDeviceOptions) {
     this.name = parseName('parent', options.name);
@@ -68,6 +73,11 @@ export class ParentDevice {
     this.maxInstances = options.maxInstances ?? Infinity;
     this.#groupOf = options.groupOf;
     this.#close = options.close;
+    const { maxPasids = Infinity } = options;
+    if (options.maxPasids !== undefined && (!Number.isSafeInteger(maxPasids) || maxPasids < 1)) {
+      throw new DeclarationError(`parent ${this.name}: maxPasids is ${maxPasids}; expected a whole number from 1`);
+    }
+    this.pasids = new PasidPool(this.name, maxPasids);
     const limit = options.maxInstances;
     if (limit !== undefined && (!Number.isSafeInteger(limit) || limit < 1)) {
       throw new DeclarationError(`parent ${this.name}: maxInstances is ${limit}; expected a whole number from 1`);

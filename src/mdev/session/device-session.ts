@@ -4,6 +4,7 @@ import { type IrqListener, VfioDevice } from '../vfio/vfio-device.ts';
 import type { DmaMapRequest, DmaRange, FeatureRequest, SetIrqsRequest, WriteOptions } from '../vfio/vfio-requests.ts';
 import type { DeviceInfo, IrqInfo, RegionInfo } from '../vfio/vfio.ts';
 import type { HeldInstance } from './session-instance.ts';
+import type { SessionSva } from '../sva/session-sva.ts';
 import { RequestOrder } from './request-order.ts';
 import { SynchronousSession } from './synchronous-session.ts';
 
@@ -22,6 +23,11 @@ export class DeviceSession extends VfioDevice implements Disposable {
   constructor(instance: HeldInstance) {
     super();
     this.sync = new SynchronousSession(instance);
+  }
+
+  /** PASIDs, the address space behind each, and page requests: done before each call returns. No message over vfio-user carries any of it. */
+  get sva(): SessionSva {
+    return this.sync.sva;
   }
 
   override info(): Promise<DeviceInfo> {

@@ -4,6 +4,7 @@ import type { MdevFunction } from '../function/mdev-function.ts';
 import type { Container } from '../iommu/container.ts';
 import type { MigrationMachine } from '../migration/migration-machine.ts';
 import { VfioError } from '../vfio/vfio-error.ts';
+import type { InstanceSva } from '../sva/instance-sva.ts';
 
 /** @internal What a session is made of. */
 export interface HeldInstance {
@@ -12,6 +13,10 @@ export interface HeldInstance {
   readonly reset: () => void;
   /** Undefined when it cannot be migrated. */
   readonly migration: MigrationMachine | undefined;
+  /** Undefined when its type declares none. */
+  readonly sva: InstanceSva | undefined;
+  /** Its type's id, for messages. */
+  readonly type: string;
 }
 
 /**
@@ -57,6 +62,17 @@ export class SessionInstance {
   migration(request: string): MigrationMachine | undefined {
     this.check(request);
     return this.#held.migration;
+  }
+
+  /** Undefined when its type declares none. */
+  sva(request: string): InstanceSva | undefined {
+    this.check(request);
+    return this.#held.sva;
+  }
+
+  /** Its type's id, for messages. */
+  get type(): string {
+    return this.#held.type;
   }
 
   reset(request: string): void {

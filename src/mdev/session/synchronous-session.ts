@@ -12,6 +12,7 @@ import {
   VfioDeviceFlag,
   VfioIrqSetFlag,
 } from '../vfio/vfio.ts';
+import { SessionSva } from '../sva/session-sva.ts';
 import {
   checkAccess,
   checkInteger,
@@ -37,6 +38,8 @@ const { EINVAL } = constants.errno;
 export class SynchronousSession {
   /** Which pages of guest memory the device wrote. */
   readonly dmaLogging: DmaLogging;
+  /** PASIDs, the address space behind each, and page requests. */
+  readonly sva: SessionSva;
   readonly #instance: SessionInstance;
   readonly #memory: SessionMemory;
   readonly #features: SessionFeatures;
@@ -49,6 +52,7 @@ export class SynchronousSession {
     this.#features = new SessionFeatures(this.#instance);
     this.#messages = new ProgrammedMessages(this.#instance);
     this.dmaLogging = this.#memory.logging;
+    this.sva = new SessionSva(this.#instance);
   }
 
   /** VFIO_DEVICE_GET_INFO. */

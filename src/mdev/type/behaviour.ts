@@ -3,6 +3,7 @@ import type { ConfigHooks } from './device-config-space.ts';
 import type { GuestError } from '../errors/guest-errors.ts';
 import type { MigrationBehaviour } from '../migration/migration-behaviour.ts';
 import type { MmioRegion, Regions } from '../regions/regions.ts';
+import type { SvaBehaviour } from '../sva/sva-behaviour.ts';
 
 /** Hooks of a type's registers: of its BARs, and of config space. */
 export type RegionHooks<R extends Regions, C extends readonly Capability[] = readonly Capability[]> = {
@@ -57,6 +58,8 @@ export interface MdevBehaviour<R extends Regions = Regions, C extends readonly C
    * then.
    */
   readonly resume?: () => void;
+  /** What happens to its PASIDs, for types that declare `sva`. */
+  readonly sva?: SvaBehaviour;
   /** Makes instances migratable, together with `quiesce` and `resume`; without it their clients are told that there is no migration. */
   readonly migration?: MigrationBehaviour;
   /**

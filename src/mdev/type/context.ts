@@ -6,6 +6,7 @@ import type { DeviceDma } from '../dma/device-dma.ts';
 import type { DeviceInterrupts } from '../interrupts/device-interrupts.ts';
 import type { PlatformCapabilities } from '../platform/platform-capabilities.ts';
 import type { MemoryRegion, MmioRegion, Regions } from '../regions/regions.ts';
+import type { DeviceSva } from '../sva/device-sva.ts';
 
 /**
  * The device's side of a register region: `registers` and `locks` by name, without the guest's rules and without hooks.
@@ -47,6 +48,8 @@ export interface MdevServices<A, T> {
   /** What the platform does that consumes the instance. */
   readonly platform: PlatformCapabilities;
   readonly dma: DeviceDma;
+  /** Its PASIDs and page requests, for types that declare `sva`. */
+  readonly sva: DeviceSva;
   /**
    * Whether the device may reach guest memory: COMMAND.busMaster and power state D0, or true where bus master is not
    * enforced.

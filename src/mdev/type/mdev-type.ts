@@ -15,6 +15,7 @@ import { defaultPlatformCapabilities, type PlatformCapabilities } from '../platf
 import { checkPlatform } from '../platform/platform-switches.ts';
 import type { Regions } from '../regions/regions.ts';
 import type { ResourcePool } from '../registry/resource-pool.ts';
+import { type SvaDeclaration, svaLimits } from '../sva/sva-declaration.ts';
 
 /** What a vendor declares. */
 export interface MdevTypeDeclaration<
@@ -47,6 +48,8 @@ export interface MdevTypeDeclaration<
   readonly regions: R | ((attributes: AttributeValues<S>) => R);
   /** What an instance takes from its parent. Without it only the parent's `maxInstances` counts. */
   readonly resources?: ResourcePool<AttributeValues<S>, NonNullable<T>>;
+  /** That its instances reach memory by PASID; it has a PASID capability then, and PRI with ATS if it asks for pages. Absent: they do not. */
+  readonly sva?: SvaDeclaration;
   /** Where this device differs from the defaults. */
   readonly platform?: Partial<PlatformCapabilities>;
   /** Makes the behaviour of one instance. Throwing refuses the instance and leaves nothing behind. */
@@ -69,6 +72,8 @@ export interface MdevType {
   readonly attributes: AttributeSchema;
   /** Where its instances' platform differs from the defaults. */
   readonly platform: Partial<PlatformCapabilities>;
+  /** That its instances reach memory by PASID; undefined: they do not. */
+  readonly sva: SvaDeclaration | undefined;
   /** What instances take from their parent beside a place. */
   readonly resources: ResourcePool<AttributeValues, Disposable> | undefined;
   /** @throws {@link MdevError} `EINVAL`, see `parseAttributes`; also for values that do not go together. */
@@ -112,11 +117,13 @@ export function defineMdevType<
   function build(attributes: AttributeValues<S>, platform: DeclarationPlatform): DeviceDeclaration {
     try {
       const { pci, regions } = declaration;
-      return deviceDeclaration(
+      const built = deviceDeclaration(
         typeof regions === 'function' ? regions(attributes) : regions,
         typeof pci === 'function' ? pci(attributes) : pci,
         platform,
       );
+      if (declaration.sva !== undefined) svaLimits(declaration.sva, built.configSpace);
+      return built;
     } catch (error) {
       if (error instanceof DeclarationError) throw new DeclarationError(`${where}: ${error.message}`, { cause: error });
       throw error;
@@ -140,6 +147,7 @@ export function defineMdevType<
     deviceApi: 'vfio-pci',
     attributes: schema,
     platform: declaration.platform ?? {},
+    sva: declaration.sva,
     // Values of this type's own schema are the only ones that reach these two (see `parseAttributes`).
     resources: declaration.resources,
     parseAttributes(input) {

@@ -28,8 +28,9 @@ export function replyDifference(expected: Sent, actual: Arrived, server: Server)
   if (!sameBytes(expected.bytes, actual.bytes)) {
     return `expected ${messageText(expected.bytes)}\n     got ${messageText(actual.bytes)}${firstDifference(expected.bytes, actual.bytes)}`;
   }
-  if (expected.files.length !== actual.fds.length) {
-    return `${messageText(actual.bytes)}: ${actual.fds.length} file descriptors; expected ${expected.files.length}`;
+  const fds = expected.files.length + expected.others;
+  if (fds !== actual.fds.length) {
+    return `${messageText(actual.bytes)}: ${actual.fds.length} file descriptors; expected ${fds}`;
   }
   for (const [index, region] of expected.files.entries()) {
     const contents = server.device.contents(region) ?? new Uint8Array(0);

@@ -31,8 +31,10 @@ import {
 } from '../../../../src/mdev/index.ts';
 import {
   At,
+  BELLS,
   Config,
   DMA_LIMIT,
+  Fail,
   IDENTITY,
   LOG_CONTENT,
   MSI_VECTORS,
@@ -60,6 +62,7 @@ const registers = registerBlock(0x1000, {
   DMA_ADDRESS: reg64(At.dmaAddress, { address: rw(63, 0) }),
   DMA_LENGTH: reg32(At.dmaLength, { bytes: rw(31, 0) }),
   DMA_GO: reg32(At.dmaGo, { write: wo(0), unused: wo(7, 1), byte: wo(15, 8), more: wo(31, 16) }),
+  FAIL: reg32(At.fail, { how: wo(31, 0) }),
   WIDE: array(At.wide, 8, 1, { WORD: reg64(0, { number: rw(63, 0) }) }),
   ...msixRegisters(places),
 });
@@ -71,9 +74,14 @@ const ports = registerBlock(0x20, {
   EVENTS: reg32(0x08, { events: w1c(7, 0) }, { reset: 0xff }),
 });
 
+const ioEventFds = BELLS.map(({ offset, size, value }) => ({
+  offset,
+  size,
+  ...(value !== undefined && { datamatch: value }),
+}));
 const narrow = { width: 32, prefetchable: false } as const;
 const regions = {
-  bar0: mmio(registers, narrow),
+  bar0: mmio(registers, { ...narrow, ioEventFds }),
   bar1: memory({ size: 0x1000, access: 'readOnly', content: TABLE_CONTENT, ...narrow }),
   bar2: memory({ size: 0x2000, map: { areas: [{ offset: 0x1000, size: 0x1000 }] }, ...narrow }),
   bar4: io(ports),
@@ -104,6 +112,12 @@ const ERRNO_OF: Readonly<Record<string, number>> = { EFAULT: Errno.EFAULT, EINVA
 
 function behaviour(context: MdevContext<object, typeof regions>, deeds: Deeds) {
   const { bar0, dma, irqs } = context;
+  const fail = (how: number): void => {
+    if (how === Fail.correctable) context.error({ correctable: 'badTlp' });
+    else if (how === Fail.nonFatal) context.error({ uncorrectable: 'completionTimeout' });
+    else if (how === Fail.fatal) context.error({ uncorrectable: 'malformedTlp' });
+    else if (how === Fail.freeze) context.freeze(new Error('frozen by its guest'));
+  };
   let reads = 0;
   const raise = (kind: number, vector: number): void => {
     if (kind === 0) irqs.msix.trigger(vector % MSIX_VECTORS);
@@ -143,6 +157,11 @@ function behaviour(context: MdevContext<object, typeof regions>, deeds: Deeds) {
           afterWrite: ({ level }: { readonly level: boolean }) => {
             if (level) irqs.intx.assert();
             else irqs.intx.deassert();
+          },
+        },
+        FAIL: {
+          afterWrite: ({ how }: { readonly how: number }) => {
+            fail(how);
           },
         },
         DMA_GO: {
@@ -190,5 +209,8 @@ export async function makeDevice(): Promise<{ readonly device: MdevDevice; reado
   });
   const registry = new MdevRegistry();
   registry.register(new ParentDevice({ name: 'modelled0', driverName: 'modelled', types: [type], maxInstances: 1 }));
-  return { device: await registry.create({ parent: 'modelled0', type: 'modelled' }), deeds };
+  return {
+    device: await registry.create({ parent: 'modelled0', type: 'modelled', platform: { reportErrors: true } }),
+    deeds,
+  };
 }

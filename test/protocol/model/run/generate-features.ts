@@ -135,7 +135,11 @@ function writtenAndReported(random: Random, server: Server): readonly Draft[] {
     4096,
     `report [0x${map.first.toString(16)}, +0x${size.toString(16)})`,
   );
+  const part = (first: bigint, length: bigint): Draft =>
+    draft(8 | GET, longs(first, length, PAGE), 4096, `report [0x${first.toString(16)}, +0x${length.toString(16)})`);
   const ends = random.weighted<readonly Draft[]>([
+    // A page of the log that is reported in two parts.
+    [2, [part(map.first, PAGE), part(map.first & ~(2n * PAGE - 1n), 2n * PAGE)]],
     [3, [report]],
     [2, [draftUnmapDirty(random, map.first, whole)]],
     // Its bits go with a map, or stay where they are tracked by address.

@@ -26,8 +26,20 @@ export function infoRequest(random: Random): readonly Draft[] {
             [0, 1],
           ] as const)
         : [0, 0];
-      const index = random.pick([Region.bar0, Region.bar2, Region.vga, Region.config, Region.log, 3, 11, 512]);
-      const body = words(16 + argsz, flags, index, count);
+      const index = random.pick([
+        Region.bar0,
+        Region.bar0,
+        Region.bar0,
+        Region.bar2,
+        Region.vga,
+        Region.config,
+        Region.log,
+        3,
+        11,
+        512,
+      ]);
+      const room = random.oneIn(3) ? random.pick([39, 40, 119, 160, 159, 1000]) : argsz;
+      const body = words(16 + room, flags, index, count);
       return [{ command: Command.regionIoFds, body, what: `GET_REGION_IO_FDS ${index}` }];
     }
     default: {

@@ -6,12 +6,9 @@ import { LINES, type Handle } from '../spec/world.ts';
 import type { Draft } from './generate.ts';
 import type { Random } from './random.ts';
 
-const NONE = 1;
-const BOOL = 2;
-const EVENTFD = 4;
-const MASK = 8;
-const UNMASK = 16;
-const TRIGGER = 32;
+/** VFIO_IRQ_SET_*. */
+export const IrqFlag = { none: 1, bool: 2, eventfd: 4, mask: 8, unmask: 16, trigger: 32 } as const;
+const { none: NONE, bool: BOOL, eventfd: EVENTFD, mask: MASK, unmask: UNMASK, trigger: TRIGGER } = IrqFlag;
 const COUNTS: Readonly<Record<number, number>> = {
   [Irq.intx]: 1,
   [Irq.msi]: MSI_VECTORS,
@@ -69,6 +66,18 @@ function handles(random: Random, count: number): readonly Handle[] {
       ? random.pick<Handle>([{ kind: 'other' }, { kind: 'memory', index: 0, writable: true }])
       : { kind: 'event', index: random.below(LINES) },
   );
+}
+
+/** SET_IRQS with eventfds by their number. */
+export function draftIrqs(
+  flags: number,
+  index: number,
+  start: number,
+  count: number,
+  events: readonly number[] = [],
+): Draft {
+  const fds = events.map((event): Handle => ({ kind: 'event', index: event }));
+  return draft(flags, index, start, count, new Uint8Array(0), fds);
 }
 
 function draft(

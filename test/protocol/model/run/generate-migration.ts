@@ -2,6 +2,7 @@ import { State } from '../spec/migration.ts';
 import type { Server } from '../spec/server.ts';
 import { Command, joined, words } from '../spec/wire.ts';
 import type { Draft } from './generate.ts';
+import { levelEvent, levelStory } from './generate-interrupts.ts';
 import { accessRegion } from './generate-regions.ts';
 import type { Random } from './random.ts';
 import type { StreamPart } from './steps.ts';
@@ -88,7 +89,9 @@ function cycle(random: Random, server: Server): readonly Draft[] {
     from: n * chunk,
     to: Math.min((n + 1) * chunk, lengths.whole),
   }));
+  const leveled = random.oneIn(3);
   return [
+    ...(leveled ? levelStory(random, server) : []),
     setState(State.stopCopy),
     ...parts.map(() => ({
       command: Command.migrationRead,
@@ -96,7 +99,7 @@ function cycle(random: Random, server: Server): readonly Draft[] {
       what: `MIG_DATA_READ ${chunk}`,
     })),
     setState(random.pick([State.running, State.stop])),
-    ...Array.from({ length: random.below(6) }, () => accessRegion(random)).flat(),
+    ...Array.from({ length: random.below(6) }, () => (leveled ? levelEvent(random) : accessRegion(random))).flat(),
     setState(State.resuming),
     ...parts.map(writePart),
     setState(random.pick([State.stop, State.running, State.preCopy])),

@@ -1,4 +1,4 @@
-import { At, Config, Region, regionFacts } from '../spec/layout.ts';
+import { At, Config, Fail, Region, regionFacts } from '../spec/layout.ts';
 import { Command, joined, longs, words } from '../spec/wire.ts';
 import type { Draft } from './generate.ts';
 import type { Random } from './random.ts';
@@ -15,6 +15,7 @@ const BAR_PLACES: readonly (readonly [number, number, readonly number[]])[] = [
   [At.msixTable, 4, []],
   [At.msixTable + 12, 4, [0, 1]],
   [At.msixPending, 8, []],
+  [At.fail, 4, [Fail.correctable, Fail.correctable, Fail.nonFatal, Fail.fatal, Fail.freeze, 0]],
 ];
 const RAISES = [0, 1, 2, 3, 0x1000_0000, 0x1000_0001, 0x1000_0003, 0x2000_0000, 0x3000_0000];
 const CONFIG_PLACES: readonly (readonly [number, number, readonly number[]])[] = [

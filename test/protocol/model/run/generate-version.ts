@@ -10,7 +10,10 @@ const OFFERS: Readonly<Record<string, { readonly good: readonly unknown[]; reado
   pgsizes: { good: [4096, 4096, 4096, 0x3000, 0x5000, 0x7000, 8192, 0x200000], bad: [0, 1, 4095, 6000, 'all'] },
   migration: { good: [{ pgsize: 4096 }, {}, { pgsize: 4096, max_bitmap_size: 4096 }], bad: [true, { pgsize: 1 }, []] },
   write_multiple: { good: [true, true, false], bad: [1, 'true', null] },
-  twin_socket: { good: [{ supported: true }, { supported: false }, {}], bad: [true, { supported: 1 }] },
+  twin_socket: {
+    good: [{ supported: true }, { supported: true, fd_index: 3 }, { supported: false }, {}],
+    bad: [true, { supported: 1 }],
+  },
   teleport: { good: [1, { a: [] }], bad: [] },
 };
 
@@ -20,7 +23,7 @@ export function version(random: Random): readonly Draft[] {
   const capabilities: Record<string, unknown> = {};
   for (const [name, { good, bad }] of Object.entries(OFFERS)) {
     // Few limits, so that sequences go deep.
-    const often = name === 'write_multiple' || name === 'max_msg_fds';
+    const often = name === 'write_multiple' || name === 'max_msg_fds' || name === 'twin_socket';
     if (!random.oneIn(often ? 2 : 4)) continue;
     capabilities[name] = spoilt && random.oneIn(2) && bad.length > 0 ? random.pick(bad) : random.pick(good);
   }

@@ -4,6 +4,7 @@ import { LINES, UNMASKS, type Handle } from '../spec/world.ts';
 import { dmaMap, dmaUnmap, transfer } from './generate-dma.ts';
 import { feature } from './generate-features.ts';
 import { infoRequest, reset, unknownCommand } from './generate-info.ts';
+import { interruptStory } from './generate-interrupts.ts';
 import { setIrqs } from './generate-irqs.ts';
 import { migrate } from './generate-migration.ts';
 import { accessRegion, enableFunction, writeMulti } from './generate-regions.ts';
@@ -27,6 +28,7 @@ type Generator = (random: Random, server: Server) => readonly Draft[];
 const GENERATORS = {
   info: [6, infoRequest],
   irqs: [20, setIrqs],
+  story: [2, interruptStory],
   map: [10, dmaMap],
   unmap: [4, dmaUnmap],
   transfer: [9, transfer],
@@ -43,7 +45,7 @@ const GENERATORS = {
 /** What a sequence is about: some generators have their turn more often. */
 const THEMES: readonly (readonly (keyof typeof GENERATORS)[])[] = [
   [],
-  ['irqs', 'access'],
+  ['irqs', 'access', 'story'],
   ['map', 'unmap', 'transfer'],
   ['feature'],
   ['migrate'],
@@ -89,6 +91,9 @@ export function next(random: Random, server: Server, theme: Theme, clientGone: b
   if (random.oneIn(9)) return [{ kind: 'settle' }];
   if (random.oneIn(60)) return otherClient(random);
   if (random.oneIn(90)) return [{ kind: 'close', client: 0 }, ...beginning(random)];
+  if (server.device.frozen && random.oneIn(5)) return reset(random).map(plain);
+  if (random.oneIn(40)) return [{ kind: 'ring', client: 0, which: random.below(8), times: random.between(1, 3) }];
+  if (random.oneIn(400)) return [brokenTwin(random)];
   if (random.oneIn(30)) return [{ kind: 'unmask', event: LINES + random.below(UNMASKS) }];
   if (server.device.dma.channel !== undefined && random.oneIn(theme.answers)) return [answer(random)];
   const drafts = random.weighted(theme.weights)(random, server);
@@ -108,6 +113,10 @@ function otherClient(random: Random): readonly Step[] {
   ];
 }
 
+function brokenTwin(random: Random): Step {
+  return { kind: 'twin', client: 0, how: random.pick(['command', 'answer', 'size', 'fds', 'hang up']) };
+}
+
 function answer(random: Random): Step {
   const how = random.weighted([
     [30, 'right'],
@@ -117,6 +126,7 @@ function answer(random: Random): Step {
     [1, 'short'],
     [1, 'command'],
     [1, 'stranger'],
+    [1, 'elsewhere'],
   ] as const);
   return { kind: 'answer', client: 0, which: random.oneIn(3) ? random.below(20) : 0, how, byte: random.below(256) };
 }

@@ -1,11 +1,13 @@
+import { writeSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 
 import type { Connection } from '../spec/connection.ts';
+import { BELLS } from '../spec/layout.ts';
 import { Server } from '../spec/server.ts';
 import { Command, Flag, joined, longs, message, readHeader, words } from '../spec/wire.ts';
 import { messageText, replyDifference, worldDifference } from './compare.ts';
 import type { AnswerStep, MessageStep, Step, StreamPart } from './steps.ts';
-import { eventually, type Peer, type Vmm } from './vmm.ts';
+import { eventCount, eventually, Peer, type Vmm } from './vmm.ts';
 
 const PROBE_ID = 0xfffe;
 const TURNS = 12;
@@ -13,6 +15,8 @@ const TURNS = 12;
 /** The two sides of one client. */
 interface Client {
   readonly peer: Peer;
+  /** What the server asks comes here, where both have agreed so. */
+  twin: Peer | undefined;
   readonly connection: Connection;
   /** Bytes that are still to be sent. */
   unsent: Uint8Array[];
@@ -52,6 +56,10 @@ export class Play {
         return this.#send(step);
       case 'answer':
         return this.#answer(step);
+      case 'twin':
+        return this.#misuseTwin(step.client, step.how);
+      case 'ring':
+        return this.#ring(step);
       case 'unmask':
         return this.#unmask(step.event);
       case 'settle':
@@ -68,13 +76,17 @@ export class Play {
 
   /** Leaves without comparing. */
   async abandon(): Promise<void> {
-    for (const client of this.#clients) client?.peer.close();
+    for (const client of this.#clients) {
+      client?.peer.close();
+      client?.twin?.close();
+    }
     await eventually(() => !this.#vmm.held);
   }
 
   #connect(index: number): void {
     this.#clients[index] = {
       peer: this.#vmm.connect(),
+      twin: undefined,
       connection: this.server.connect(),
       unsent: [],
       ids: 1,
@@ -89,6 +101,7 @@ export class Play {
     if (client === undefined) return undefined;
     const difference = await this.#settle();
     client.peer.close();
+    client.twin?.close();
     client.connection.hangUp();
     this.#clients[index] = undefined;
     const others = this.#clients.some((other) => other?.connection.negotiated === true && !other.connection.ended);
@@ -100,8 +113,9 @@ export class Play {
     const client = this.#clients[step.client];
     if (client === undefined) return undefined;
     const { connection } = client;
-    // File descriptors come with the message that begins where they do; only so it is certain whose they are.
-    const fds = connection.aligned && step.size === undefined ? step.fds : [];
+    // File descriptors come with the message that begins where they do; only so it is certain whose they are. Behind the end of
+    // a connection there is no such message.
+    const fds = connection.aligned && !connection.ended && step.size === undefined ? step.fds : [];
     const { command, flags, size } = step;
     const { dirty, maps } = this.server.device.memory;
     // Where everything is tracked and nothing is mapped, a page may be reported later or not: more than was written is no mistake.
@@ -140,7 +154,9 @@ export class Play {
       client.unsent.push(bytes);
     }
     // The server asks when it has served what it has read: before anything else arrives that could call the question off.
-    return connection.channel.sent.length > asked ? this.#settle() : undefined;
+    if (connection.channel.sent.length > asked) return this.#settle();
+    // So is a connection that is ended by the other socket, at no certain place in this one.
+    return command === Command.version && connection.ended ? this.#settle() : undefined;
   }
 
   #streamPart(part: StreamPart | undefined): Uint8Array {
@@ -177,8 +193,49 @@ export class Play {
       errno: how === 'error' ? 14 : 0,
     };
     const bytes = message(header, body);
-    client.connection.receive(bytes);
-    client.peer.send(bytes);
+    if (client.twin === undefined || how === 'elsewhere') {
+      client.connection.receive(bytes);
+      client.peer.send(bytes);
+    } else {
+      client.connection.receiveTwin(bytes);
+      client.twin.send(bytes);
+    }
+    return this.#settle();
+  }
+
+  async #misuseTwin(index: number, how: (Step & { readonly kind: 'twin' })['how']): Promise<string | undefined> {
+    const client = this.#clients[index];
+    const settled = await this.#settle();
+    if (settled !== undefined || client?.twin === undefined || client.connection.ended) return settled;
+    const { connection, twin } = client;
+    if (how === 'hang up') {
+      connection.receiveTwin(undefined);
+      twin.close();
+      return this.#settle();
+    }
+    const command = how === 'command' ? Command.deviceInfo : Command.dmaRead;
+    const flags = how === 'command' ? 0 : Flag.reply;
+    const size = how === 'size' ? { size: 15 } : {};
+    const bytes = message({ id: 0x7ff0, command, flags, errno: 0, ...size }, words(16, 0, 0, 0));
+    const fds = how === 'fds' ? [this.#vmm.descriptor({ kind: 'event', index: 0 })] : [];
+    connection.receiveTwin(bytes, fds.length);
+    twin.send(bytes, fds);
+    return this.#settle();
+  }
+
+  async #ring(step: Step & { readonly kind: 'ring' }): Promise<string | undefined> {
+    const client = this.#clients[step.client];
+    const settled = await this.#settle();
+    if (settled !== undefined || client === undefined || client.connection.ended) return settled;
+    // Every one that it was given, old or new, stands for its write.
+    const given = client.peer.replies.flatMap(({ bytes, fds }) =>
+      readHeader(bytes).command === Command.regionIoFds ? fds.map((fd, n) => [fd, BELLS[n]] as const) : [],
+    );
+    const [fd, bell] = given[step.which % Math.max(given.length, 1)] ?? [];
+    if (fd === undefined || bell === undefined) return undefined;
+    for (let n = 0; n < step.times; ++n) this.server.device.ring(bell);
+    writeSync(fd, longs(BigInt(step.times)));
+    if (!(await eventually(() => eventCount(fd) === 0))) return 'nobody has read an ioeventfd';
     return this.#settle();
   }
 
@@ -221,14 +278,21 @@ export class Play {
     this.#flush(client);
     const { sent } = connection;
     const asked = connection.channel.sent;
-    await eventually(
-      () =>
-        peer.ended || (peer.replies.length >= sent.length && peer.requests.length >= asked.length && !connection.ended),
-    );
+    await eventually(() => peer.ended || (peer.replies.length >= sent.length && !connection.ended));
+    const replied = this.#compareReplies(client);
+    if (replied !== undefined) return replied;
+    const { requests } = this.#asked(client);
+    await eventually(() => peer.ended || requests.length >= asked.length);
+    if (connection.ended) await eventually(() => client.twin?.ended ?? true);
     if (!probed) for (let turns = 0; turns < TURNS && !peer.ended; ++turns) await turn();
-    connection.requestIds = peer.requests.map(({ bytes }) => readHeader(bytes).id);
+    connection.requestIds = requests.map(({ bytes }) => readHeader(bytes).id);
     client.agreed = connection.negotiated;
     return this.#compareReplies(client) ?? this.#compareRequests(client) ?? this.#compareEnd(client);
+  }
+
+  /** Where the server asks. */
+  #asked(client: Client): Peer {
+    return client.twin ?? client.peer;
   }
 
   #compareReplies(client: Client): string | undefined {
@@ -241,6 +305,10 @@ export class Play {
       if (actual === undefined) return `no reply; expected ${messageText(expected.bytes)}`;
       const difference = replyDifference(expected, actual, this.server);
       if (difference !== undefined) return difference;
+      if (expected.others > 0 && readHeader(expected.bytes).command === Command.version) {
+        const [fd = -1] = actual.fds.splice(0);
+        client.twin = new Peer(fd);
+      }
     }
     const more = replies[sent.length];
     return more === undefined ? undefined : `a reply too many: ${messageText(more.bytes)}`;
@@ -248,7 +316,7 @@ export class Play {
 
   #compareRequests(client: Client): string | undefined {
     const { sent } = client.connection.channel;
-    const { requests } = client.peer;
+    const { requests } = this.#asked(client);
     for (; client.comparedRequests < sent.length; ++client.comparedRequests) {
       const expected = sent[client.comparedRequests];
       const actual = requests[client.comparedRequests];
@@ -260,12 +328,14 @@ export class Play {
       }
       if (actual.fds.length > 0) return 'a request came with file descriptors';
     }
-    const more = requests[sent.length];
-    return more === undefined ? undefined : `a request too many: ${messageText(more.bytes)}`;
+    const more = requests[sent.length] ?? (client.twin === undefined ? undefined : client.peer.requests[0]);
+    if (more !== undefined) return `a request too many: ${messageText(more.bytes)}`;
+    const [stray] = client.twin?.replies ?? [];
+    return stray === undefined ? undefined : `a reply on the twin socket: ${messageText(stray.bytes)}`;
   }
 
-  #compareEnd({ connection, peer }: Client): string | undefined {
-    if (connection.ended === peer.ended) return undefined;
+  #compareEnd({ connection, peer, twin }: Client): string | undefined {
+    if (connection.ended === peer.ended && connection.ended === (twin?.ended ?? connection.ended)) return undefined;
     return connection.ended ? 'the connection goes on' : 'the server has ended the connection';
   }
 }

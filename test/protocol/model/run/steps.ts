@@ -30,7 +30,7 @@ export interface AnswerStep {
   readonly kind: 'answer';
   readonly client: number;
   readonly which: number;
-  readonly how: 'right' | 'error' | 'count' | 'address' | 'short' | 'command' | 'stranger';
+  readonly how: 'right' | 'error' | 'count' | 'address' | 'short' | 'command' | 'stranger' | 'elsewhere';
   /** What a DMA_READ gives. */
   readonly byte: number;
 }
@@ -40,6 +40,10 @@ export type Step =
   | MessageStep
   | AnswerStep
   | { readonly kind: 'connect' | 'close'; readonly client: number }
+  /** What nobody may do with a twin socket. */
+  | { readonly kind: 'twin'; readonly client: number; readonly how: 'command' | 'answer' | 'size' | 'fds' | 'hang up' }
+  /** The guest makes writes that the client has an eventfd for: `which` of those that it was given. */
+  | { readonly kind: 'ring'; readonly client: number; readonly which: number; readonly times: number }
   /** The client signals an eventfd that unmasks INTx. */
   | { readonly kind: 'unmask'; readonly event: number }
   /** Everything has arrived; both sides are compared. */
@@ -71,6 +75,10 @@ export function stepText(step: Step): string {
       return `client ${step.client} answers request ${step.which} of the server: ${step.how}, byte ${step.byte}`;
     case 'unmask':
       return `the client signals eventfd ${step.event}`;
+    case 'twin':
+      return `client ${step.client} does on its twin socket what it may not: ${step.how}`;
+    case 'ring':
+      return `client ${step.client} signals ioeventfd ${step.which} ${step.times} times`;
     case 'settle':
       return 'everything arrives';
     default:

@@ -23,7 +23,8 @@ export const patience = { whole: 20_000, shorter: 150, now: 20_000 };
 /** A message that arrived. */
 export interface Arrived {
   readonly bytes: Uint8Array;
-  readonly fds: readonly number[];
+  /** Those that nobody took are closed with the socket. */
+  readonly fds: number[];
 }
 
 /** One client's socket. */
@@ -37,7 +38,7 @@ export class Peer {
     this.#channel = createChannel(fd, {
       message: (bytes, fds) => {
         const isReply = ((bytes[8] ?? 0) & 0xf) === 1;
-        (isReply ? this.replies : this.requests).push({ bytes, fds });
+        (isReply ? this.replies : this.requests).push({ bytes, fds: [...fds] });
       },
       closed: () => {
         this.ended = true;
@@ -78,7 +79,7 @@ export class Vmm {
     this.deeds = deeds;
     this.#socketPath = socketPath;
     this.#readOnly = this.files.map(({ fd }) => openSync(`/proc/self/fd/${fd}`, 'r'));
-    this.server = serve(device, { socketPath }, { writeMultiple: true, twinSocket: false });
+    this.server = serve(device, { socketPath }, { writeMultiple: true, twinSocket: true });
     this.server.on('failed', (_client, error) => this.failures.push(error));
     this.server.on('connected', () => ++this.#holders);
     this.server.on('disconnected', () => --this.#holders);
@@ -106,8 +107,7 @@ export class Vmm {
 
   /** The counter of an eventfd, which stays. */
   counter(event: number): number {
-    const text = readFileSync(`/proc/self/fdinfo/${this.events[event]?.fd ?? -1}`, 'latin1');
-    return Number.parseInt(/eventfd-count:\s*([0-9a-f]+)/.exec(text)?.[1] ?? '', 16);
+    return eventCount(this.events[event]?.fd ?? -1);
   }
 
   /** As it was when it was made: what a sequence left behind is gone. */
@@ -146,6 +146,12 @@ async function streamLengths(device: MdevDevice): Promise<StreamLengths> {
   const whole = front + (await bytes());
   await session.close();
   return { front, whole };
+}
+
+/** The counter of an eventfd, which stays. */
+export function eventCount(fd: number): number {
+  const text = readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1');
+  return Number.parseInt(/eventfd-count:\s*([0-9a-f]+)/.exec(text)?.[1] ?? '', 16);
 }
 
 /** Lets the event loop turn until it holds. False: it did not as long as {@link patience} lasted. */

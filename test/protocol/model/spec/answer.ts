@@ -12,6 +12,8 @@ export type Answer =
       readonly body: Uint8Array;
       /** Regions whose file comes along. */
       readonly files?: readonly number[];
+      /** Other file descriptors that come along: the twin socket, or eventfds. */
+      readonly others?: number;
       readonly secret?: Secret;
     };
 

@@ -16,12 +16,14 @@ const { EBUSY, EINVAL } = Errno;
 const SERVER_FDS = 16;
 
 /** What a client has that has not negotiated. */
-const NOTHING = { maxFds: 0, maxTransfer: 0, padded: false, writeMultiple: false };
+const NOTHING = { maxFds: 0, maxTransfer: 0, padded: false, twin: false, writeMultiple: false };
 
 /** A message of the server's, and the regions whose files come with it. */
 export interface Sent {
   readonly bytes: Uint8Array;
   readonly files: readonly number[];
+  /** File descriptors that are none of regions. */
+  readonly others: number;
   readonly secret: Secret | undefined;
 }
 
@@ -55,6 +57,11 @@ export class Connection {
     return this.#agreement !== undefined;
   }
 
+  /** What the server asks goes over a socket of its own. */
+  get twin(): boolean {
+    return this.#agreement?.twin === true;
+  }
+
   /** Whether all that came are whole messages. */
   get aligned(): boolean {
     return this.#held.length === 0;
@@ -74,6 +81,13 @@ export class Connection {
       this.#serve(header, body, own);
       own = [];
     }
+    this.channel.fill();
+  }
+
+  /** A message on the twin socket, which is for answers: anything else ends the connection, and so does its end. */
+  receiveTwin(bytes: Uint8Array | undefined, fds = 0): void {
+    if (this.ended) return;
+    if (bytes === undefined || fds > 0 || !this.#takesOnTwin(bytes)) this.#end();
     this.channel.fill();
   }
 
@@ -102,9 +116,8 @@ export class Connection {
       if (size > MAX_MESSAGE) this.#end();
       return;
     }
-    if ((flags & Flag.typeMask) === Flag.reply && (command === Command.dmaRead || command === Command.dmaWrite)) {
-      const number = this.requestIds.lastIndexOf(header.id);
-      if (fds.length > 0 || !this.channel.answer(number, header, body)) this.#end();
+    if (isDmaAnswer(header)) {
+      if (this.twin || fds.length > 0 || !this.#answered(header, body)) this.#end();
       return;
     }
     const carries = command === Command.dmaMap || command === Command.setIrqs;
@@ -113,6 +126,15 @@ export class Connection {
       return;
     }
     this.#reply(header, this.#answer(command, body, fds));
+  }
+
+  #takesOnTwin(bytes: Uint8Array): boolean {
+    const header = readHeader(bytes);
+    return header.size === bytes.length && isDmaAnswer(header) && this.#answered(header, bytes.slice(HEADER));
+  }
+
+  #answered(header: Header, body: Uint8Array): boolean {
+    return this.channel.answer(this.requestIds.lastIndexOf(header.id), header, body);
   }
 
   #version(header: Header, body: Uint8Array): void {
@@ -128,7 +150,10 @@ export class Connection {
     this.#device.memory.maxMaps = agreement.maxMaps;
     this.#device.memory.pageSize = agreement.pageSize;
     this.#device.dma.channel = this.channel;
-    this.#reply(header, { body: agreement.reply });
+    this.#device.clientCame();
+    this.#reply(header, { body: agreement.reply, others: agreement.twin ? 1 : 0 });
+    // The client's end of the twin socket is lost with the reply that it does not want.
+    if (agreement.twin && (header.flags & Flag.noReply) !== 0) this.#end();
   }
 
   #answer(command: number, body: Uint8Array, fds: readonly Handle[]): Answer {
@@ -144,7 +169,7 @@ export class Connection {
       case Command.regionInfo:
         return regionInfo(body, maxFds);
       case Command.regionIoFds:
-        return regionIoFds(body);
+        return regionIoFds(body, maxFds);
       case Command.irqInfo:
         return irqInfo(body);
       case Command.setIrqs:
@@ -176,6 +201,7 @@ export class Connection {
     this.sent.push({
       bytes: message(front, refused ? new Uint8Array(0) : answer.body),
       files: refused ? [] : (answer.files ?? []),
+      others: refused ? 0 : (answer.others ?? 0),
       secret: refused ? undefined : answer.secret,
     });
   }
@@ -184,4 +210,8 @@ export class Connection {
   #end(): void {
     this.hangUp();
   }
+}
+
+function isDmaAnswer({ command, flags }: Header): boolean {
+  return (flags & Flag.typeMask) === Flag.reply && (command === Command.dmaRead || command === Command.dmaWrite);
 }

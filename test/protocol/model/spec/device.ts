@@ -3,7 +3,9 @@ import { barRegisters, configRegisters, portRegisters } from './function-registe
 import { GuestMemory } from './guest-memory.ts';
 import { Interrupts, Irq, type IrqState } from './interrupts.ts';
 import {
+  type BELLS,
   DMA_LIMIT,
+  Fail,
   LOG_CONTENT,
   MSI_VECTORS,
   MSIX_VECTORS,
@@ -14,7 +16,7 @@ import {
 } from './layout.ts';
 import { type Migrated, Migration, type StreamLengths } from './migration.ts';
 import { RegisterBank } from './register-bank.ts';
-import { Errno } from './wire.ts';
+import { Errno, longs } from './wire.ts';
 import type { World } from './world.ts';
 
 const { EINVAL, EIO } = Errno;
@@ -29,6 +31,7 @@ interface DeviceState {
   readonly memories: readonly (readonly [number, Uint8Array])[];
   readonly irqs: IrqState;
   readonly reads: number;
+  readonly frozen: boolean;
 }
 
 /** The device that is served, without its clients. */
@@ -39,6 +42,10 @@ export class Device implements Migrated<DeviceState> {
   readonly migration: Migration;
   /** Resets so far. */
   resets = 0;
+  /** Cut off after an error, until it is reset: all ones are read, writes and DMA are dropped. */
+  frozen = false;
+  /** A client holds it. */
+  #held = false;
   #reads = 0;
   #paused = false;
   readonly #config: RegisterBank<keyof typeof configRegisters>;
@@ -89,6 +96,12 @@ export class Device implements Migrated<DeviceState> {
           return next;
         },
       },
+      FAIL: {
+        written: (next) => {
+          this.#fail(Number(next));
+          return next;
+        },
+      },
       PENDING: { read: () => BigInt(this.irqs.table(Irq.msix).pending) },
     });
     this.#fill();
@@ -118,6 +131,7 @@ export class Device implements Migrated<DeviceState> {
   }
 
   read(region: number, offset: number, count: number): Uint8Array {
+    if (this.frozen) return new Uint8Array(count).fill(0xff);
     if (region === Region.config) return this.#config.read(offset, count);
     if (region === Region.bar0) return this.#bar.read(offset, count);
     if (region === Region.bar4) return this.#ports.read(offset, count);
@@ -125,11 +139,12 @@ export class Device implements Migrated<DeviceState> {
   }
 
   write(region: number, offset: number, data: Uint8Array): void {
+    if (this.frozen) return;
     if (region === Region.config) {
       this.#config.write(offset, data);
       this.#follow();
     } else if (region === Region.bar0) {
-      this.#bar.write(offset, data);
+      this.#bar.write(offset, data, () => !this.frozen);
     } else if (region === Region.bar4) {
       this.#ports.write(offset, data);
     } else {
@@ -138,6 +153,7 @@ export class Device implements Migrated<DeviceState> {
   }
 
   reset(cold = false): void {
+    this.frozen = false;
     this.irqs.reset();
     this.#config.reset(cold);
     this.#bar.reset(cold);
@@ -150,8 +166,20 @@ export class Device implements Migrated<DeviceState> {
     this.migration.reset();
   }
 
+  /** As vfio-pci resets a function that is opened, if it is of no use otherwise. */
+  clientCame(): void {
+    if (this.frozen) this.reset();
+    this.#held = true;
+  }
+
+  /** The guest's write to BAR 0 that an eventfd stands for. */
+  ring({ offset, size, value }: (typeof BELLS)[number]): void {
+    if (this.decodes(Region.bar0) === 0) this.write(Region.bar0, offset, longs(value ?? 0n).subarray(0, size));
+  }
+
   /** What the client gave is gone; what the guest programmed stays. */
   clientGone(): void {
+    this.#held = false;
     this.dma.cancelAll();
     this.dma.channel = undefined;
     this.memory.clear();
@@ -181,6 +209,7 @@ export class Device implements Migrated<DeviceState> {
       memories: [...this.#memories].map(([region, bytes]) => [region, bytes.slice()]),
       irqs: this.irqs.save(),
       reads: this.#reads,
+      frozen: this.frozen,
     };
   }
 
@@ -191,6 +220,7 @@ export class Device implements Migrated<DeviceState> {
     for (const [region, bytes] of state.memories) this.#memories.get(region)?.set(bytes);
     this.irqs.restore(state.irqs);
     this.#reads = state.reads;
+    this.frozen = state.frozen;
     this.#follow();
   }
 
@@ -220,7 +250,7 @@ export class Device implements Migrated<DeviceState> {
     const msi = config.bits('MSI_CONTROL', 0, 0) === 1;
     const msix = config.bits('MSIX_CONTROL', 15, 15) === 1;
     const wasReachable = this.memory.reachable;
-    this.memory.reachable = config.bits('COMMAND', 2, 2) === 1 && this.inD0 && !this.#paused;
+    this.memory.reachable = config.bits('COMMAND', 2, 2) === 1 && this.inD0 && !this.#paused && !this.frozen;
     if (wasReachable && !this.memory.reachable) this.dma.cancelAll();
     this.irqs.line.disabled = config.bits('COMMAND', 10, 10) === 1 || msi || msix || !this.inD0;
     this.irqs.line.deliver();
@@ -246,6 +276,16 @@ export class Device implements Migrated<DeviceState> {
   #raise(value: number): void {
     const index = RAISED[(value >>> 28) & 3] ?? Irq.msix;
     this.irqs.raise(index, (value & 0xff) % this.irqs.count(index));
+  }
+
+  #fail(value: number): void {
+    if (value === Fail.correctable) this.#config.set('DEVSTS', this.#config.get('DEVSTS') | 1n);
+    if (value !== Fail.nonFatal && value !== Fail.fatal && value !== Fail.freeze) return;
+    this.frozen = true;
+    this.migration.freeze();
+    this.#follow();
+    // The platform wants to hear of errors.
+    if (value !== Fail.freeze && this.#held) this.irqs.raise(Irq.error, 0);
   }
 
   #transfer(value: number): void {

@@ -29,7 +29,7 @@ export function dmaUnmap(device: Device, body: Uint8Array): Answer {
   if (flags === ALL) {
     if (first !== 0n || size !== 0n) return EINVAL;
     if (memory.maps.length > 0) unmap(device, 0n, LAST_ADDRESS);
-    // Without a map the device may still have asked for memory, which the client takes back with this.
+    // What is in flight is over before the reply, what was asked for without a map too (decision 11).
     else device.dma.channel?.cancel(0n, LAST_ADDRESS);
     return { body: body.slice(0, 24) };
   }

@@ -75,6 +75,7 @@ export const barRegisters = {
   DMA_ADDRESS: { offset: 0x20, size: 8, writable: bits(63, 0) },
   DMA_LENGTH: { offset: 0x28, size: 4, writable: bits(31, 0) },
   DMA_GO: { offset: 0x2c, size: 4, writable: bits(31, 0), hidden: bits(31, 0) },
+  FAIL: { offset: 0x30, size: 4, writable: bits(31, 0), hidden: bits(31, 0) },
   WIDE: { offset: 0x100, size: 8, writable: bits(63, 0) },
   PENDING: { offset: 0xc00, size: 8 },
   ...(Object.fromEntries(

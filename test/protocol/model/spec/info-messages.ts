@@ -1,6 +1,6 @@
 import type { Answer } from './answer.ts';
 import { IRQS, Irq } from './interrupts.ts';
-import { MSI_VECTORS, MSIX_VECTORS, Region, regionFacts, REGIONS, VENDOR_REGION } from './layout.ts';
+import { BELLS, MSI_VECTORS, MSIX_VECTORS, Region, regionFacts, REGIONS, VENDOR_REGION } from './layout.ts';
 import { Errno, joined, longs, MAX_TRANSFER, word, words } from './wire.ts';
 
 const { EINVAL } = Errno;
@@ -69,10 +69,24 @@ function type(subtype: number | undefined): Uint8Array {
   return subtype === undefined ? new Uint8Array(0) : words(0x1_0002, 0, VENDOR_REGION, subtype);
 }
 
-/** DEVICE_GET_REGION_IO_FDS of a device that has none. */
-export function regionIoFds(body: Uint8Array): Answer {
+const DATAMATCH = 1;
+
+/** DEVICE_GET_REGION_IO_FDS: eventfds of BAR 0, in the order of the datasheet, as many as the client takes. */
+export function regionIoFds(body: Uint8Array, maxFds: number): Answer {
   if (body.length < 16) return EINVAL;
   const [argsz, flags, index, count] = [word(body, 0), word(body, 1), word(body, 2), word(body, 3)];
   if (argsz < 16 || argsz > MAX_TRANSFER || flags !== 0 || count !== 0) return EINVAL;
-  return regionFacts[index] === undefined ? EINVAL : { body: words(16, 0, index, 0) };
+  if (regionFacts[index] === undefined) return EINVAL;
+  const bells = index === Region.bar0 ? BELLS.slice(0, maxFds) : [];
+  const needed = 16 + 40 * bells.length;
+  const front = words(needed, 0, index, bells.length);
+  if (argsz < needed) return { body: front };
+  const entries = bells.map(({ offset, size, value }, n) =>
+    joined(
+      longs(BigInt(offset), BigInt(size)),
+      words(n, 0, value === undefined ? 0 : DATAMATCH, 0),
+      longs(value ?? 0n),
+    ),
+  );
+  return { body: joined(front, ...entries), others: bells.length };
 }

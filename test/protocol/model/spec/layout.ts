@@ -36,8 +36,7 @@ export const At = {
   dmaAddress: 0x20,
   dmaLength: 0x28,
   dmaGo: 0x2c,
-  dmaStatus: 0x30,
-  dmaData: 0x38,
+  fail: 0x30,
   wide: 0x100,
   msixTable: 0x800,
   msixPending: 0xc00,
@@ -64,6 +63,17 @@ export const Config = {
   express: 0x80,
   deviceControl: 0x88,
 } as const;
+
+/** What FAIL takes: an error, and what it does with the device. Any other value does nothing. */
+export const Fail = { correctable: 0xe1, nonFatal: 0xe2, fatal: 0xe3, freeze: 0xe4 } as const;
+
+/** Writes to BAR 0 that the VMM may make by signalling an eventfd: of that value, or of zeros for any. */
+export const BELLS = [
+  { offset: At.wide, size: 8, value: 0x1122_3344_5566_7788n },
+  { offset: At.raise, size: 4, value: 2n },
+  { offset: At.hooked, size: 4, value: undefined },
+  { offset: At.cause, size: 2, value: 0x00ffn },
+] as const;
 
 /** The most bytes that the device moves at a time. */
 export const DMA_LIMIT = 0x2fff;

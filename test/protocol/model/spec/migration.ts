@@ -1,6 +1,6 @@
 import { Errno } from './wire.ts';
 
-const { EINVAL } = Errno;
+const { EINVAL, EIO } = Errno;
 
 /** VFIO_DEVICE_STATE_*. */
 export const State = {
@@ -32,6 +32,7 @@ const TABLE: Readonly<Record<number, readonly number[]>> = {
 
 /** What a migration does with its device. A state of the device is whatever `save` gives. */
 export interface Migrated<S extends object = object> {
+  readonly frozen: boolean;
   pause(): void;
   resume(): void;
   save(): S;
@@ -140,7 +141,14 @@ export class Migration {
     return 0;
   }
 
-  /** Any state but ERROR ends here when the device is reset, or its client leaves. */
+  /** The device was cut off: while it runs it can be moved as it is, else it is in ERROR until it is reset. */
+  freeze(): void {
+    if (RUNS.includes(this.state)) return;
+    this.state = State.error;
+    this.#outgoing = this.#incoming = undefined;
+  }
+
+  /** Any state ends here when the device is reset, or its client leaves. */
   reset(): void {
     if (!RUNS.includes(this.state)) this.#device.resume();
     this.state = running;
@@ -153,6 +161,8 @@ export class Migration {
     if (!RUNS.includes(from) && RUNS.includes(next)) this.#device.resume();
     if (from === resuming && !this.#endReceiving()) return EINVAL;
     if (next === resuming) {
+      // Only a reset mends it.
+      if (this.#device.frozen) return EIO;
       this.#incoming = new Uint8Array(0);
       this.#refused = false;
     }

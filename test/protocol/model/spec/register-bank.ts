@@ -80,8 +80,10 @@ export class RegisterBank<N extends string> {
     return into;
   }
 
-  write(offset: number, data: Uint8Array): void {
+  /** @param goesOn asked before each register: one may end the access. */
+  write(offset: number, data: Uint8Array, goesOn: () => boolean = () => true): void {
     this.#touched(offset, data.length, (register, first, last) => {
+      if (!goesOn()) return;
       const { writable = 0n, clears = 0n } = register.spec;
       let bits = 0n;
       let lanes = 0n;

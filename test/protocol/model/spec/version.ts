@@ -13,6 +13,8 @@ export interface Agreement {
   readonly maxMaps: number;
   readonly pageSize: bigint;
   readonly writeMultiple: boolean;
+  /** What the server asks goes over a socket of its own. */
+  readonly twin: boolean;
   /** The client's minor version is above ours: it speaks the C implementation's dialect. */
   readonly padded: boolean;
   /** The body of the reply. */
@@ -44,7 +46,7 @@ const RULES: Readonly<Record<string, (value: unknown) => boolean>> = {
     (value['fd_index'] === undefined || whole(value['fd_index'], 0, 1023)),
 };
 
-/** What a server answers that has REGION_WRITE_MULTI and migration, but no twin socket; undefined when it refuses. */
+/** What a server answers that has REGION_WRITE_MULTI, migration and the twin socket; undefined when it refuses. */
 export function negotiate(body: Uint8Array): Agreement | undefined {
   const offered = capabilities(body);
   if (offered === undefined) return undefined;
@@ -56,6 +58,8 @@ export function negotiate(body: Uint8Array): Agreement | undefined {
   const pageSize = BigInt(number('pgsizes', PAGE)) & -BigInt(number('pgsizes', PAGE));
   const maxMaps = Math.min(number('max_dma_maps', MAX_MAPS), MAX_MAPS);
   const writeMultiple = offered['write_multiple'] === true;
+  const twinOffer = offered['twin_socket'] as { readonly supported?: boolean } | undefined;
+  const twin = twinOffer?.supported === true && number('max_msg_fds', 1) > 0;
   // A subset of what was offered.
   const told = {
     ...(offered['max_msg_fds'] !== undefined && { max_msg_fds: SERVER_FDS }),
@@ -64,6 +68,7 @@ export function negotiate(body: Uint8Array): Agreement | undefined {
     ...(offered['pgsizes'] !== undefined && { pgsizes: Number(pageSize) }),
     ...(offered['migration'] !== undefined && { migration: { pgsize: PAGE } }),
     ...(writeMultiple && { write_multiple: true }),
+    ...(twin && { twin_socket: { supported: true, fd_index: 0 } }),
   };
   return {
     maxFds: number('max_msg_fds', 1),
@@ -71,6 +76,7 @@ export function negotiate(body: Uint8Array): Agreement | undefined {
     maxMaps,
     pageSize,
     writeMultiple,
+    twin,
     padded: minor > 1,
     reply: reply(Math.min(minor, 1), told),
   };

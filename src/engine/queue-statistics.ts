@@ -6,7 +6,7 @@ export interface QueueStatistics {
   readonly completed: number;
   /** Those that a reset or an abort ended without. */
   readonly abandoned: number;
-  /** Portal writes, or parts of them, that came while the queue took none. */
+  /** Portal writes, or parts of them, that came while the queue took none, and halves of descriptors that others overtook. */
   readonly dropped: number;
   /** Descriptors refused because the queue was full. */
   readonly full: number;

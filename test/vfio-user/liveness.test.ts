@@ -41,6 +41,32 @@ async function throughSocket(path: string, text: string): Promise<string> {
 }
 
 describe('while a client sends without end', () => {
+  it('a turn ends by time where hooks take long, not by the number of messages', async () => {
+    await using busy = new Bench();
+    const peer = busy.peer();
+    await peer.negotiate();
+    const messages = 300;
+    const hooked = encodeMessage(
+      { id: 1, command: Command.regionWrite, flags: MessageFlag.noReply },
+      encodeRegionAccess({ offset: BigInt(Offset.hooked), region: 0, count: 4 }, new Uint8Array(4)),
+    );
+    let writes = 0;
+    busy.device.onWrite = () => {
+      writes += 1;
+      const end = performance.now() + 2;
+      while (performance.now() < end);
+    };
+    peer.send(joined(...Array.from({ length: messages }, () => hooked)));
+    let most = 0;
+    while (writes < messages) {
+      const before = writes;
+      await immediate();
+      most = Math.max(most, writes - before);
+    }
+    // Two for a round, and a round each for what is left and for what has arrived.
+    expect(most).toBeLessThanOrEqual(4);
+  });
+
   it('timers, immediates, microtasks and other clients have their turn', async () => {
     await using busy = new Bench();
     await using quiet = new Bench();

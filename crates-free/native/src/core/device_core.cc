@@ -45,6 +45,9 @@ void DeviceCore::clientGone() {
   dma_->unmapAll();
   dma_->resetClient();
   interrupts_.clientGone();
+  for (const Region& region : regions_) {
+    if (region.port != nullptr) region.port->clientGone();
+  }
   // Last: what hears of it may let the next client in.
   if (channel != nullptr) channel->cancelAll();
 }

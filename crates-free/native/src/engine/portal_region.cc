@@ -38,7 +38,8 @@ Served PortalRegion::write(uint64_t offset, std::span<const std::byte> data) {
 void PortalRegion::writeSlot(WorkQueue& queue, Slot& slot, uint64_t at, std::span<const std::byte> data) {
   constexpr uint64_t kAll = ~uint64_t{0};
   const uint64_t bytes = (data.size() == dsa::kDescriptorSize ? kAll : (uint64_t{1} << data.size()) - 1) << at;
-  if ((slot.present & bytes) != 0) slot.present = 0;
+  const bool completes = (slot.present | bytes) == kAll;
+  if ((slot.present & bytes) != 0 || (at == 0 && !completes)) forget(queue, slot);
   std::memcpy(slot.descriptor.bytes.data() + at, data.data(), data.size());
   slot.present |= bytes;
   if (slot.present != kAll) return;
@@ -46,6 +47,12 @@ void PortalRegion::writeSlot(WorkQueue& queue, Slot& slot, uint64_t at, std::spa
   queue.submit(slot.descriptor);
   submitted_ = true;
 }
+
+void PortalRegion::forget(WorkQueue& queue, Slot& slot) {
+  if (std::exchange(slot.present, 0) != 0) queue.drop();
+}
+
+void PortalRegion::clientGone() { dropAllPartial(); }
 
 void PortalRegion::flush() {
   if (!std::exchange(submitted_, false)) return;

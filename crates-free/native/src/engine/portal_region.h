@@ -19,8 +19,8 @@ class StateWriter;
 /// everything here. Each page has 64 slots of 64 bytes that all are the same portal.
 ///
 /// A descriptor is one 64-byte write, or is put together from smaller writes into one slot: it goes off when all bytes
-/// are there. A write to bytes that are already there begins the slot anew. Owner thread; never allocates after
-/// construction.
+/// are there. A write to bytes that are already there begins the slot anew, and so does one of byte 0 that does not
+/// complete it (decision 14); what is lost by that counts as dropped. Owner thread; never allocates after construction.
 class PortalRegion final : public RegionPort {
  public:
   static constexpr uint64_t kPage = 4096;
@@ -35,6 +35,8 @@ class PortalRegion final : public RegionPort {
   Served write(uint64_t offset, std::span<const std::byte> data) override;
   /// Tells engines of the descriptors that went off.
   void flush() override;
+  /// Halves are one client's: the next one does not complete them.
+  void clientGone() override;
 
   /// Forgets the halves in the queue's slots.
   void dropPartial(uint32_t queue);
@@ -60,6 +62,7 @@ class PortalRegion final : public RegionPort {
   };
   using QueueSlots = std::array<Slot, kMsixPages * kSlots>;
 
+  static void forget(WorkQueue& queue, Slot& slot);
   void writeSlot(WorkQueue& queue, Slot& slot, uint64_t at, std::span<const std::byte> data);
 
   std::vector<std::shared_ptr<WorkQueue>> queues_;

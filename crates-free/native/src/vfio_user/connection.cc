@@ -110,6 +110,8 @@ void Connection::received(std::size_t size, std::vector<ForeignFd> fds) {
 void Connection::roundBegan() {
   messages_ = 0;
   copied_ = 0;
+  scriptRan_.reset();
+  late_ = false;
   handler_->roundBegan();
 }
 
@@ -138,10 +140,24 @@ Turn Connection::serveMessages() {
 
 void Connection::serveInOrder() {
   while (serving() && !waiting_ && inBudget() && takeMessage()) {
+    const uint64_t traps = core_->statistics().traps.load(std::memory_order_relaxed);
     const bool whole = serve();
-    if (closed_ || !whole) return;
+    if (closed_) return;
+    watchTime(traps);
+    if (!whole) return;
     dropMessage();
     ++messages_;
+  }
+}
+
+void Connection::watchTime(uint64_t trapsBefore) {
+  if (!scripted_ && core_->statistics().traps.load(std::memory_order_relaxed) == trapsBefore) return;
+  scripted_ = false;
+  const auto now = std::chrono::steady_clock::now();
+  if (!scriptRan_) {
+    scriptRan_ = now;
+  } else if (now - *scriptRan_ >= kRoundTime) {
+    late_ = true;
   }
 }
 

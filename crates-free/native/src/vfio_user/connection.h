@@ -1,6 +1,7 @@
 // One client of one device.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -53,6 +54,8 @@ class Connection final : public MessageStream, public TwinStream::Owner {
  public:
   /// A round ends after this many bytes copied.
   static constexpr uint64_t kRoundBytes = 64 * 1024;
+  /// A round ends with the message during which this time has passed since JavaScript first ran in it.
+  static constexpr std::chrono::milliseconds kRoundTime{1};
   /// With more than this waiting to be sent, nothing is read or served: the client does not take its replies. More than
   /// DMA requests can be (DmaMessenger::kMaxBytesOnWire), so that a client that is itself waiting to send is still
   /// read.
@@ -121,7 +124,9 @@ class Connection final : public MessageStream, public TwinStream::Owner {
   void join();
   bool repliesOnly() const { return waiting_ || (negotiated_ && service_ == Service::replies && !current_); }
   Turn serveMessages();
-  bool inBudget() const { return messages_ < kRoundMessages && copied_ < kRoundBytes; }
+  bool inBudget() const { return messages_ < kRoundMessages && copied_ < kRoundBytes && !late_; }
+  /// Looks at the clock if the message that was served has run JavaScript: nothing else takes long.
+  void watchTime(uint64_t trapsBefore);
   /// Serves messages in order, until there is none, one has to wait, or the budget is used up.
   void serveInOrder();
   /// The message to be served: the one that was begun, or the next whole one. False when there is none.
@@ -176,6 +181,12 @@ class Connection final : public MessageStream, public TwinStream::Owner {
   /// A reply in the making: nothing that a hook does can move it.
   std::vector<std::byte> reply_;
   uint64_t copied_ = 0;
+  /// When JavaScript first ran in this round.
+  std::optional<std::chrono::steady_clock::time_point> scriptRan_;
+  /// The message that was served was the handler's.
+  bool scripted_ = false;
+  /// The round has taken its time.
+  bool late_ = false;
   /// One bit a command: refused before.
   uint64_t refusedCommands_ = 0;
 

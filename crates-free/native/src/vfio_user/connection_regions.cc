@@ -99,9 +99,11 @@ bool Connection::serveRegionWriteMulti() {
   int error = 0;
   while (progress_ < count && inBudget()) {
     const RegionWriteEntry entry = write(progress_);
+    const uint64_t traps = core_->statistics().traps.load(std::memory_order_relaxed);
     error = core_->post(entry.region, entry.offset, std::as_bytes(std::span(entry.data)).first(entry.count));
     if (closed_) return true;
     if (error != 0) break;
+    watchTime(traps);
     ++progress_;
     ++messages_;
   }

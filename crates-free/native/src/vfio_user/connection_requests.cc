@@ -75,6 +75,7 @@ bool Connection::serveFirst() {
 bool Connection::serveHandler() {
   std::vector<std::byte> body;
   asked_ = true;
+  scripted_ = true;
   // JavaScript may take long.
   core_->flush();
   const int error = handler_->message(current_->header.command, current_->body, body);

@@ -118,10 +118,7 @@ export class VirtualMachine {
       const at = queue * 0x4000 + limited + 64 * (HALVES_AT + random.below(SLOTS - HALVES_AT));
       if (this.#halves.some((half) => half.at === at) || (this.#waiting[queue] ?? 0) >= (QUEUES[queue] ?? 0)) continue;
       const places = Array.from({ length: 8 }, (_, index) => 8 * index);
-      for (let index = places.length - 1; index > 0; index--) {
-        const other = random.below(index + 1);
-        [places[index], places[other]] = [places[other] ?? 0, places[index] ?? 0];
-      }
+      if (random.oneIn(2)) places.reverse();
       const given = random.between(1, 7);
       const half = { queue, work: this.#next(queue), at, missing: places.slice(given) };
       for (const place of places.slice(0, given)) this.#store(at + place, half.work.bytes.subarray(place, place + 8));

@@ -1,4 +1,4 @@
-// sources: memory/epoch.cc
+// sources: memory/epoch.cc memory/epoch_process.cc
 // sanitize: thread
 //
 // The epoch domain: nothing is freed under a guard, everything is freed after it, and a waiter sleeps.

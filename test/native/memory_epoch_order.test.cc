@@ -1,4 +1,4 @@
-// sources: memory/epoch.cc
+// sources: memory/epoch.cc memory/epoch_process.cc
 //
 // A guard's entry must be visible before anything is read under it. Only the processor's reordering can break that, and
 // a sanitizer's overhead hides it: so this one runs plain.

@@ -1,4 +1,4 @@
-// sources: memory/iova_tree.cc memory/iova_tree_change.cc memory/iova_tree_nodes.cc memory/epoch.cc
+// sources: memory/iova_tree.cc memory/iova_tree_change.cc memory/iova_tree_nodes.cc memory/epoch.cc memory/epoch_process.cc
 // sanitize: address,undefined
 //
 // Caches of look-ups that are asked now and then: what changed meanwhile, they never answer from before.

@@ -1,4 +1,4 @@
-// sources: memory/iova_tree.cc memory/iova_tree_change.cc memory/iova_tree_nodes.cc memory/epoch.cc
+// sources: memory/iova_tree.cc memory/iova_tree_change.cc memory/iova_tree_nodes.cc memory/epoch.cc memory/epoch_process.cc
 // sanitize: address,undefined
 //
 // The IOVA tree against std::map: same answers, balanced, and cheap with as many entries as clients ask for.

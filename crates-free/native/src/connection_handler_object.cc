@@ -3,6 +3,9 @@
 #include <napi.h>
 
 #include <cerrno>
+#include <utility>
+
+#include "loop_signal_object.h"
 
 namespace mdev {
 
@@ -40,6 +43,10 @@ int JavaScriptConnectionHandler::refused(uint16_t command, int error) {
 
 void JavaScriptConnectionHandler::closed(const std::string& reason) {
   end([&](const JavaScriptHandler::Visit& visit) { visit.callGuarded(kClosed, {visit.string(reason)}, kReport); });
+}
+
+std::unique_ptr<LoopSignal> JavaScriptConnectionHandler::signal(std::function<void()> called) {
+  return createLoopSignal(env(), std::move(called));
 }
 
 }  // namespace mdev

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <utility>
@@ -25,6 +26,7 @@ class JavaScriptConnectionHandler final : public JavaScriptStreamHandler<vfio_us
   int message(uint16_t command, std::span<const std::byte> body, std::vector<std::byte>& reply) override;
   int refused(uint16_t command, int error) override;
   void closed(const std::string& reason) override;
+  std::unique_ptr<LoopSignal> signal(std::function<void()> called) override;
 
  private:
   enum Function { kMessage, kRefused, kClosed, kReport };

@@ -89,14 +89,20 @@ bool Engine::work() {
 }
 
 Turn Engine::guarded(Job& job) {
-  const EpochGuard guard(reader_, job.epochs());
-  return job.turn();
+  const EpochDomain& epochs = job.epochs();
+  do {
+    const EpochGuard guard(reader_, epochs);
+    if (!epochs.turnsAway()) [[likely]]
+      return job.turn();
+  } while (epochs.admitsSoon());
+  return Turn::excluded;
 }
 
 void Engine::turn(Job& job) {
   switch (guarded(job)) {
     case Turn::yield:
     case Turn::parked:
+    case Turn::excluded:
       append(job);
       break;
     case Turn::completed:
@@ -132,12 +138,15 @@ Job* Engine::takeNew() {
 /// The engine ends: somebody else goes on with the job.
 void Engine::handBack(Job& job) {
   const std::shared_ptr<QueueRun> run = job.run();
-  while (!run->handBack(job)) {
-    // Aborted, and nothing keeps it from ending: here.
-    const Turn result = guarded(job);
-    if (result != Turn::completed && result != Turn::abandoned) continue;
-    finish(job, result == Turn::completed);
-    return;
+  for (bool insist = false; !run->handBack(job, insist);) {
+    // Aborted, and nothing keeps it from ending: here. A turn of a detached run touches no guest memory.
+    const Turn result = run->detached() ? job.turn() : guarded(job);
+    if (result == Turn::completed || result == Turn::abandoned) {
+      finish(job, result == Turn::completed);
+      return;
+    }
+    // Who waits for the end of this thread may be the one that keeps readers out.
+    insist = result == Turn::excluded;
   }
   announce(*run);
 }
@@ -153,7 +162,7 @@ void Engine::announce(const QueueRun& run) {
 Job* Engine::nextReady() {
   for (std::size_t left = jobs_; left > 0; --left) {
     Job* const job = pop();
-    if (job->ready()) return job;
+    if (job->ready() && job->epochs().admits()) return job;
     append(*job);
   }
   return nullptr;

@@ -65,7 +65,7 @@ class Engine {
   std::atomic<uint64_t> groupVersion_{1};
 
   // Only the thread itself.
-  EpochDomain::Reader reader_;
+  EpochDomain::Reader reader_{[parker = parker_] { parker->wake(); }};
   std::shared_ptr<Group> currentGroup_;
   uint64_t currentVersion_ = 0;
   Job* first_ = nullptr;

@@ -25,6 +25,7 @@ class StateWriter;
 enum class Turn : uint8_t {
   yield,      ///< there is more to do
   parked,     ///< waits for a message or for other descriptors
+  excluded,   ///< nothing was done: the owner has its guest memory to itself for now
   completed,  ///< record and interrupt are out
   abandoned,  ///< aborted: no record, no interrupt
 };

@@ -198,11 +198,11 @@ Job* QueueRun::take(std::shared_ptr<QueueRun>&& self, Engine& engine) {
   return job;
 }
 
-bool QueueRun::handBack(Job& job) {
+bool QueueRun::handBack(Job& job, bool insist) {
   const std::lock_guard lock(*mutex_);
   // Requests that are not cancelled yet belong to an abort that has not come to `endAbandoned`; a suspended device
   // stays as it is.
-  const bool waits = job.outstanding() || device->suspended.load();
+  const bool waits = insist || job.outstanding() || device->suspended.load();
   if (detached() || (aborted(job.sequence()) && !waits)) return false;
   job.handBack();
   withoutEngine_.fetch_add(1);

@@ -104,8 +104,8 @@ class QueueRun {
   // --- Engines ---
 
   /// The job's engine ends: another one may go on where it stopped. False for a descriptor that was abandoned and has
-  /// nothing to wait for: the engine ends it.
-  bool handBack(Job& job);
+  /// nothing to wait for: the engine ends it. With `insist`, an aborted one is left to the next engine, too.
+  bool handBack(Job& job, bool insist);
   /// The job's descriptor has ended, and is in flight no more.
   void finish(Job& job, bool completed);
   /// True when everything before `job` has ended; else its engine is woken when that comes true.

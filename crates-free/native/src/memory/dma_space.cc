@@ -182,6 +182,8 @@ void DmaSpace::updateReachable() {
 
 void DmaSpace::awaitReaders() { state_->epochs.synchronize(); }
 
+std::shared_ptr<EpochDomain> DmaSpace::readers() const { return {state_, &state_->epochs}; }
+
 void DmaSpace::setBusMaster(bool enabled) {
   state_->busMaster = enabled;
   updateReachable();

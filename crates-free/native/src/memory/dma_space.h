@@ -75,7 +75,8 @@ class DmaSpace {
   // --- Owner thread. Results are 0 or a positive errno; on error nothing changed. ---
 
   // None may be called inside an EpochGuard: those that take memory away wait for this space's readers, for at most one
-  // chunk. How long that takes is up to the client's memory (a page that is slow to come): nobody else's space waits.
+  // chunk. How long that takes is up to the client's memory (a page that is slow to come), so a thread that serves
+  // others calls them when a ReaderExclusion of `readers()` is complete: then they do not wait.
 
   /// Maps [iova, iova + size). `fd` may be empty: then the memory is reached by message and `offset` must be 0.
   /// EINVAL: size 0, no or unknown rights, address wrap, misaligned to the page size (`offset`: to 4096), outside of
@@ -156,6 +157,8 @@ class DmaSpace {
 
   /// What its readers open their guards in. Any thread; for as long as the space, or a guard in it.
   const EpochDomain& epochs() const { return *epochs_; }
+  /// The same for a ReaderExclusion: while one is complete, nothing here waits for readers.
+  std::shared_ptr<EpochDomain> readers() const;
 
   // --- Any thread that holds an EpochGuard of `epochs()`; lock-free, never allocates. ---
 

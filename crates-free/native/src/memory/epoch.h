@@ -26,7 +26,9 @@ class EpochDomain {
   /// A thread's registration. Create it once per thread (it allocates), keep it for the thread's life.
   class Reader {
    public:
-    Reader();
+    /// `wake`, if given, is called when a domain lets readers in again after this one, or any other, was turned away:
+    /// from any thread, inside a lock, so it may only signal.
+    explicit Reader(std::function<void()> wake = nullptr);
     ~Reader();
     Reader(const Reader&) = delete;
     Reader& operator=(const Reader&) = delete;
@@ -45,12 +47,14 @@ class EpochDomain {
     const EpochDomain* domain;
     uint64_t ticket;
     std::function<void()> free;
+    /// Of `collect`: a guard is open that may see it.
+    bool seen = false;
   };
   /// What is to be freed one day, made while there is memory for it.
   class Retirement {
    public:
     /// `free` must not throw. May throw std::bad_alloc.
-    explicit Retirement(std::function<void()> free) { node_.push_back({nullptr, 0, std::move(free)}); }
+    explicit Retirement(std::function<void()> free) { node_.push_back({nullptr, 0, std::move(free), false}); }
 
    private:
     friend class EpochDomain;
@@ -59,7 +63,7 @@ class EpochDomain {
 
   /// Blocks until every guard of this domain that was open when this was called is closed. Guards last at most one
   /// chunk of work, which takes as long as the pages that it touches. Must not be called by a thread that holds a guard
-  /// of it: it would wait for itself.
+  /// of it: it would wait for itself. Does not wait while a ReaderExclusion of this domain is complete.
   void synchronize();
   /// Frees it once every guard of this domain open now is closed: here if there is none, else at a later `retire`,
   /// `synchronize` or `collect` of any domain and thread. Allocates nothing. It may free the domain itself.
@@ -73,11 +77,28 @@ class EpochDomain {
   /// True when every guard of this domain that was open at `advance` is closed. Never waits.
   bool passed(uint64_t ticket);
 
+  /// Inside a guard: this reader is not to read now, and is to close the guard at once; see ReaderExclusion.
+  bool turnsAway() const { return exclusions_.load(std::memory_order_acquire) != 0; }
+  /// Outside of guards: whether a reader may come. If not, it is woken when it may.
+  bool admits() const { return !turnsAway() || !noteTurnedAway(); }
+  /// The same after a short wait: what keeps readers out is mostly over by then.
+  bool admitsSoon() const;
+
  private:
+  friend class ReaderExclusion;
+  /// From now on readers are turned away. Returns the ticket of those that may be in.
+  uint64_t exclude();
+  void admit();
+  bool noteTurnedAway() const;
   void raiseSafe(uint64_t ticket);
 
   /// Every ticket up to here has passed.
   std::atomic<uint64_t> safe_{0};
+  std::atomic<uint32_t> exclusions_{0};
+  /// Some reader was turned away since readers were last let in.
+  mutable std::atomic<bool> turnedAway_{false};
+  /// Exclusions that are complete. Owner thread.
+  uint32_t empty_ = 0;
 };
 
 /// While it lives, nothing that its thread reads from a structure of the domain is freed. May nest, in one domain.

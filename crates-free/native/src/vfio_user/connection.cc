@@ -72,14 +72,6 @@ void Connection::finish(const std::string& reason) {
   transport_->wake();
 }
 
-void Connection::onClosed(const std::string& reason) {
-  core_->flush();
-  if (negotiated_) core_->clientGone(client_);
-  dma_->close();
-  if (twin_ != nullptr) twin_->close(reason);
-  handler_->closed(reason);
-}
-
 void Connection::twinFailed(const std::string& reason) {
   if (closed_ || finishing_) return;
   blame(reason.c_str());

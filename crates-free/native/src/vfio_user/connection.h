@@ -3,13 +3,16 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "base/loop_signal.h"
 #include "core/device_core.h"
+#include "memory/reader_exclusion.h"
 #include "vfio_user/dma_messenger.h"
 #include "vfio_user/message_stream.h"
 #include "vfio_user/twin_stream.h"
@@ -29,6 +32,8 @@ class ConnectionHandler : public StreamHandler {
   virtual int message(uint16_t command, std::span<const std::byte> body, std::vector<std::byte>& reply) = 0;
   /// A message was refused; called for the first one of each command only. 0 or kFailed.
   virtual int refused(uint16_t command, int error) = 0;
+  /// A way to have `called` called on this thread, outside of every call; null when its event loop has ended.
+  virtual std::unique_ptr<LoopSignal> signal(std::function<void()> called) = 0;
 };
 
 /// What VERSION agreed on, as far as C++ has to keep it.
@@ -50,6 +55,10 @@ struct Agreement {
 /// may be waiting for what they complete. Commands behind it wait. One of those replies that breaks the protocol ends
 /// the connection in its turn: what the client sent in front of it is answered first, and nothing behind it is looked
 /// at.
+///
+/// A command that would wait for engines to leave the client's memory (DMA_UNMAP, DEVICE_RESET, writes to config space,
+/// DEVICE_FEATURE that sets something) stays first in line until they have, and engines that come meanwhile are turned
+/// away. The end of the client is told when they have left, too: until then it holds the device.
 class Connection final : public MessageStream, public TwinStream::Owner {
  public:
   /// A round ends after this many bytes copied.
@@ -78,6 +87,8 @@ class Connection final : public MessageStream, public TwinStream::Owner {
   /// Serves nothing more, and closes when what is answered was offered to the socket.
   void finish(const std::string& reason);
   const std::shared_ptr<DeviceCore>& core() const { return core_; }
+  /// True when the client has hung up, even if bytes of it are still unread, or is about to be gone.
+  bool peerGone() const { return end_.has_value() || MessageStream::peerGone(); }
 
   // --- Handover: another process goes on with the client, who notices nothing; handover_connection.cc. ---
 
@@ -135,6 +146,7 @@ class Connection final : public MessageStream, public TwinStream::Owner {
   void dropMessage();
   /// False: the message is not finished, this turn is over.
   bool serve();
+  bool serveCommand();
   bool serveFirst();
   bool serveRegion();
   bool serveRegionWriteMulti();
@@ -148,6 +160,16 @@ class Connection final : public MessageStream, public TwinStream::Owner {
   /// DMA requests of engines and of the device, as far as they may go out now.
   void sendRequests();
   bool holdsDevice() const;
+
+  // connection_readers.cc
+  bool writesConfigSpace() const;
+  /// Whether serving the message waits for engines that use the client's memory.
+  bool needsReadersOut() const;
+  /// The message can be served without waiting. False: another turn begins when it may be so.
+  bool mayServe();
+  void endLater(const std::string& reason);
+  void end(const std::string& reason);
+
   void dmaMap();
   void dmaUnmap();
   void dmaUnmapReporting(const DmaUnmapBody& body);
@@ -202,6 +224,11 @@ class Connection final : public MessageStream, public TwinStream::Owner {
   const char* broken_ = nullptr;
   Service service_ = Service::all;
   std::string finishReason_;
+  /// While the message being served needs the client's memory to be left alone.
+  std::optional<ReaderExclusion> exclusion_;
+  /// While the client's end waits for that.
+  std::optional<ReaderExclusion> end_;
+  std::unique_ptr<LoopSignal> endSignal_;
 };
 
 }  // namespace mdev::vfio_user

@@ -36,7 +36,14 @@ bool Connection::serve() {
     reject(EINVAL);
     return true;
   }
-  switch (header.command) {
+  if (!mayServe()) return false;
+  const bool whole = serveCommand();
+  exclusion_.reset();
+  return whole;
+}
+
+bool Connection::serveCommand() {
+  switch (current_->header.command) {
     case kCommandRegionRead:
     case kCommandRegionWrite:
       return serveRegion();

@@ -8,7 +8,7 @@
 
 namespace mdev::vfio_user {
 
-/// Commands. Those that are not named here are unknown to C++.
+/// Commands. Those that are not named here are unknown to C++; it does not serve all of these itself.
 inline constexpr uint16_t kCommandVersion = 1;
 inline constexpr uint16_t kCommandDmaMap = 2;
 inline constexpr uint16_t kCommandDmaUnmap = 3;
@@ -17,7 +17,9 @@ inline constexpr uint16_t kCommandRegionRead = 9;
 inline constexpr uint16_t kCommandRegionWrite = 10;
 inline constexpr uint16_t kCommandDmaRead = 11;
 inline constexpr uint16_t kCommandDmaWrite = 12;
+inline constexpr uint16_t kCommandDeviceReset = 13;
 inline constexpr uint16_t kCommandRegionWriteMulti = 15;
+inline constexpr uint16_t kCommandDeviceFeature = 16;
 
 /// Header flags.
 inline constexpr uint32_t kTypeMask = 0xf;
@@ -41,6 +43,14 @@ inline bool isDmaReply(const Header& header) {
   return (header.flags & kTypeMask) == kTypeReply &&
          (header.command == kCommandDmaRead || header.command == kCommandDmaWrite);
 }
+
+/// What DEVICE_FEATURE begins with.
+struct DeviceFeatureBody {
+  uint32_t argsz;
+  uint32_t flags;
+};
+inline constexpr uint32_t kDeviceFeatureSet = 1 << 17;
+inline constexpr uint32_t kDeviceFeatureProbe = 1 << 18;
 
 /// Body of DMA_MAP.
 struct DmaMapBody {

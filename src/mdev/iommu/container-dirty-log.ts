@@ -88,6 +88,13 @@ export class ContainerDirtyLog implements LoggedSpace {
     return 0;
   }
 
+  /** Maps are gone, in a range or all, and nobody asked what was written: where all is logged, what is mapped there next begins clean, as in a device. */
+  unmapped(range?: DmaRange): void {
+    if (this.#logged?.ranges.length !== 0) return;
+    if (range === undefined) this.#left.clear();
+    else this.#left.forget(range.iova, range.size);
+  }
+
   /** A device that has the container's maps begins to log, if the container does. Returns 0 or an errno. */
   add({ core }: ContainerMember): number {
     return this.#logged === undefined ? 0 : core.startDirtyLog(this.#logged.pageSize, this.#logged.ranges);

@@ -24,6 +24,18 @@ export class DirtyPages {
 
   /** Sets the bits of a range in `into`, which has one for each `pageSize` bytes, and forgets the pages that are whole in it. */
   report(iova: bigint, length: bigint, pageSize: bigint, into: Uint8Array): void {
+    this.#take(iova, length, (from, to) => {
+      for (let bit = Math.floor(from / Number(pageSize)); bit * Number(pageSize) < to; bit++) setBit(into, bit);
+    });
+  }
+
+  /** Forgets the pages that are whole in a range. */
+  forget(iova: bigint, length: bigint): void {
+    this.#take(iova, length, () => undefined);
+  }
+
+  /** Visits the parts of pages that are in a range, by their offsets in it, and forgets the pages that are whole in it. */
+  #take(iova: bigint, length: bigint, visit: (from: number, to: number) => void): void {
     for (const [key, piece] of this.#pieces) {
       if (piece.iova >= iova + length || iova >= piece.iova + piece.size) continue;
       // Of the range and the piece, only what they share is gone through.
@@ -35,7 +47,7 @@ export class DirtyPages {
         const from = shift + page * PAGE;
         const to = Math.min(from + PAGE, Number(length));
         const start = Math.max(from, 0);
-        for (let bit = Math.floor(start / Number(pageSize)); bit * Number(pageSize) < to; bit++) setBit(into, bit);
+        visit(start, to);
         if (start === from && to === from + PAGE) clearBit(piece.bitmap, page);
       }
       if (piece.bitmap.every((byte) => byte === 0)) this.#pieces.delete(key);

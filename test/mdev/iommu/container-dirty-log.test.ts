@@ -149,6 +149,29 @@ describe('the dirty pages of a container', () => {
     expect(bitsOf(container.dmaLogging.report(range(24, 40), PAGE))).toEqual([]);
   });
 
+  test.each([
+    ['everything is logged', [], []],
+    ['ranges are logged, which outlive maps', [all], [7]],
+  ])('of a device that has left are forgotten with a map where %s', async (_, ranges, kept) => {
+    for (const unmap of ['dmaUnmap', 'dmaUnmapAll'] as const) {
+      using setting = await Setting.of(2);
+      const { container } = setting;
+      setting.attach(0);
+      setting.attach(1);
+      container.dmaLogging.start(PAGE, ranges);
+      setting.write(0, 7);
+      setting.write(0, 30);
+      setting.detach(0);
+      if (unmap === 'dmaUnmap') container.dmaUnmap(range(0, 24));
+      else container.dmaUnmapAll();
+      const file = memoryFile(Number(all.size));
+      container.dmaMap({ ...range(0, 24), file });
+      file.close();
+      expect(bitsOf(container.dmaLogging.report(range(0, 24), PAGE))).toEqual(kept);
+      if (unmap === 'dmaUnmap') expect(bitsOf(container.dmaLogging.report(range(24, 40), PAGE))).toEqual([6]);
+    }
+  });
+
   test('are all that there are when the log of a device was ended by its own client', async () => {
     using setting = await Setting.of(2);
     const { container, sessions } = setting;

@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 
 import type { RegisterEffect } from '../emulation/index.ts';
+import { type DeviceCore, whileReadersAreOut } from '../native/binding.ts';
 import { coreOf, type DeviceHandle } from '../native/device-handle.ts';
 import { checkInteger, checkOperations } from './checks.ts';
 import { nativeGroup } from './group.ts';
@@ -64,7 +65,10 @@ export interface SoftwareErrorReport {
 export class QueueDevice implements Disposable {
   readonly #native: NativeQueueDevice;
   readonly #options: QueueDeviceOptions;
+  readonly #core: DeviceCore;
   #closed = false;
+  /** Of {@link resume}: a suspension that waits for engines is void then. */
+  #resumes = 0;
 
   /** @throws RangeError or TypeError that names the option and what was expected. */
   constructor(device: DeviceHandle, options: QueueDeviceOptions) {
@@ -87,8 +91,9 @@ export class QueueDevice implements Disposable {
     };
     for (const [name, value] of Object.entries(places)) checkInteger(name, value, 0, MAX_WORD);
     this.#options = { ...options, capabilities: { ...capabilities, operations: capabilities.operations.slice() } };
+    this.#core = coreOf(device);
     this.#native = new native.QueueDevice(
-      coreOf(device),
+      this.#core,
       options.portalRegion,
       options.registerRegion,
       options.queues,
@@ -148,7 +153,8 @@ export class QueueDevice implements Disposable {
    * Function-level or device reset: disables all queues, abandons their descriptors (at their next chunk), what portals
    * have of unfinished descriptors, and a pending command. Waits until no engine is at a chunk of them: on return, nothing
    * of an abandoned descriptor comes any more, be it data, record, interrupt or register change, and queues may be
-   * enabled again.
+   * enabled again. In `stop`, `reset` and `busMaster` of a behaviour the engines have left already; elsewhere the thread waits, for as long as the pages
+   * of one chunk take to come.
    */
   reset(): void {
     this.#native.reset();
@@ -163,13 +169,20 @@ export class QueueDevice implements Disposable {
    * `answersWithin` are cancelled, and made again with the same data when the device goes on. Only a completion record's
    * status that the client may have written already counts as written: the guest may use that memory for something else.
    *
-   * Resolves early when the device is resumed or closed meanwhile. May be called again.
+   * Resolves early when the device is resumed or closed meanwhile. May be called again. An engine that waits for a page of the client's memory is waited for,
+   * however long that takes; the thread does other things meanwhile.
    *
    * @param answersWithin milliseconds, 0 to 60,000.
    */
   async suspend({ answersWithin = ANSWERS_WITHIN_MS }: { readonly answersWithin?: number } = {}): Promise<void> {
     checkInteger('answersWithin', answersWithin, 0, MAX_ANSWERS_WITHIN_MS);
-    this.#native.suspend();
+    const resumes = this.#resumes;
+    const isWanted = (): boolean => !this.#closed && resumes === this.#resumes;
+    const suspended = whileReadersAreOut([this.#core], () => {
+      if (isWanted()) this.#native.suspend();
+    });
+    if (suspended instanceof Promise) await suspended;
+    if (!isWanted()) return;
     const end = performance.now() + answersWithin;
     while (!this.#closed && !this.#native.settle(false)) {
       const left = end - performance.now();
@@ -184,6 +197,7 @@ export class QueueDevice implements Disposable {
 
   /** Every descriptor goes on where it stopped, and ends once. Does nothing when the device is not suspended. */
   resume(): void {
+    this.#resumes++;
     this.#native.resume();
   }
 

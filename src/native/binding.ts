@@ -12,4 +12,5 @@ export type { TrapHandler } from './device-core/regions.ts';
 export { eventfd, type EventFd, signalFd } from './event-fd.ts';
 export { closeFd, duplicateFd } from './file-descriptor.ts';
 export { mapSealedFile, memoryFile, type MemoryFile } from './memory-file.ts';
+export { whileReadersAreOut } from './reader-exclusion.ts';
 export { createRegisterTable, type RegisterTable } from './register-table.ts';

@@ -20,6 +20,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   mdev::registerChannel(env, exports);
   mdev::registerListener(env, exports);
   mdev::registerHandover(env, exports);
+  mdev::registerReaderExclusion(env, exports);
   mdev::registerEngine(env, exports);
   mdev::registerQueueDevice(env, exports);
   return exports;

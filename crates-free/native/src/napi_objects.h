@@ -27,6 +27,7 @@ void registerConnection(Napi::Env env, Napi::Object exports);
 void registerChannel(Napi::Env env, Napi::Object exports);
 void registerListener(Napi::Env env, Napi::Object exports);
 void registerHandover(Napi::Env env, Napi::Object exports);
+void registerReaderExclusion(Napi::Env env, Napi::Object exports);
 void registerEngine(Napi::Env env, Napi::Object exports);
 void registerQueueDevice(Napi::Env env, Napi::Object exports);
 

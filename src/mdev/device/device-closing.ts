@@ -1,3 +1,4 @@
+import { whileReadersAreOut } from '../../native/binding.ts';
 import type { DeviceLife } from './device-life.ts';
 import { endsWithin } from '../base/ends-within.ts';
 import type { MdevFunction } from '../function/mdev-function.ts';
@@ -43,18 +44,13 @@ export class DeviceClosing {
   }
 
   async #close(): Promise<void> {
-    const { function: mdevFunction, hold, life, tasks } = this.#subject;
-    const reason = `${life.who} is removed`;
-    life.transit('close');
-    const held = hold.attachment;
-    hold.detach();
-    guarded(() => held?.holder.onRevoked?.(reason));
-    this.#subject.isolate();
-    tasks.end();
+    const { function: mdevFunction, life, tasks } = this.#subject;
+    // Engines leave its memory first; the thread may have other instances to serve meanwhile.
+    const begun = whileReadersAreOut([mdevFunction.core], () => this.#cutOff());
+    const { behaviourClosed } = begun instanceof Promise ? await begun : begun;
     const abandoned: string[] = [];
     let failure: unknown;
     try {
-      const behaviourClosed = Promise.resolve(this.#subject.closeBehaviour());
       if (!(await endsWithin(behaviourClosed, CLOSE_LIMIT_MS))) abandoned.push('close');
     } catch (error) {
       failure = error;
@@ -67,5 +63,21 @@ export class DeviceClosing {
       life.tell('closed');
       this.#end(failure);
     }
+  }
+
+  #cutOff(): { readonly behaviourClosed: Promise<void> } {
+    const { hold, life, tasks } = this.#subject;
+    const reason = `${life.who} is removed`;
+    life.transit('close');
+    const held = hold.attachment;
+    hold.detach();
+    guarded(() => held?.holder.onRevoked?.(reason));
+    this.#subject.isolate();
+    tasks.end();
+    return {
+      behaviourClosed: new Promise((resolve) => {
+        resolve(this.#subject.closeBehaviour());
+      }),
+    };
   }
 }

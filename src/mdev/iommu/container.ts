@@ -37,6 +37,9 @@ export interface ContainerInfo extends DmaInfo {
  * (`MdevDevice.open`), or into none. A device that is attached later gets what is mapped already; one that is detached has
  * nothing any more, and the maps stay until they are unmapped or the container is closed.
  *
+ * What takes memory away waits on this thread until engines have left it, each at the end of its chunk. That takes as long as the pages of that memory take to
+ * come; {@link DeviceSession.dmaUnmap} and its like do not keep the thread.
+ *
  * It belongs to whoever made it. A vfio-user connection has an address space of its own, which nobody shares.
  */
 export class Container implements Disposable {
@@ -87,6 +90,11 @@ export class Container implements Disposable {
     );
   }
 
+  /** The devices that are attached. @internal */
+  get cores(): readonly DeviceCore[] {
+    return [...this.#members].map(({ core }) => core);
+  }
+
   /** VFIO_IOMMU_GET_INFO: what the container and all of its devices take. @throws {@link VfioError} `ENODEV` when it is closed. */
   info(): ContainerInfo {
     const space = this.#open('dmaInfo');
@@ -116,6 +124,7 @@ export class Container implements Disposable {
     checkRange('dmaUnmap', range);
     this.#open('dmaUnmap');
     this.#maps.unmap(range);
+    this.log.unmapped(range);
     this.#forget(range);
   }
 
@@ -148,6 +157,7 @@ export class Container implements Disposable {
   dmaUnmapAll(): void {
     this.#open('dmaUnmap');
     this.#maps.unmapAll();
+    this.log.unmapped();
     this.#memory.remove(this.#memory.all());
   }
 

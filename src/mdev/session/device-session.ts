@@ -1,8 +1,9 @@
+import { whileReadersAreOut } from '../../native/binding.ts';
 import type { IrqLine } from '../vfio/irq-lines.ts';
 import type { MappedRegion } from '../vfio/mapped-region.ts';
 import { type IrqListener, VfioDevice } from '../vfio/vfio-device.ts';
 import type { DmaMapRequest, DmaRange, FeatureRequest, SetIrqsRequest, WriteOptions } from '../vfio/vfio-requests.ts';
-import type { DeviceInfo, IrqInfo, RegionInfo } from '../vfio/vfio.ts';
+import { type DeviceInfo, type IrqInfo, type RegionInfo, VfioRegion } from '../vfio/vfio.ts';
 import type { HeldInstance } from './session-instance.ts';
 import type { SessionSva } from '../sva/session-sva.ts';
 import { RequestOrder } from './request-order.ts';
@@ -11,8 +12,9 @@ import { SynchronousSession } from './synchronous-session.ts';
 /**
  * An instance as a VMM in this process uses it, without a socket: over the same native core, by the same rules. Made by `MdevDevice.open`.
  *
- * {@link sync} has the same requests as plain calls. They do not wait for what was asked for here and is under way still: moves between the states of
- * a migration take time, nothing else does.
+ * {@link sync} has the same requests as plain calls. They do not wait for what was asked for here and is under way still. Moves between the states of a
+ * migration take time; so does what waits for engines in the guest's memory (unmaps, a reset, writes to config space, a feature that is set, the end), if
+ * that memory is slow to come. Nothing else does, and the thread is free meanwhile.
  */
 export class DeviceSession extends VfioDevice implements Disposable {
   /** The same, done before each call returns. */
@@ -47,10 +49,13 @@ export class DeviceSession extends VfioDevice implements Disposable {
   }
 
   override writeRegion(region: number, offset: number, data: Uint8Array, options?: WriteOptions): Promise<void> {
-    const bytes = this.#kept(data);
-    return this.#order.run(() => {
+    // Bus master, the power state, a function-level reset.
+    const waits = region === VfioRegion.config;
+    const bytes = this.#kept(data, waits);
+    const write = (): void => {
       this.sync.writeRegion(region, offset, bytes, options);
-    });
+    };
+    return waits ? this.#withoutReaders(false, write) : this.#order.run(write);
   }
 
   override mapRegion(index: number): Promise<MappedRegion> {
@@ -77,24 +82,27 @@ export class DeviceSession extends VfioDevice implements Disposable {
   }
 
   override dmaUnmap(range: DmaRange): Promise<void> {
-    return this.#order.run(() => {
+    return this.#withoutReaders(true, () => {
       this.sync.dmaUnmap(range);
     });
   }
 
   override dmaUnmapDirty(range: DmaRange, pageSize: bigint): Promise<Uint8Array> {
-    return this.#order.run(() => this.sync.dmaLogging.unmap(range, pageSize));
+    return this.#withoutReaders(true, () => this.sync.dmaLogging.unmap(range, pageSize));
   }
 
   override dmaUnmapAll(): Promise<void> {
-    return this.#order.run(() => {
+    return this.#withoutReaders(true, () => {
       this.sync.dmaUnmapAll();
     });
   }
 
   override feature(request: FeatureRequest): Promise<Uint8Array> {
-    const kept = request.data === undefined ? request : { ...request, data: this.#kept(request.data) };
-    return this.#order.run(() => this.sync.featureAnswer(kept));
+    // The log of dirty pages.
+    const waits = request.set === true;
+    const kept = request.data === undefined ? request : { ...request, data: this.#kept(request.data, waits) };
+    const answer = (): Uint8Array | Promise<Uint8Array> => this.sync.featureAnswer(kept);
+    return waits ? this.#withoutReaders(false, answer) : this.#order.run(answer);
   }
 
   override readMigrationData(size: number): Promise<Uint8Array> {
@@ -109,23 +117,33 @@ export class DeviceSession extends VfioDevice implements Disposable {
   }
 
   override reset(): Promise<void> {
-    return this.#order.run(() => {
+    return this.#withoutReaders(false, () => {
       this.sync.reset();
     });
   }
 
   override close(): Promise<void> {
-    // It does not wait: what is under way ends with it.
-    this.sync.close();
-    return Promise.resolve();
+    // It does not wait for requests: what is under way ends with it.
+    const cores = this.sync.cores(false);
+    this.sync.retire();
+    return Promise.resolve(
+      whileReadersAreOut(cores, () => {
+        this.sync.close();
+      }),
+    );
   }
 
   [Symbol.dispose](): void {
     this.sync.close();
   }
 
+  /** In its turn, when no engine is in the guest memory of the device, or of all that share its address space. */
+  #withoutReaders<T>(shared: boolean, action: () => T | Promise<T>): Promise<T> {
+    return this.#order.run(() => whileReadersAreOut<T | Promise<T>>(this.sync.cores(shared), action));
+  }
+
   /** The bytes as they are now, for a request that may have to wait. */
-  #kept(data: Uint8Array): Uint8Array {
-    return this.#order.busy ? data.slice() : data;
+  #kept(data: Uint8Array, waits = false): Uint8Array {
+    return waits || this.#order.busy ? data.slice() : data;
   }
 }

@@ -25,6 +25,7 @@ export interface HeldInstance {
  */
 export class SessionInstance {
   readonly #held: HeldInstance;
+  #isRetired = false;
 
   constructor(held: HeldInstance) {
     this.#held = held;
@@ -32,7 +33,7 @@ export class SessionInstance {
 
   /** Whether the session holds it. */
   get active(): boolean {
-    return this.#held.attachment.active;
+    return this.#held.attachment.active && !this.#isRetired;
   }
 
   /** What a request without a name is about. */
@@ -43,7 +44,7 @@ export class SessionInstance {
   /** @throws {@link VfioError} */
   check(request?: string): void {
     const { attachment } = this.#held;
-    if (attachment.active) return;
+    if (this.active) return;
     throw new VfioError('ENODEV', `${attachment.holder.name} does not hold the instance any more`, request);
   }
 
@@ -78,6 +79,18 @@ export class SessionInstance {
   reset(request: string): void {
     this.check(request);
     this.#held.reset();
+  }
+
+  /** The device, if the session holds it; with those that share its address space if it has one. */
+  cores(shared: boolean): readonly DeviceCore[] {
+    if (!this.active) return [];
+    const { attachment, function: mdevFunction } = this.#held;
+    return (shared ? attachment.container?.cores : undefined) ?? [mdevFunction.core];
+  }
+
+  /** The hold is about to end: nothing is asked of the instance any more. */
+  retire(): void {
+    this.#isRetired = true;
   }
 
   /** Ends the hold. Idempotent. */

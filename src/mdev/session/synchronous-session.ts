@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 
-import type { DmaInfo } from '../../native/binding.ts';
+import type { DeviceCore, DmaInfo } from '../../native/binding.ts';
 import type { DmaLogging } from '../dma/dma-logging.ts';
 import type { MsixMessage } from '../interrupts/irqs.ts';
 import { mapRegion, type MappedRegion } from '../vfio/mapped-region.ts';
@@ -33,7 +33,8 @@ const { EINVAL } = constants.errno;
 
 /**
  * What a {@link DeviceSession} does, done before each call returns: the requests of {@link VfioDevice} for a VMM in this process that cannot wait, or
- * need not. Every method throws a {@link VfioError}: `ENODEV` after `close` and when the instance was taken away.
+ * need not. What takes guest memory away, resets the device or writes its config space waits on this thread until engines have left that memory, each at
+ * the end of its chunk, which takes as long as its pages take to come: {@link DeviceSession} does the same without keeping the thread. Every method throws a {@link VfioError}: `ENODEV` after `close` and when the instance was taken away.
  */
 export class SynchronousSession {
   /** Which pages of guest memory the device wrote. */
@@ -214,6 +215,16 @@ export class SynchronousSession {
     failing('deviceReset', () => {
       this.#instance.reset('deviceReset');
     });
+  }
+
+  /** The device that is held, or all that share its address space: none when it is not. @internal */
+  cores(shared: boolean): readonly DeviceCore[] {
+    return this.#instance.cores(shared);
+  }
+
+  /** From now on every request throws; `close` is to follow. @internal */
+  retire(): void {
+    this.#instance.retire();
   }
 
   /** Lets go of the instance, which keeps its state. Idempotent. */

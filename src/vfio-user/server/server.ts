@@ -40,6 +40,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
   #isClosed = false;
   #isHandingOver = false;
   #isHandedOver = false;
+  #hasEnded = false;
 
   /**
    * @internal
@@ -91,7 +92,10 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
     return this.#isHandedOver;
   }
 
-  /** Stops listening and closes the clients' connections. The device is untouched. Idempotent. */
+  /**
+   * Stops listening and closes the clients' connections. The device is untouched. Idempotent. Resolves when nobody holds the device any more: when no engine
+   * is in the memory of the client that did.
+   */
   close(): Promise<void> {
     this.#close('the server was closed');
     return this.closed;
@@ -139,7 +143,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
    */
   abandon(tell: () => unknown = () => undefined): void {
     if (this.#isClosed) return;
-    this.#isClosed = true;
+    this.#isClosed = this.#hasEnded = true;
     this.#listener?.abandon();
     this.#clients.abandon();
     abandonDevice(this.#device);
@@ -189,6 +193,13 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
     this.#handover.interrupt(reason);
     this.#listener?.close();
     this.#clients.close(reason);
+    this.#end();
+  }
+
+  /** When it is closed and all clients are gone: one whose memory is slow to come lets go of the device later. */
+  #end(): void {
+    if (!this.#isClosed || this.#hasEnded || this.#clients.connections.length > 0) return;
+    this.#hasEnded = true;
     this.#ended.resolve();
     this.emit('closed');
   }
@@ -247,6 +258,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
         } finally {
           // A listener that throws keeps nobody from hearing the end.
           if (this.#listener === undefined) this.#close('the client is gone');
+          this.#end();
         }
       },
     };

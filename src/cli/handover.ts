@@ -2,6 +2,45 @@ import { resolve } from 'node:path';
 
 import type { MdevDevice } from '../mdev/index.ts';
 import { HandoverError, type HandoverOffer, type InstanceFacts } from '../vfio-user/index.ts';
+import { UsageError } from './usage-error.ts';
+
+/** What went wrong with `--handover`, and for whom. `cause` is what the other side should know. */
+export class HandoverFailure extends Error {
+  override readonly name = 'HandoverFailure';
+
+  /** @param what what could not be done, with the path. */
+  constructor(what: string, cause: unknown) {
+    super(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
+}
+
+/**
+ * Does a part of a takeover.
+ * @throws HandoverFailure for whatever it throws.
+ */
+export async function takingOver<T>(path: string | undefined, part: () => T | Promise<T>): Promise<T> {
+  try {
+    return await part();
+  } catch (error) {
+    throw new HandoverFailure(`cannot take over from the server at --handover ${String(path)}`, error);
+  }
+}
+
+/**
+ * The path of `--handover`, if there is one.
+ * @throws UsageError when nobody can listen there.
+ */
+export function handoverPathOf(options: {
+  readonly handover?: string;
+  readonly socketPath?: string;
+}): string | undefined {
+  const { handover, socketPath } = options;
+  if (handover === '') throw new UsageError('--handover has no path');
+  if (handover !== undefined && socketPath !== undefined && resolve(handover) === resolve(socketPath)) {
+    throw new UsageError(`--handover and --socket-path are both ${handover}; expected two sockets`);
+  }
+  return handover;
+}
 
 /** What a successor is told of an instance. */
 export function instanceFacts(device: MdevDevice): InstanceFacts {

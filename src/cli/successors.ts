@@ -1,4 +1,5 @@
 import { type InstanceFacts, listenForSuccessor, type Server, type SuccessorListener } from '../vfio-user/index.ts';
+import { HandoverFailure } from './handover.ts';
 import { tell } from './messages.ts';
 
 /** Between two attempts to listen, milliseconds: twice as long each time. */
@@ -18,9 +19,13 @@ export class Successors {
     this.#instance = instance;
   }
 
-  /** Listens. @throws Error with a `code` that names the path. */
+  /** Listens. @throws HandoverFailure that names the path. */
   listen(): void {
-    this.#tellOf(listenForSuccessor(this.#server, this.#path, { instance: this.#instance }));
+    try {
+      this.#tellOf(listenForSuccessor(this.#server, this.#path, { instance: this.#instance }));
+    } catch (error) {
+      throw new HandoverFailure(`cannot wait for a successor at --handover ${this.#path}`, error);
+    }
   }
 
   /** Listens, now or when that becomes possible: a server that has clients goes on without, and says so. */
@@ -36,7 +41,7 @@ export class Successors {
     } catch (error) {
       // Not the first time: the server before this one may be there for a moment.
       if (!this.#isTold && pause > FIRST_PAUSE_MS) {
-        tell(`no successor can come for now: ${textOf(error)}; it is tried again`);
+        tell(`${textOf(error)}; this process serves all the same, and tries again`);
         this.#isTold = true;
       }
     }

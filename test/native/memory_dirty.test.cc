@@ -4,7 +4,9 @@
 // Dirty-page tracking against a pure model: what is written is reported once, in any page size, for any range.
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
+#include <new>
 #include <random>
 #include <set>
 #include <vector>
@@ -12,6 +14,23 @@
 #include "check.h"
 #include "memory/dma_space.h"
 #include "memory_support.h"
+
+namespace {
+
+/// Allocations that are still granted; -1: all.
+int granted = -1;
+
+}  // namespace
+
+void* operator new(std::size_t size) {
+  if (granted == 0) throw std::bad_alloc();
+  if (granted > 0) --granted;
+  void* const memory = std::malloc(size);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace {
 
@@ -408,9 +427,38 @@ void testRandom(uint64_t seed, uint64_t base) {
   CHECK(reported > 500);
 }
 
+/// What is saved for another process stays marked, also when there is no memory to save it.
+void testSaveKeeps() {
+  const FileDescriptor file = memoryFile(32);
+  const auto space = spaceWithRegion(file);
+  CHECK(start(*space, kPage) == 0);
+  std::set<uint64_t> expected;
+  for (uint64_t page = 1; page < 32; page += 2) {
+    write(*space, (16 + page) * kPage, 1);
+    expected.insert(page);
+  }
+  int failed = 0;
+  for (int most = 0;; ++most) {
+    mdev::HandoverWriter archive;
+    granted = most;
+    try {
+      space->saveDirtyLog(archive);
+      granted = -1;
+      CHECK(!archive.take().empty());
+      break;
+    } catch (const std::bad_alloc&) {
+      granted = -1;
+      ++failed;
+    }
+  }
+  CHECK(failed > 2);
+  CHECK(report(*space, 16 * kPage, 32 * kPage) == expected);
+}
+
 }  // namespace
 
 int main() {
+  testSaveKeeps();
   testStartArguments();
   testReportArguments();
   testPages();

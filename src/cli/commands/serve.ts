@@ -10,7 +10,7 @@ import {
 import { type HandoverOffer, requestHandover, serve, type Server } from '../../vfio-user/index.ts';
 import { logDevice, logServer } from '../event-log.ts';
 import { ExitCode } from '../exit-code.ts';
-import { checkOffer, instanceFacts } from '../handover.ts';
+import { checkOffer, HandoverFailure, handoverPathOf, instanceFacts, takingOver } from '../handover.ts';
 import { print, tell } from '../messages.ts';
 import { asUsageError, availableParents, selectType, type TypeSelection } from '../parents.ts';
 import { readyLine } from '../ready-line.ts';
@@ -39,11 +39,12 @@ export interface ServeOptions extends TypeSelection {
  * has taken over. With `handover`, it takes over itself from whoever serves there. An instance that has failed is of no use to another client: the
  * command ends when the present one leaves.
  *
- * @throws UsageError, MdevError, HandoverError, or the listener's Error with a `code`; then nothing is left behind
+ * @throws UsageError, MdevError, HandoverFailure, or the listener's Error with a `code`; then nothing is left behind
  */
 export async function serveInstance(options: ServeOptions): Promise<ExitCode> {
   const stopped = catchStopSignals();
   const address = addressOf(options);
+  const path = handoverPathOf(options);
   const own = uuidOf(options);
   const { attributes, parent, type } = selectType(availableParents(), options);
   const platform = platformOf(options);
@@ -52,15 +53,15 @@ export async function serveInstance(options: ServeOptions): Promise<ExitCode> {
   let server: Server | undefined;
   let offer: HandoverOffer | undefined;
   try {
-    offer = options.handover === undefined ? undefined : await requestHandover({ path: options.handover });
-    const uuid = offer === undefined ? own : checkOffer(offer, { ...options, ...own });
+    offer = path === undefined ? undefined : await takingOver(path, () => requestHandover({ path }));
+    const uuid = await takingOver(path, () => (offer === undefined ? own : checkOffer(offer, { ...options, ...own })));
     const device = await registry.create({ parent: parent.name, type: type.id, attributes, platform, ...uuid });
     logDevice(device);
     const shown = 'socketPath' in address ? { socketPath: resolve(address.socketPath) } : address;
     server = await begin(device, address, offer, options);
     logServer(server);
-    if (options.handover !== undefined) {
-      const successors = new Successors(server, options.handover, instanceFacts(device));
+    if (path !== undefined) {
+      const successors = new Successors(server, path, instanceFacts(device));
       if (offer === undefined) successors.listen();
       else successors.listenSoon();
     }
@@ -76,7 +77,8 @@ export async function serveInstance(options: ServeOptions): Promise<ExitCode> {
     return ended;
   } catch (error) {
     // Whoever is asked to go on should know why.
-    await offer?.refuse(error instanceof Error ? error.message : String(error));
+    const reason = error instanceof HandoverFailure ? error.cause : error;
+    await offer?.refuse(reason instanceof Error ? reason.message : String(reason));
     throw error;
   } finally {
     await server?.close();
@@ -92,7 +94,7 @@ async function begin(
   options: ServeOptions,
 ): Promise<Server> {
   if (offer !== undefined) {
-    const server = await offer.accept(device);
+    const server = await takingOver(options.handover, () => offer.accept(device));
     tell(`instance ${device.uuid} was taken over${offer.held ? ' with its client' : '; no client holds it'}`);
     return server;
   }

@@ -53,6 +53,9 @@ export async function requestHandover(address: HandoverAddress): Promise<Handove
     return new HandoverOffer(peer, offer);
   } catch (error) {
     peer.close();
+    if (error instanceof HandoverError && error.code === 'EIO') {
+      throw new HandoverError('EIO', `who listens there is no server that can be replaced: ${error.message}`);
+    }
     throw error;
   }
 }

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -25,8 +25,12 @@ afterEach(() => {
 const socketPath = (): string => join(folder, 'socket');
 
 /** A server, whose process gets a signal from itself at a moment of its handover. */
-async function serve(at?: string, signal = 'SIGKILL'): Promise<Running> {
-  const words = ['--type', 'dsa-cfg-v1', '--socket-path', socketPath(), '--handover', join(folder, 'handover')];
+async function serve(
+  at?: string,
+  signal = 'SIGKILL',
+  handover = ['--handover', join(folder, 'handover')],
+): Promise<Running> {
+  const words = ['--type', 'dsa-cfg-v1', '--socket-path', socketPath(), ...handover];
   const environment =
     at === undefined ? {} : { NODE_OPTIONS: `--import=${endAt}`, MDEV_TEST_AT: at, MDEV_TEST_SIGNAL: signal };
   return await start('cli/main.js', ['serve', ...words], { environment });
@@ -173,6 +177,40 @@ describe('a process that stands still', () => {
     await using next = await serve();
     await next.line();
     expect((await successor.ended).code).toBe(0);
+    await use(client, 6);
+    await client.close();
+    await stop(next);
+  });
+});
+
+describe('a successor that cannot listen for the next one', () => {
+  it('serves its client all the same, says so once, and listens when it can', async () => {
+    const directory = join(folder, 'run');
+    mkdirSync(directory);
+    const words = ['--handover', join(directory, 'handover')];
+    await using old = await serve(undefined, undefined, words);
+    await old.line();
+    const client = await connect({ socketPath: socketPath() });
+    await use(client, 2);
+    await using successor = await serve('heard go', 'SIGSTOP', words);
+    await stopped(successor);
+    renameSync(directory, join(folder, 'away'));
+    successor.child.kill('SIGCONT');
+    await successor.line();
+    expect((await old.ended).code).toBe(0);
+    await use(client, 6);
+    await successor.told(
+      /cannot wait for a successor at --handover .*; this process serves all the same, and tries again/,
+    );
+    await use(client, 2);
+    mkdirSync(directory);
+    await successor.told(/a successor can come to /);
+
+    await using next = await serve(undefined, undefined, words);
+    await next.line();
+    const { code, stderr } = await successor.ended;
+    expect(code).toBe(0);
+    expect(stderr.match(/cannot wait/g)).toHaveLength(1);
     await use(client, 6);
     await client.close();
     await stop(next);

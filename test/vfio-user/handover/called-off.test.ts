@@ -1,11 +1,18 @@
+import { existsSync } from 'node:fs';
+import { setImmediate as turn } from 'node:timers/promises';
+
 import { describe, expect, it } from 'vitest';
 
 import type { MdevDevice } from '../../../src/mdev/index.ts';
-import { eventfd } from '../../../src/vfio-user/index.ts';
+import { HandoverKind } from '../../../src/vfio-user/handover/messages.ts';
+import { connect, eventfd } from '../../../src/vfio-user/index.ts';
+import { socketPair } from '../../../src/vfio-user/native.ts';
 import { At, type Counter } from '../../mdev/support/migratable.ts';
 import { until } from '../support/bench.ts';
+import { isReady, Successor, takes } from './scripted-successor.ts';
 import { outcome, Relay } from './support.ts';
 
+const { begun, go, ready } = HandoverKind;
 const CONFIG = 7;
 const ALL_ONES = 0xffff_ffff;
 
@@ -29,6 +36,11 @@ function slowly(of: Counter): { begun: boolean; readonly end: () => void } {
 /** Resolves when an instance has failed. */
 async function failed(device: MdevDevice): Promise<void> {
   await until(() => device.state === 'failed', 'the failure');
+}
+
+/** Lets everybody in this process hear what has happened. */
+async function turns(): Promise<void> {
+  for (let left = 50; left > 0; left--) await turn();
 }
 
 describe('a handover that is called off', () => {
@@ -119,5 +131,94 @@ describe('a successor whose device cannot go on', () => {
     await client.close();
     await until(() => relay.server.client === undefined, 'the client going');
     line.close();
+  });
+});
+
+describe('clients that do not hold the device', () => {
+  it('come along, and negotiate with the successor', async () => {
+    await using relay = await Relay.start();
+    const waiting = await connect({ socketPath: relay.socketPath }, { negotiate: false });
+    await relay.handOver();
+    await waiting.negotiate();
+    expect(await waiting.readRegister(CONFIG, 0, 2)).toBe(0x1d0f);
+    await waiting.close();
+  });
+
+  it('may leave while everything stands still', async () => {
+    await using relay = await Relay.start();
+    const client = await relay.client();
+    const waiting = await connect({ socketPath: relay.socketPath }, { negotiate: false });
+    const slow = slowly(relay.counter);
+    const handover = relay.handOver();
+    await until(() => slow.begun, 'the pause');
+    await waiting.close();
+    await turns();
+    slow.end();
+    await handover;
+    expect(await client.readRegister(CONFIG, 0, 2)).toBe(0x1d0f);
+  });
+
+  it('may leave while they are sent', async () => {
+    await using relay = await Relay.start();
+    await relay.client();
+    const waiting = await connect({ socketPath: relay.socketPath }, { negotiate: false });
+    const [near, far] = socketPair();
+    const given = outcome(relay.server.handOver(near));
+    const successor = new Successor(far);
+    await takes(successor);
+    await waiting.close();
+    await turns();
+    successor.say(ready);
+    expect(await successor.hears()).toBe(go);
+    successor.say(begun);
+    expect(await given).toBe(undefined);
+    successor.end();
+  });
+});
+
+describe('a server that is closed while it is decided who goes on', () => {
+  /** A handover whose successor has the word. */
+  async function deciding(
+    relay: Relay,
+  ): Promise<{ readonly given: ReturnType<typeof outcome>; readonly successor: Successor }> {
+    const [near, far] = socketPair();
+    const given = outcome(relay.server.handOver(near));
+    const successor = new Successor(far);
+    await isReady(successor);
+    expect(await successor.hears()).toBe(go);
+    return { given, successor };
+  }
+
+  it('leaves clients and path to a successor that begins', async () => {
+    await using relay = await Relay.start();
+    const client = await relay.client();
+    let left = false;
+    void client.closed.then(() => {
+      left = true;
+    });
+    const { given, successor } = await deciding(relay);
+    const closed = relay.server.close();
+    await turns();
+    successor.say(begun);
+    expect(await given).toBe(undefined);
+    await closed;
+    expect(relay.server.isHandedOver).toBe(true);
+    expect([existsSync(relay.socketPath), left]).toEqual([true, false]);
+    successor.end();
+  });
+
+  it('is closed when its successor does not', async () => {
+    await using relay = await Relay.start();
+    const client = await relay.client();
+    const { given, successor } = await deciding(relay);
+    const closed = relay.server.close();
+    await turns();
+    expect(relay.server.isClosed).toBe(false);
+    successor.end();
+    expect(await given).toMatchObject({ code: 'ECANCELED' });
+    await closed;
+    expect(relay.server.isHandedOver).toBe(false);
+    await expect(client.readRegister(CONFIG, 0, 2)).rejects.toThrow();
+    expect(existsSync(relay.socketPath)).toBe(false);
   });
 });

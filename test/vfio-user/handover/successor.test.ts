@@ -15,66 +15,12 @@ import { writeVersion } from '../../../src/vfio-user/version.ts';
 import { At, VECTORS } from '../../mdev/support/migratable.ts';
 import { until } from '../support/bench.ts';
 import { RawPeer } from '../support/raw-peer.ts';
+import { accepts, greets, isReady, type Part, Successor, takes } from './scripted-successor.ts';
 import { outcome, Relay } from './support.ts';
 
 const CONFIG = 7;
 const MSIX = 2;
-const { accept, begun, chunk, end, go, hello, offer, ready, refuse, taken } = HandoverKind;
-
-/** A successor that says what a test wants. */
-class Successor {
-  readonly peer: RawPeer;
-  #fds = 0;
-
-  constructor(fd: number) {
-    this.peer = new RawPeer(fd);
-  }
-
-  say(kind: number, body: object | Uint8Array = new Uint8Array(0)): void {
-    const bytes = body instanceof Uint8Array ? body : new TextEncoder().encode(JSON.stringify(body));
-    this.peer.send(encodeMessage({ id: 0, command: kind }, bytes));
-  }
-
-  /** The kind of what comes next. */
-  async hears(): Promise<number | undefined> {
-    const message = await this.peer.next();
-    this.#fds += message?.fds?.length ?? 0;
-    return message?.header.command;
-  }
-
-  confirm(fds = this.#fds): void {
-    const body = new Uint8Array(4);
-    new DataView(body.buffer).setUint32(0, fds, true);
-    this.say(taken, body);
-  }
-
-  end(): void {
-    for (const fd of this.peer.takeFds()) this.peer.channel.closeFd(fd);
-    this.peer.close();
-  }
-}
-
-/** What a successor does until it dies. */
-type Part = (successor: Successor) => Promise<void>;
-const greets: Part = async (successor) => {
-  successor.say(hello, { versions: [HANDOVER_VERSION] });
-  expect(await successor.hears()).toBe(offer);
-};
-const accepts: Part = async (successor) => {
-  await greets(successor);
-  successor.say(accept);
-  expect(await successor.hears()).toBe(chunk);
-};
-const takes: Part = async (successor) => {
-  await accepts(successor);
-  successor.confirm();
-  expect(await successor.hears()).toBe(end);
-};
-
-const isReady: Part = async (successor) => {
-  await takes(successor);
-  successor.say(ready);
-};
+const { begun, go, hello, refuse } = HandoverKind;
 
 const stages: readonly (readonly [string, Part])[] = [
   ['before it says anything', () => Promise.resolve()],

@@ -29,7 +29,7 @@ export function logServer(server: Server): void {
 
 /**
  * Tells the operator when the instance fails or freezes, and what its guest does wrong: the first of each kind, and all of it as numbers when its
- * client leaves.
+ * client leaves, or goes on with another process.
  */
 export function logDevice(device: MdevDevice): void {
   const log = new LineBudget(tell);
@@ -39,7 +39,7 @@ export function logDevice(device: MdevDevice): void {
   device.on('detached', () => {
     const counts = device.guestErrors.map(({ kind, count }) => `${count} ${kind}`);
     if (counts.length > 0)
-      log.line(`instance ${device.uuid}: its guest is gone; it had done wrong: ${counts.join(', ')}`);
+      log.line(`instance ${device.uuid}: its client holds it no more; the guest had done wrong: ${counts.join(', ')}`);
   });
   device.on('failed', (failure) => {
     tell(`instance ${device.uuid} has failed: ${cause(failure)}; it is of no use any more`);

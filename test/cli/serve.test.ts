@@ -176,7 +176,7 @@ describe('mdev serve --socket-path', () => {
     expect(about).toEqual([
       `mdev: instance ${uuid}: frozenWrites: a write was ignored: its register is locked; more of this is only counted`,
       `mdev: instance ${uuid}: WQ 0 disabled: WQ 0 takes nothing and dropped a portal write; more of this is only counted`,
-      `mdev: instance ${uuid}: its guest is gone; it had done wrong: 100 frozenWrites, 1 WQ 0 disabled`,
+      `mdev: instance ${uuid}: its client holds it no more; the guest had done wrong: 100 frozenWrites, 1 WQ 0 disabled`,
     ]);
   });
 

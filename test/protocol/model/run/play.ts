@@ -120,6 +120,9 @@ export class Play {
     const { dirty, maps } = this.server.device.memory;
     // Where everything is tracked and nothing is mapped, a page may be reported later or not: more than was written is no mistake.
     if (step.what.startsWith('DMA:') && dirty.tracksAll && maps.length === 0) return undefined;
+    // So is one that was on its way there when the log began.
+    const writing = connection.channel.owed.some((piece) => piece.write && !piece.cancelled);
+    if (step.what.startsWith('DEVICE_FEATURE start logging') && writing) return undefined;
     if (step.stream !== undefined) {
       const difference = await this.#settle();
       if (difference !== undefined) return difference;

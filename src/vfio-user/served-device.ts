@@ -20,6 +20,12 @@ export interface ServedDevice {
   /** Absent: the device cannot move to another process (`Server.handOver`). */
   readonly transfer?: StateTransfer | undefined;
   /**
+   * Asked before the device is served; absent: it can be.
+   *
+   * @throws `MdevError` when it shows what does not work over vfio-user.
+   */
+  checkServable?(): void;
+  /**
    * Takes hold of the device for a client whose version is agreed.
    *
    * @throws `MdevError` or `VfioError` when somebody else holds it or it cannot be used: the client is refused with its `code`, and the message

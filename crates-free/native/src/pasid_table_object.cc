@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <memory>
+#include <system_error>
 #include <utility>
 
 #include "arguments_object.h"
@@ -10,6 +11,7 @@
 #include "core/guest_copy.h"
 #include "environment_object.h"
 #include "napi_objects.h"
+#include "page_requests_object.h"
 #include "sva/pasid_table.h"
 
 namespace mdev {
@@ -19,15 +21,12 @@ namespace {
 class PasidTableObject : public Napi::ObjectWrap<PasidTableObject> {
  public:
   explicit PasidTableObject(const Napi::CallbackInfo& info)
-      : Napi::ObjectWrap<PasidTableObject>(info), table_(std::make_shared<PasidTable>()) {
+      : Napi::ObjectWrap<PasidTableObject>(info), requests_(makeRequests(info)), table_(makeTable(requests_.get())) {
     const std::shared_ptr<DeviceCore> core = unwrapDevice(info.Env(), info[0]);
     if (core != nullptr) core->setPasids(table_);
   }
   // Engines may hold the table longer than JavaScript holds this.
-  ~PasidTableObject() override {
-    table_->setReachable(false);
-    table_->detachAll();
-  }
+  ~PasidTableObject() override { end(); }
 
   static Napi::Function define(Napi::Env env) {
     using This = PasidTableObject;
@@ -41,6 +40,8 @@ class PasidTableObject : public Napi::ObjectWrap<PasidTableObject> {
                            InstanceMethod<&This::invalidate>("invalidate"),
                            InstanceMethod<&This::read>("read"),
                            InstanceMethod<&This::write>("write"),
+                           InstanceMethod<&This::respond>("respond"),
+                           InstanceMethod<&This::close>("close"),
                        });
   }
 
@@ -93,11 +94,40 @@ class PasidTableObject : public Napi::ObjectWrap<PasidTableObject> {
     return answer(info, space == nullptr ? EFAULT : copyToGuest(*space, epochReader(info.Env()), iova, from));
   }
 
+  Napi::Value respond(const Info& info) {
+    const uint64_t number = offsetArgument(info.Env(), info[0], "number");
+    const auto response = static_cast<PageResponse>(uint32Argument(info.Env(), info[1], "response", 15));
+    return Napi::Boolean::New(info.Env(), requests_ != nullptr && requests_->channel().respond(number, response));
+  }
+
+  void close(const Info&) { end(); }
+
+  void end() {
+    table_->setReachable(false);
+    table_->detachAll();
+    requests_.reset();
+  }
+
+  static std::unique_ptr<PageRequestsOfEngines> makeRequests(const Info& info) {
+    if (info[1].IsNull()) return nullptr;
+    try {
+      return std::make_unique<PageRequestsOfEngines>(info.Env(), info[1]);
+    } catch (const std::system_error& error) {
+      throwSystemError(info.Env(), error.code().value(), "eventfd");
+    }
+  }
+
+  static std::shared_ptr<PasidTable> makeTable(const PageRequestsOfEngines* requests) {
+    return std::make_shared<PasidTable>(requests == nullptr ? nullptr : requests->shared());
+  }
+
   std::shared_ptr<DmaSpace> reached(const Info& info) const {
     const uint32_t pasid = pasidArgument(info);
     return table_->reachable() ? table_->attached(pasid) : nullptr;
   }
 
+  /// Null when the device asks for no pages, and when it is closed.
+  std::unique_ptr<PageRequestsOfEngines> requests_;
   const std::shared_ptr<PasidTable> table_;
 };
 

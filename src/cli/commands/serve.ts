@@ -47,7 +47,7 @@ export async function serveInstance(options: ServeOptions): Promise<ExitCode> {
   const path = handoverPathOf(options);
   const own = uuidOf(options);
   const { attributes, parent, type } = selectType(availableParents(), options);
-  const platform = platformOf(options);
+  const platform = { ...hiddenPasid(type.platform), ...platformOf(options) };
   const registry = new MdevRegistry();
   registry.register(parent);
   let server: Server | undefined;
@@ -58,6 +58,7 @@ export async function serveInstance(options: ServeOptions): Promise<ExitCode> {
     const device = await registry.create({ parent: parent.name, type: type.id, attributes, platform, ...uuid });
     logDevice(device);
     const shown = 'socketPath' in address ? { socketPath: resolve(address.socketPath) } : address;
+    warnOfPasid(device);
     server = await begin(device, address, offer, options);
     logServer(server);
     if (path !== undefined) {
@@ -125,6 +126,18 @@ function uuidOf({ uuid }: ServeOptions): { readonly uuid?: string } {
   } catch (error) {
     throw asUsageError(error);
   }
+}
+
+/** A guest behind vfio-user does not see what does nothing there, unless its operator or the vendor says so. */
+function hiddenPasid({ pasid }: Partial<PlatformCapabilities>): Partial<PlatformCapabilities> {
+  return pasid === undefined ? { pasid: 'hidden' } : {};
+}
+
+function warnOfPasid({ configSpace, platform, uuid }: MdevDevice): void {
+  if (platform.pasid !== 'shown' || !configSpace.capabilities.some(({ name }) => name === 'PASID')) return;
+  tell(
+    `instance ${uuid} shows PASIDs, which vfio-user does not carry: its guest's access by PASID faults, its page requests are refused`,
+  );
 }
 
 function platformOf({ platform }: ServeOptions): Partial<PlatformCapabilities> {

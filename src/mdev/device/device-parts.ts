@@ -4,6 +4,7 @@ import { createBehaviour } from '../type/create-behaviour.ts';
 import { createContext } from '../type/create-context.ts';
 import { DeviceErrors } from '../errors/device-errors.ts';
 import { DeviceLife } from './device-life.ts';
+import type { DeviceDeclaration } from '../type/device-declaration.ts';
 import { MdevFunction } from '../function/mdev-function.ts';
 import { GuestErrorWatch } from '../errors/guest-error-watch.ts';
 import type { ContainerMember } from '../iommu/container-member.ts';
@@ -15,6 +16,7 @@ import type { StateTransfer } from '../migration/state-transfer.ts';
 import type { ParentDevice } from '../registry/parent-device.ts';
 import { defaultPlatformCapabilities, type PlatformCapabilities } from '../platform/platform-capabilities.ts';
 import { Tasks } from './tasks.ts';
+import { withPasidHidden } from '../sva/hidden-pasid.ts';
 import { InstanceSva } from '../sva/instance-sva.ts';
 import { DeviceClosing } from './device-closing.ts';
 import { DeviceHold } from './device-hold.ts';
@@ -62,7 +64,9 @@ export class DeviceParts {
   constructor(options: MdevDeviceOptions, emit: Emit) {
     const { groupKey, parent, type } = options;
     this.#options = options;
-    this.platform = Object.freeze({ ...defaultPlatformCapabilities, ...options.platform });
+    const platform = { ...defaultPlatformCapabilities, ...options.platform };
+    const declaration = type.declarationOf(options.attributes, platform);
+    this.platform = Object.freeze(withPasidHidden(platform, declaration.configSpace));
     const behaviour = (): MdevBehaviour => this.#behaviour;
     const migration = (): MigrationMachine | undefined => this.#migration;
     const life = this.#makeLife(emit);
@@ -70,7 +74,7 @@ export class DeviceParts {
     this.#tasks = new Tasks((error) => {
       life.fail('task', error);
     });
-    this.function = this.#makeFunction();
+    this.function = this.#makeFunction(declaration);
     this.sva = this.#makeSva(() => this.#behaviour);
     this.errors = new DeviceErrors(this.function, life, () => this.hold.attachment !== undefined);
     this.guestErrors = new GuestErrorWatch(() => this.function.guestErrors(), {
@@ -111,6 +115,7 @@ export class DeviceParts {
       closeBehaviour: () => this.#behaviour.close?.(),
       leaveGroup: () => {
         group.leave(member);
+        sva?.close();
       },
     });
   }
@@ -193,9 +198,8 @@ export class DeviceParts {
     );
   }
 
-  #makeFunction(): MdevFunction {
-    const { attributes, type } = this.#options;
-    return new MdevFunction(type.declarationOf(attributes, this.platform), this.platform, {
+  #makeFunction(declaration: DeviceDeclaration): MdevFunction {
+    return new MdevFunction(declaration, this.platform, {
       failed: (path, error) => {
         this.life.fail(path, error);
       },

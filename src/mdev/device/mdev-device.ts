@@ -21,6 +21,7 @@ import type { ParentDevice } from '../registry/parent-device.ts';
 import type { PlatformCapabilities } from '../platform/platform-capabilities.ts';
 import { regionsOf, type Regions } from '../regions/regions.ts';
 import type { IrqInfo, RegionInfo } from '../vfio/vfio.ts';
+import { checkServable } from '../sva/hidden-pasid.ts';
 import type { OpenOptions } from './device-hold.ts';
 import { DeviceParts, type MdevDeviceOptions } from './device-parts.ts';
 
@@ -164,11 +165,20 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
    * Takes hold of the instance for a client, and with it of its group: what is mapped for this client is an address space
    * of its own, so that nobody can hold other instances of the group meanwhile. A frozen instance is reset first.
    * @throws {@link MdevError} `EBUSY` when it is held, or its group is, which says by whom and since when, and when its group
-   * is not viable; `EIO` when it has failed, or fails or freezes again during that reset; `ENODEV` when it is closed.
-   * Nobody holds it then.
+   * is not viable; `EIO` when it has failed, or fails or freezes again during that reset; `ENODEV` when it is closed;
+   * `EOPNOTSUPP` see {@link checkServable}. Nobody holds it then.
    */
   attach(holder: Holder): Attachment {
+    this.checkServable();
     return this.#parts.hold.attach(holder, undefined);
+  }
+
+  /**
+   * Looks whether a client in another process can have it: what it shows works there, or its operator wants it to be shown all the same.
+   * @throws {@link MdevError} `EOPNOTSUPP` when it shows PASIDs or page requests to a VMM in this process only (the platform switch `pasid`).
+   */
+  checkServable(): void {
+    checkServable(this.#parts.life.who, this.platform, this.configSpace);
   }
 
   /**

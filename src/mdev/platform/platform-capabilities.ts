@@ -48,6 +48,12 @@ export interface PlatformCapabilities {
    * DMA_READ and DMA_WRITE: then these accesses fault.
    */
   readonly askUnmapped: boolean;
+  /**
+   * Who sees the capabilities of PASIDs and page requests (ATS, PASID, PRI), for which vfio-user has no messages. `in-process`: a VMM in this process, and the
+   * instance cannot be served. `hidden`: nobody; `mdev serve` says so by default. `shown`: also a guest behind vfio-user, where every access by PASID faults
+   * and every page request is refused: for guests that only look.
+   */
+  readonly pasid: 'in-process' | 'hidden' | 'shown';
   /** What clients may map. */
   readonly dma: DmaLimits;
   /**
@@ -70,6 +76,7 @@ export const defaultPlatformCapabilities: PlatformCapabilities = Object.freeze({
   reportErrors: false,
   answersWithin: 4000,
   askUnmapped: true,
+  pasid: 'in-process',
   dma: defaultDmaLimits,
   hiddenCapabilities: [],
   hiddenFields: [],

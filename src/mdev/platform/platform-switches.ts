@@ -54,6 +54,11 @@ export const PLATFORM_SWITCHES: Readonly<Record<string, PlatformSwitch>> = {
     default: defaults.askUnmapped,
     description: 'a client that maps nothing is asked for each access by message',
   }),
+  pasid: choice({
+    values: ['in-process', 'hidden', 'shown'],
+    default: defaults.pasid,
+    description: 'who sees ATS, PASID and PRI, which do nothing over vfio-user; "mdev serve" hides them',
+  }),
   'dma.maxMappings': integer({
     minimum: 1,
     maximum: Number.MAX_SAFE_INTEGER,

@@ -1,7 +1,8 @@
-import { createPasidTable, type PasidTable } from '../../native/pasid-table.ts';
+import { createPasidTable, type PageRequestHandler, type PasidTable } from '../../native/pasid-table.ts';
 import type { DeviceCore } from '../../native/binding.ts';
 import { callSynchronously } from '../base/call-synchronously.ts';
 import { MdevError } from '../errors/mdev-error.ts';
+import type { PageResponse } from './page-request.ts';
 import { PageRequests } from './page-requests.ts';
 import type { PasidPool } from './pasid-pool.ts';
 import { Pasids } from './pasids.ts';
@@ -9,6 +10,9 @@ import type { SvaBehaviour } from './sva-behaviour.ts';
 import { SvaControls, type SvaRegisters } from './sva-controls.ts';
 import { type SvaDeclaration, svaLimits, type SvaLimits } from './sva-declaration.ts';
 import type { ConfigSpace } from '../../emulation/index.ts';
+
+/** PCI Express Base Specification 5.0, 10.4.2.2. */
+const RESPONSE_CODES: Readonly<Record<PageResponse, number>> = { success: 0, invalid: 1, failure: 15 };
 
 /** Whose SVA it is. */
 export interface SvaSubject {
@@ -41,7 +45,7 @@ export class InstanceSva {
     const { core, declaration, pool, who } = subject;
     this.#subject = subject;
     this.limits = svaLimits(declaration, subject.configSpace);
-    this.table = createPasidTable(core);
+    this.table = createPasidTable(core, this.limits.pageRequestCapacity === undefined ? null : this.#engines());
     this.#controls = new SvaControls(subject.registers);
     this.requests = new PageRequests({
       who,
@@ -82,6 +86,30 @@ export class InstanceSva {
   resetPageRequests(): void {
     this.requests.refuse();
     this.#controls.drained();
+  }
+
+  /** The instance is closed. */
+  close(): void {
+    this.table.close();
+  }
+
+  /** Engines ask as the behaviour does, and are answered on this thread. */
+  #engines(): PageRequestHandler {
+    return {
+      request: (number, pasid, iova, pages, rights, privileged) => {
+        const access = rights === 3 ? 'rw' : rights === 2 ? 'w' : 'r';
+        const answer = (response: PageResponse): void => {
+          this.table.respond(number, RESPONSE_CODES[response]);
+        };
+        try {
+          this.requests.ask({ pasid, iova, pages, access, privileged }, answer);
+        } catch (error) {
+          if (!(error instanceof MdevError)) throw error;
+          // An engine that was given such an address by a guest.
+          answer('invalid');
+        }
+      },
+    };
   }
 
   /** Nobody holds the instance any more. */

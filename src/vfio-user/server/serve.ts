@@ -8,9 +8,10 @@ import { Server } from './server.ts';
  *
  * The event loop stays alive until the server is closed.
  *
- * @throws Error with a `code` that names the path or descriptor: ENAMETOOLONG, EADDRINUSE (a live server answers at the path, or it is no
+ * @throws What `checkServable` of the device throws; Error with a `code` that names the path or descriptor: ENAMETOOLONG, EADDRINUSE (a live server answers at the path, or it is no
  * socket; a socket that nobody listens at any more is replaced), ENOENT, EACCES, EINVAL, ENOTCONN, EBADF.
  */
 export function serve(device: ServedDevice, address: ServeAddress, options: ServeOptions = {}): Server {
+  device.checkServable?.();
   return new Server(device, address, options);
 }

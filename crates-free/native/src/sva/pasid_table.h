@@ -6,11 +6,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "memory/dma_space.h"
 #include "memory/epoch.h"
 
 namespace mdev {
+
+class PageRequestChannel;
 
 /// PASIDs have 20 bits at most (PCI Express Base Specification 5.0, 6.20).
 inline constexpr unsigned kPasidBits = 20;
@@ -20,7 +23,8 @@ inline constexpr uint32_t kMaxPasid = (uint32_t{1} << kPasidBits) - 1;
 /// in constant time. A space may be behind several PASIDs, and behind those of several devices.
 class PasidTable {
  public:
-  PasidTable() = default;
+  /// `requests`: the way of page requests to this device's VMM; null: it asks for none.
+  explicit PasidTable(std::shared_ptr<PageRequestChannel> requests = nullptr) : requests_(std::move(requests)) {}
   /// Any thread. Engines that hold the table have left their guards.
   ~PasidTable() = default;
   PasidTable(const PasidTable&) = delete;
@@ -50,6 +54,8 @@ class PasidTable {
 
   // --- Any thread ---
 
+  /// Where engines ask for pages; null: nowhere, a fault is a fault.
+  const std::shared_ptr<PageRequestChannel>& requests() const { return requests_; }
   /// What readers open their guards in (PasidGuard).
   const EpochDomain& epochs() const { return epochs_; }
   /// Changes before anything that was found is taken away or invalidated: what an engine keeps from one guard to the
@@ -74,6 +80,7 @@ class PasidTable {
   void publish(uint32_t pasid, const DmaSpace* space);
   void awaitReaders();
 
+  const std::shared_ptr<PageRequestChannel> requests_;
   EpochDomain epochs_;
   /// A leaf that was made stays: there are 1,024 at most.
   std::array<std::unique_ptr<Leaf>, kLeaves> made_;

@@ -27,14 +27,23 @@ const LOOK_MS = 1;
  * @returns what `action` returns, or a promise of that when engines did not leave within 100 µs.
  */
 export function whileReadersAreOut<T>(devices: readonly DeviceCore[], action: () => T): T | Promise<Awaited<T>> {
-  const exclusions = devices.map((device) => new ReaderExclusion(device));
+  const exclusions: NativeReaderExclusion[] = [];
+  const end = (): void => {
+    for (const exclusion of exclusions) exclusion.end();
+  };
   const act = (): T => {
     try {
       return action();
     } finally {
-      for (const exclusion of exclusions) exclusion.end();
+      end();
     }
   };
+  try {
+    for (const device of devices) exclusions.push(new ReaderExclusion(device));
+  } catch (error) {
+    end();
+    throw error;
+  }
   const areOut = (): boolean => exclusions.every((exclusion) => exclusion.complete());
   return areOut() ? act() : actLater(areOut, act);
 }

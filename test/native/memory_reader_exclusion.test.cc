@@ -117,8 +117,8 @@ void testWhoWasTurnedAwayIsWoken() {
 /// away sleeps until it is woken; a wake-up that is lost ends the test.
 void testNobodyMeets() {
   constexpr int kReaders = 3;
-  constexpr int kRounds = 20000;
-  constexpr uint64_t kReads = 20000;
+  constexpr int kRounds = 5000;
+  constexpr uint64_t kReads = 5000;
   const auto domain = std::make_shared<EpochDomain>();
   uint64_t shared = 0;
   std::atomic<bool> go{true};

@@ -1,5 +1,5 @@
 // clang-format off
-// sources: vfio_user/*.cc transport/input_buffer.cc transport/output_queue.cc core/*.cc registers/*.cc irq/*.cc memory/*.cc base/*.cc
+// sources: vfio_user/*.cc transport/input_buffer.cc transport/output_queue.cc transport/socket_io.cc core/*.cc registers/*.cc irq/*.cc memory/*.cc base/*.cc
 // sanitize: address,undefined
 // clang-format on
 #include <fcntl.h>

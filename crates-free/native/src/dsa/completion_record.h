@@ -32,13 +32,15 @@ using CompletionWords = std::array<uint64_t, kCompletionRecordSize / sizeof(uint
 struct Completion {
   /// Never 0 in a record; 0 while the descriptor runs.
   uint8_t status = 0;
-  uint8_t result = 0;
+  // Not `result`: `encode` would load both at once, and wait for the processor to have written all that came before
+  // the status, which is the operation's data.
   FaultOperand faultOperand = FaultOperand::unknown;
   /// Unit and meaning depend on operation and status (8.2.2 to 8.2.6).
   uint32_t completed = 0;
   uint64_t faultAddress = 0;
   /// Bytes from kCompletionSpecific on.
   std::array<std::byte, kCompletionRecordSize - kCompletionSpecific> specific{};
+  uint8_t result = 0;
 
   /// A field of `specific`, at its place in the record.
   template <typename T>

@@ -62,6 +62,19 @@ struct Execution {
   /// The checksum's register before the piece that was worked on last, and where that piece began.
   uint32_t crcBefore = 0;
   uint64_t crcFrom = 0;
+
+  /// Nothing of another descriptor is left. Field by field: compilers clear a whole structure by an instruction that
+  /// takes longer to start than this.
+  void begin(const Descriptor& next) {
+    descriptor = next;
+    completion = {};
+    done = 0;
+    sending = 0;
+    walk = Walk::forward;
+    differs = seeded = false;
+    crc = crcBefore = 0;
+    crcFrom = 0;
+  }
 };
 
 }  // namespace mdev::dsa

@@ -115,8 +115,7 @@ Turn Job::turn() {
 }
 
 void Job::start(Unit& unit, const Descriptor& descriptor) {
-  unit.execution = {};
-  unit.execution.descriptor = descriptor;
+  unit.execution.begin(descriptor);
   unit.stage = Stage::check;
   unit.handleGood = false;
 }

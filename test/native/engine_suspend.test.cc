@@ -282,6 +282,34 @@ void testCommandsWhileSuspended() {
   CHECK_EQUAL(unsigned{scene.guest.memory.status(kRecord)}, 0u);
 }
 
+/// A reset of the queue finds a record's status on its way: the guest may have seen that, so its interrupt comes, also
+/// from another device.
+void testAbortWhileStatusIsSent() {
+  for (const bool moved : {false, true}) {
+    for (const bool inBatch : {false, true}) {
+      Scene scene;
+      const Build told = noOp().record(kBehind).interrupt(1);
+      for (uint64_t member = 0; member < 2; ++member) {
+        std::memcpy(scene.guest.memory.at(kLists + member * 64), told.descriptor().bytes.data(), 64);
+      }
+      scene.submit(0, inBatch ? batchOf(kBase + kLists, 2).record(kBase + kRecord) : told);
+      scene.awaitRequests(1);
+      CHECK(scene.host->client->answer());
+      scene.awaitRequests(1);
+      scene.host->queues->suspend();
+      CHECK(!scene.host->queues->command({{0}, true, true, kEffects}));
+      CHECK(scene.host->queues->settled());
+      if (moved) scene.replace();
+      CHECK_EQUAL(scene.raised(1), 0u);
+      scene.host->queues->resume();
+      await("the command", [&] { return !scene.host->queues->commandPending(); });
+      CHECK_EQUAL(scene.raised(1), 1u);
+      CHECK_EQUAL(scene.raised(0), 1u);
+      CHECK_EQUAL(scene.host->client->waiting(), 0u);
+    }
+  }
+}
+
 /// A reset ends what stands still, in the device that it began in or in another one.
 void testReset() {
   for (const bool moved : {false, true}) {
@@ -489,6 +517,7 @@ int main() {
   testRefusedStatus();
   testCommandAndSubmissionsWait();
   testCommandsWhileSuspended();
+  testAbortWhileStatusIsSent();
   testReset();
   testRefusals();
   testSizes();

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "dsa/suspended_write.h"
 #include "memory/bounce_buffer.h"
@@ -61,12 +62,17 @@ class GuestAccess {
   bool retry();
   /// A cancelled write counts as carried out.
   void takeAsArrived(unsigned slot) { slots_[slot].buffer->setError(0); }
-  /// What is left of writes by message; what was fetched is fetched again. Nothing is outstanding. Throws
-  /// std::bad_alloc.
+  /// What is left of writes by message; what was fetched is fetched again. What was sent from the slot `arrived`, if
+  /// one is named, counts as carried out. Nothing is outstanding. Throws std::bad_alloc.
   template <typename Archive>
-  void save(Archive& archive) const {
-    for (const Slot& slot : slots_) {
-      const SuspendedWrite left = suspendedWrite(slot);
+  void save(Archive& archive, std::optional<unsigned> arrived = std::nullopt) const {
+    for (unsigned slot = 0; slot < kSlots; ++slot) {
+      SuspendedWrite left;
+      if (slot == arrived) {
+        left.outcome = SuspendedWrite::Outcome::arrived;
+      } else {
+        left = suspendedWrite(slots_[slot]);
+      }
       SuspendedWrite::exchange(left, archive);
     }
   }

@@ -87,8 +87,11 @@ class Job {
   bool outstanding() const { return memory_.outstanding(); }
   /// Its requests were cancelled: the next turn makes them again.
   void interrupted();
+  /// Its record's status went by message, and the guest may have seen it: even if the descriptor is aborted, its
+  /// interrupt is to come. Nothing is outstanding.
+  bool revealed() const;
   /// How far the descriptor has come. Nothing is outstanding. Throws std::bad_alloc.
-  void save(StateWriter& archive) const;
+  void save(StateWriter& archive, bool aborted) const;
   /// Becomes what another job was. What it then has cannot make an engine do anything that the device's capabilities
   /// and these limits do not allow; the reader says whether that is so. Throws std::bad_alloc.
   void restore(StateReader& archive, const DeviceContext& device, const dsa::QueueLimits& limits);
@@ -136,7 +139,7 @@ class Job {
   };
 
   template <typename Self, typename Archive>
-  static void exchange(Self& self, Archive& archive);
+  static void exchange(Self& self, Archive& archive, bool aborted);
   bool plausible(const DeviceContext& device, const dsa::QueueLimits& limits) const;
   const Unit& activeUnit() const;
 

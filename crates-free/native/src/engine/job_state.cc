@@ -42,7 +42,7 @@ bool inside(const Execution& execution) {
 }  // namespace
 
 template <typename Self, typename Archive>
-void Job::exchange(Self& self, Archive& archive) {
+void Job::exchange(Self& self, Archive& archive, [[maybe_unused]] bool aborted) {
   const auto unit = [&archive](auto& own) {
     exchangeExecution(own.execution, archive);
     archive.choice(own.stage, static_cast<uint8_t>(Stage::recordStatus));
@@ -67,7 +67,8 @@ void Job::exchange(Self& self, Archive& archive) {
   if constexpr (Archive::kReads) {
     self.memory_.restore(archive);
   } else {
-    self.memory_.save(archive);
+    // Nobody sends it again for a descriptor that is aborted, and nobody asks then whether it was issued.
+    self.memory_.save(archive, aborted && self.revealed() ? std::optional(kRecordSlot) : std::nullopt);
   }
 }
 
@@ -114,10 +115,15 @@ bool Job::plausible(const DeviceContext& device, const dsa::QueueLimits& limits)
   return listPlausible && countsPlausible && (!batch_.memberActive || unitPlausible(member_));
 }
 
-void Job::save(StateWriter& archive) const { exchange(*this, archive); }
+bool Job::revealed() const {
+  return activeUnit().stage == Stage::recordStatus &&
+         (memory_.sent(kRecordSlot) == dsa::AccessResult::ready || memory_.mayHaveArrived(kRecordSlot));
+}
+
+void Job::save(StateWriter& archive, bool aborted) const { exchange(*this, archive, aborted); }
 
 void Job::restore(StateReader& archive, const DeviceContext& device, const dsa::QueueLimits& limits) {
-  exchange(*this, archive);
+  exchange(*this, archive, false);
   busy_ = retry_ = true;
   // A batch has at most 2^15 members, if this is one.
   own_.member = false;

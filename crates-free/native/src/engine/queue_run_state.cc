@@ -59,7 +59,7 @@ void QueueRun::cancelMessages(MessageDma* channel) {
 bool QueueRun::worthSaving() const {
   if (accepting_) return true;
   const std::lock_guard lock(*mutex_);
-  const auto alive = [this](const auto& job) { return !aborted(job->sequence()); };
+  const auto alive = [this](const auto& job) { return !aborted(job->sequence()) || job->revealed(); };
   return head_.load() != tail_.load() ||
          std::any_of(jobs_.begin(), jobs_.end(), [&](const auto& job) { return job->busy() && alive(job); });
 }
@@ -84,7 +84,7 @@ void QueueRun::save(StateWriter& archive) const {
   // The oldest last: each has a smaller number than the one before.
   std::sort(inFlight.begin(), inFlight.end(), [](const Job* a, const Job* b) { return a->sequence() > b->sequence(); });
   exchangeCount(archive, inFlight.size(), kMostJobs);
-  for (const Job* job : inFlight) job->save(archive);
+  for (const Job* job : inFlight) job->save(archive, aborted(job->sequence()));
 }
 
 void QueueRun::restore(StateReader& archive) {

@@ -46,7 +46,7 @@ export {
 } from './registry/mdev-registry.ts';
 export type { PciDeclaration } from './type/device-declaration.ts';
 export { defineMdevType, type MdevType, type MdevTypeDeclaration } from './type/mdev-type.ts';
-export { type Migration, MigrationFlag, MigrationState } from './migration/migration.ts';
+export { type Migration, MigrationFlag, MigrationState, type Settle } from './migration/migration.ts';
 export type { MigrationBehaviour } from './migration/migration-behaviour.ts';
 export type { StateTransfer, TransferLimit } from './migration/state-transfer.ts';
 export { migrationPath } from './migration/migration-path.ts';

@@ -38,7 +38,7 @@ describe('our client with our server', () => {
     expect((await client.regionEventFds(1)).entries).toEqual([]);
   });
 
-  it('has done what was signalled before a device stops, or does not stop it', async () => {
+  it('has done what was signalled before a device stops, and lets it stop whatever is signalled', async () => {
     await using bench = new Bench();
     const migration = new TestMigration();
     bench.device.migration = migration;
@@ -65,8 +65,8 @@ describe('our client with our server', () => {
     await client.setMigrationState(MigrationState.running);
     // More than any guest leaves behind: the others get a turn.
     signal([1n << 40n, 1n]);
-    await expect(client.setMigrationState(MigrationState.stop)).rejects.toMatchObject({ code: 'EBUSY' });
-    expect([migration.state, writes < 100_000]).toEqual([MigrationState.running, true]);
+    await client.setMigrationState(MigrationState.stop);
+    expect([migration.state, writes < 100_000]).toEqual([MigrationState.stop, true]);
   });
 
   it('writes several registers in one message', async () => {

@@ -89,7 +89,7 @@ describe.each(FACES)('a frozen instance, its client %s', (face) => {
   });
 
   it.each([
-    [0, 2],
+    [0, 3],
     [1, 255],
   ])('is refused when byte %i of its section is %i, and the target stays as it was', async (at, value) => {
     const [source, vmm] = await used(face);

@@ -3,6 +3,7 @@
 #include <napi.h>
 #include <uv.h>
 
+#include <algorithm>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -41,7 +42,16 @@ bool IoEventFds::serve() {
   std::vector<std::shared_ptr<IoEventFd>> signals;
   for (const Watched& watched : all_) signals.push_back(watched.signal);
   uint32_t left = kMostWritesAtOnce;
-  for (const std::shared_ptr<IoEventFd>& signal : signals) left -= signal->serve(left);
+  // In turns: one that never ends keeps no other from being heard.
+  for (bool more = true; more && left > 0;) {
+    more = false;
+    for (const std::shared_ptr<IoEventFd>& signal : signals) {
+      const uint32_t some = std::min(left, IoEventFd::kWritesPerTurn);
+      const uint32_t done = signal->serve(some);
+      left -= done;
+      more = more || done == some;
+    }
+  }
   return left > 0;
 }
 

@@ -39,8 +39,8 @@ class IoEventFds {
     std::unique_ptr<Poll> poll;
   };
   static constexpr std::size_t kMost = 512;
-  /// More than a guest leaves behind that has stopped; some milliseconds for a client that counts by itself.
-  static constexpr uint32_t kMostWritesAtOnce = 16 * 1024;
+  /// Then others get a turn.
+  static constexpr uint32_t kMostWritesAtOnce = 1024;
 
   std::vector<Watched> all_;
   bool paused_ = false;

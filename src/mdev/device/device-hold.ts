@@ -27,7 +27,7 @@ export interface HoldSubject {
   readonly group: IommuGroup;
   readonly member: GroupMember & ContainerMember;
   readonly guestErrors: Pick<GuestErrorWatch, 'start' | 'stop'>;
-  readonly pause: Pick<DevicePause, 'goOn' | 'paused'>;
+  readonly pause: Pick<DevicePause, 'clientGone' | 'paused'>;
   readonly resets: Pick<DeviceResets, 'reset'>;
   readonly migration: () => Pick<MigrationMachine, 'release'> | undefined;
   /** What else a client has of the instance ends: its PASIDs. */
@@ -144,7 +144,7 @@ export class DeviceHold {
       const wasQuiesced = life.state === 'quiesced';
       life.transit('detach');
       // Who was told may have closed or failed it.
-      if (goesOn && wasQuiesced && this.#subject.life.state === 'created') pause.goOn();
+      if (goesOn && wasQuiesced && this.#subject.life.state === 'created') pause.clientGone();
     }
     life.tell('detached', held.holder);
     this.#released?.resolve();

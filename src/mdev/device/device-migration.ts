@@ -22,7 +22,7 @@ export interface MigrationSubject {
   readonly attributes: AttributeValues;
   readonly attributeDefaults: AttributeValues;
   readonly function: MdevFunction;
-  readonly pause: Pick<DevicePause, 'quiesce' | 'quiesceFrozen' | 'resume' | 'resumeFrozen' | 'suspend' | 'endSuspend'>;
+  readonly pause: Pick<DevicePause, 'quiesce' | 'quiesceFrozen' | 'release' | 'suspend'>;
   readonly life: Pick<DeviceLife, 'fail' | 'failure' | 'freeze' | 'state'>;
   readonly hold: Pick<DeviceHold, 'abandon'>;
   /** @throws {@link MdevError} `EBUSY` when the instance has what does not migrate. */
@@ -57,8 +57,10 @@ export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour)
     behaviour: migration,
     frozen: {
       reason: () => (life.state === 'frozen' ? messageOf(life.failure?.error) : undefined),
-      freeze: (reason) => {
+      inError: (): boolean => machine.state === MigrationState.error,
+      freeze: (reason, inError) => {
         life.freeze('migration', new Error(`it was frozen where it came from: ${reason}`));
+        if (inError) machine.failUnlessMoved();
       },
     },
     fail: (path, error) => {
@@ -71,15 +73,14 @@ export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour)
     if (await endsWithin(saved, limit)) return await saved;
     throw new MdevError('ETIMEDOUT', `${who} was not saved within ${Math.ceil(limit)} ms; it stays where it was`);
   };
-  const machine = new MigrationMachine({
+  const machine: MigrationMachine = new MigrationMachine({
     answersWithin,
     stop: async (limit) => {
       checkMigratable();
-      await (life.state === 'frozen' ? pause.quiesceFrozen(limit) : pause.quiesce(limit));
+      await (life.state === 'frozen' ? pause.quiesceFrozen('client', limit) : pause.quiesce('client', limit));
     },
     resume: () => {
-      if (life.state === 'frozen') pause.resumeFrozen();
-      else pause.resume();
+      pause.release('client');
     },
     begin: (early) => {
       checkMigratable();
@@ -104,10 +105,10 @@ export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour)
       if (machine.state !== MigrationState.running && life.state !== 'frozen') {
         throw new MdevError('EBUSY', `${who} is being migrated by its client; try again when that is over`);
       }
-      await pause.suspend(within);
+      await pause.suspend('transfer', within);
     },
     resume: () => {
-      pause.endSuspend();
+      pause.release('transfer');
     },
     abandon: () => {
       hold.abandon();

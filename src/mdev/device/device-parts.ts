@@ -206,7 +206,7 @@ export class DeviceParts {
       wasReset: (kind, cause) => {
         this.#tasks.reset();
         // It runs after a reset, if it was its client that had stopped it.
-        if (this.#migration?.reset() === true && this.life.state === 'quiesced') this.pause.resume();
+        if (this.#migration?.reset() === true && this.life.state === 'quiesced') this.pause.release('client');
         this.life.tell('reset', { kind, cause });
       },
       resetByClient: () => this.resets.resetByClient(),

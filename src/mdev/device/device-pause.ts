@@ -16,10 +16,18 @@ export interface PauseSubject {
   readonly type: string;
 }
 
-/** The pause of one instance: whether its behaviour runs, which its state alone does not say. */
+/**
+ * Who wants an instance to stand still: its owner (`quiesce`), its client (migration), or who takes its state (`transfer`). It goes on when none of
+ * them does any more.
+ */
+export type Pauser = 'owner' | 'client' | 'transfer';
+
+/** The pause of one instance: whether its behaviour runs, which its state alone does not say, and who wants it not to. */
 export class DevicePause {
   readonly #subject: PauseSubject;
-  #quiescing = false;
+  readonly #pausers = new Set<Pauser>();
+  /** The behaviour is on its way. */
+  #quiescing: Promise<void> | undefined;
   #paused = false;
 
   constructor(subject: PauseSubject) {
@@ -32,17 +40,20 @@ export class DevicePause {
   }
 
   /**
-   * Pauses a running instance.
+   * Pauses a running instance, or keeps one paused that is.
    * @param limit Milliseconds to wait at most; without it, as long as the behaviour takes.
-   * @throws {@link MdevError} `ENOTTY` when its behaviour cannot, `ETIMEDOUT` when it did not in time and goes on, `EBUSY` when it is on its way already,
-   * `EIO` when its behaviour rejected, which fails it, else what the life cycle says.
+   * @throws {@link MdevError} `ENOTTY` when its behaviour cannot, `ETIMEDOUT` when it did not in time and goes on, `EBUSY` when the same one has it
+   * paused already, or on its way, `EIO` when its behaviour rejected, which fails it, else what the life cycle says.
    */
-  async quiesce(limit?: number): Promise<void> {
+  async quiesce(by: Pauser, limit?: number): Promise<void> {
     const { life } = this.#subject;
-    life.check('quiesce');
-    await this.#pauseBehaviour(limit);
+    const before: MdevState = life.state;
+    if (before !== 'quiesced' || this.#pausers.has(by)) life.check('quiesce');
+    await this.#hold(by, limit);
+    const now: MdevState = life.state;
+    if (now === 'quiesced') return;
     // Meanwhile the client may have left: then there is nobody to say when to go on.
-    if (life.state !== 'running') this.#goOnUnlessEnded();
+    if (now !== 'running') this.#giveUp(by);
     life.check('quiesce');
     this.#subject.function.setPaused(true);
     life.transit('quiesce');
@@ -52,13 +63,12 @@ export class DevicePause {
    * Pauses the behaviour of a frozen instance, which stays frozen.
    * @throws {@link MdevError} as {@link quiesce}; `ECANCELED` when it was mended meanwhile, and goes on.
    */
-  async quiesceFrozen(limit: number): Promise<void> {
+  async quiesceFrozen(by: Pauser, limit: number): Promise<void> {
     const { life } = this.#subject;
-    // It was paused when it froze.
-    if (this.#paused) return;
-    await this.#pauseBehaviour(limit);
+    // It may have been paused when it froze.
+    await this.#hold(by, limit);
     if (life.state !== 'frozen') {
-      this.#goOnUnlessEnded();
+      this.#giveUp(by);
       throw new MdevError('ECANCELED', `${life.who} is frozen no more`);
     }
     this.#subject.function.setPaused(true);
@@ -68,88 +78,109 @@ export class DevicePause {
    * The same whether a client uses the instance, nobody holds it, or it is frozen; its state is `quiesced` in the first case, and stays in the others.
    * @throws {@link MdevError} see {@link quiesce}.
    */
-  async suspend(limit: number): Promise<void> {
+  async suspend(by: Pauser, limit: number): Promise<void> {
     const { life } = this.#subject;
     const before: MdevState = life.state;
     if (before === 'frozen') {
-      await this.quiesceFrozen(limit);
+      await this.quiesceFrozen(by, limit);
       return;
     }
     if (before !== 'created') {
-      await this.quiesce(limit);
+      await this.quiesce(by, limit);
       return;
     }
-    await this.#pauseBehaviour(limit);
+    await this.#hold(by, limit);
     const now: MdevState = life.state;
     if (now !== 'created') {
-      this.#goOnUnlessEnded();
+      this.#giveUp(by);
       throw new MdevError('EBUSY', `${life.who} became ${now} while it was to be suspended`);
     }
     this.#subject.function.setPaused(true);
   }
 
-  /** Ends {@link suspend}, unless somebody else has. */
-  endSuspend(): void {
-    const { state } = this.#subject.life;
-    if (state === 'quiesced') this.resume();
-    else if (state === 'frozen') this.resumeFrozen();
-    else if (state === 'created' && this.#paused) this.goOn();
+  /** @throws {@link MdevError} see {@link quiesce}. */
+  async #hold(by: Pauser, limit: number | undefined): Promise<void> {
+    const { who } = this.#subject.life;
+    if (this.#pausers.has(by) && !this.#paused) throw new MdevError('EBUSY', `${who} is being quiesced`);
+    this.#pausers.add(by);
+    try {
+      if (this.#paused) return;
+      this.#quiescing ??= this.#pauseBehaviour();
+      const inTime =
+        limit === undefined
+          ? await this.#quiescing.then(() => true)
+          : // Who is late is not waited for: what ends from here on knows.
+            await endsWithin(this.#quiescing, limit, () => this.#pausers.delete(by));
+      if (inTime) return;
+      throw new MdevError('ETIMEDOUT', `${who} was not quiesced within ${Math.ceil(limit ?? 0)} ms; it goes on`);
+    } catch (error) {
+      this.#pausers.delete(by);
+      throw error;
+    }
   }
 
-  /** @throws {@link MdevError} see {@link quiesce}. */
-  async #pauseBehaviour(limit: number | undefined): Promise<void> {
+  /** @throws {@link MdevError} `ENOTTY`, at once; rejects with `EIO`. */
+  #pauseBehaviour(): Promise<void> {
     const { life, type } = this.#subject;
     const behaviour = this.#subject.behaviour();
     const { quiesce } = behaviour;
     if (quiesce === undefined) throw new MdevError('ENOTTY', `${life.who}: type ${type} cannot be quiesced`);
-    if (this.#quiescing) throw new MdevError('EBUSY', `${life.who} is being quiesced`);
-    this.#quiescing = true;
-    const wait = { expired: false };
-    const quiesced = (async () => {
+    return (async () => {
       try {
         await quiesce.call(behaviour);
       } catch (error) {
         life.fail('quiesce', error);
         throw new MdevError('EIO', `${life.who} failed to quiesce`, { cause: error });
       } finally {
-        this.#quiescing = false;
+        this.#quiescing = undefined;
       }
-      // Nobody waits for it any more.
-      if (wait.expired) this.#goOnUnlessEnded();
+      this.#paused = true;
+      if (this.#pausers.size === 0) this.#goOnUnlessEnded();
     })();
-    if (limit === undefined) {
-      await quiesced;
-    } else if (!(await endsWithin(quiesced, limit))) {
-      wait.expired = true;
-      throw new MdevError('ETIMEDOUT', `${life.who} was not quiesced within ${Math.ceil(limit)} ms; it goes on`);
-    }
-    this.#paused = true;
   }
 
   /**
-   * Lets a quiesced instance go on.
-   * @throws {@link MdevError} when it is not quiesced; `EIO` when its behaviour threw, which fails it.
+   * Ends the owner's pause of a quiesced instance.
+   * @throws {@link MdevError} when it is not quiesced, or only by others; `EIO` when its behaviour threw, which fails it.
    */
   resume(): void {
     const { life } = this.#subject;
     life.check('resume');
-    this.#goOnOrThrow();
-    life.transit('resume');
+    if (this.#pausers.has('owner')) {
+      this.release('owner');
+      return;
+    }
+    const why = this.#pausers.has('client') ? 'stopped by its client, which migrates it' : 'suspended while it moves';
+    throw new MdevError('EBUSY', `${life.who} is ${why}`);
   }
 
-  /** Ends {@link quiesceFrozen}. @throws {@link MdevError} `EIO` when its behaviour threw, which fails it. */
-  resumeFrozen(): void {
-    this.#goOnOrThrow();
-  }
-
-  #goOnOrThrow(): void {
+  /**
+   * Ends one pause, if it has not ended; with the last one the instance goes on, or is frozen only.
+   * @throws {@link MdevError} `EIO` when its behaviour threw, which fails it.
+   */
+  release(by: Pauser): void {
+    const { life } = this.#subject;
+    if (!this.#pausers.delete(by) || this.#pausers.size > 0 || !this.#paused) return;
+    const before: MdevState = life.state;
+    if (before === 'failed' || before === 'closed') return;
     const failure = this.goOn();
-    if (failure === undefined) return;
-    throw new MdevError('EIO', `${this.#subject.life.who} failed to resume`, { cause: failure.error });
+    if (failure !== undefined) throw new MdevError('EIO', `${life.who} failed to resume`, { cause: failure.error });
+    if (before === 'quiesced') life.transit('resume');
   }
 
-  /** Lets the behaviour go on, whatever the state. When it throws, the instance fails. */
+  /** Its client is gone, and with it the one to say when to go on: only a transfer keeps the instance paused. */
+  clientGone(): void {
+    if (this.#pausers.has('transfer')) {
+      this.#pausers.delete('owner');
+      this.#pausers.delete('client');
+    } else {
+      this.goOn();
+    }
+  }
+
+  /** Lets the behaviour go on, whatever the state and whoever paused it. When it throws, the instance fails. */
   goOn(): MdevFailure | undefined {
+    this.#pausers.clear();
     this.#paused = false;
     this.#subject.function.setPaused(false);
     return this.#subject.life.attempt('resume', () => {
@@ -157,9 +188,14 @@ export class DevicePause {
     });
   }
 
-  /** After a pause that nobody wants any more. A frozen one goes on with the reset that mends it. */
+  /** After a pause that does not count any more. */
+  #giveUp(by: Pauser): void {
+    this.#pausers.delete(by);
+    if (this.#pausers.size === 0) this.#goOnUnlessEnded();
+  }
+
+  /** A frozen one goes on with the reset that mends it. */
   #goOnUnlessEnded(): void {
-    this.#paused = true;
     if (!['frozen', 'failed', 'closed'].includes(this.#subject.life.state)) this.goOn();
   }
 }

@@ -13,7 +13,6 @@ import type { IommuGroup } from '../iommu/iommu-group.ts';
 import type { IoEventFd } from '../regions/io-event-fd.ts';
 import type { MdevState } from './life-cycle.ts';
 import type { MdevDeviceEvents, MdevFailure } from './mdev-device-events.ts';
-import { MdevError } from '../errors/mdev-error.ts';
 import type { MdevType } from '../type/mdev-type.ts';
 import type { Migration } from '../migration/migration.ts';
 import type { StateTransfer } from '../migration/state-transfer.ts';
@@ -227,25 +226,21 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
   }
 
   /**
-   * Pauses a running instance.
+   * Pauses a running instance. Its client may stop it for a migration meanwhile, which ends without its going on.
    * @param limit Milliseconds to wait at most; without it, as long as the behaviour takes.
    * @throws {@link MdevError} `ENOTTY` when its behaviour cannot, `ETIMEDOUT` when it did not in time and goes on, `EIO` when its behaviour
    * rejected, which fails it, else what the life cycle says.
    */
   quiesce(limit?: number): Promise<void> {
-    return this.#parts.pause.quiesce(limit);
+    return this.#parts.pause.quiesce('owner', limit);
   }
 
   /**
-   * Lets a quiesced instance go on.
-   * @throws {@link MdevError} when it is not quiesced, and `EBUSY` when its client has stopped it for a migration.
+   * Ends {@link quiesce}; the instance goes on unless its client has stopped it for a migration, or its state is being taken.
+   * @throws {@link MdevError} when it is not quiesced; `EBUSY` when it is so only because of these.
    */
   resume(): void {
-    const { life, migration, pause } = this.#parts;
-    if (migration?.stopped === true) {
-      throw new MdevError('EBUSY', `${life.who} is stopped by its client, which migrates it`);
-    }
-    pause.resume();
+    this.#parts.pause.resume();
   }
 
   /** Asks the client to let go (irq index REQ, `onRequest`) and resolves when no client holds the instance any more. */

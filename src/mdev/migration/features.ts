@@ -1,9 +1,9 @@
 import { constants } from 'node:os';
 
 import { DeviceFeature, type Feature } from '../vfio/features.ts';
-import { type Migration, MigrationFlag } from './migration.ts';
+import { type Migration, MigrationFlag, type Settle } from './migration.ts';
 
-const { EBUSY, EINVAL } = constants.errno;
+const { EINVAL } = constants.errno;
 /** Bytes of VFIO_DEVICE_FEATURE_MIGRATION's data, and of MIG_DATA_SIZE's. */
 const LONG_SIZE = 8;
 /** VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE: the state, and a file descriptor. */
@@ -14,13 +14,9 @@ const NO_FD = -1;
 /**
  * The features of a device that can be migrated, by number (`<linux/vfio.h>`, VFIO_DEVICE_FEATURE).
  *
- * @param settle called before the device moves to another state: lets it see what its guest did that has not reached it yet. False when that would
- * take too long: the request is refused with EBUSY, and may be made again.
+ * @param settle lets the device see what its guest did that has not reached it yet, before it stops.
  */
-export function migrationFeatures(
-  migration: Migration,
-  settle: () => boolean = () => true,
-): readonly (readonly [number, Feature])[] {
+export function migrationFeatures(migration: Migration, settle?: Settle): readonly (readonly [number, Feature])[] {
   const features: (readonly [number, Feature])[] = [
     [DeviceFeature.migration, { get: (_data, room) => (room < LONG_SIZE ? EINVAL : long(migration.flags)) }],
     [
@@ -29,8 +25,8 @@ export function migrationFeatures(
         get: (_data, room) => (room < STATE_SIZE ? EINVAL : encodeState(migration.state)),
         set: (data) => {
           if (data.length < STATE_SIZE) return EINVAL;
-          if (!settle()) return EBUSY;
-          const moved = migration.setState(new DataView(data.buffer, data.byteOffset, data.length).getUint32(0, true));
+          const state = new DataView(data.buffer, data.byteOffset, data.length).getUint32(0, true);
+          const moved = migration.setState(state, settle);
           return moved === undefined ? data : moved.then(() => data);
         },
       },

@@ -1,11 +1,15 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
 import { MdevError } from '../errors/mdev-error.ts';
 import type { IncomingStream } from './incoming-stream.ts';
-import { type Migration, MigrationFlag, MigrationState } from './migration.ts';
+import { type Migration, MigrationFlag, MigrationState, type Settle } from './migration.ts';
 import { migrationPath } from './migration-path.ts';
 import { OutgoingStream } from './outgoing-stream.ts';
 
 const { error, running, stopCopy, resuming, runningP2p, preCopy, preCopyP2p } = MigrationState;
 const RUNNING: readonly number[] = [running, runningP2p, preCopy, preCopyP2p];
+/** How long a guest's last words are listened to. It has stopped by then, or does not mean to. */
+const SETTLES_WITHIN_MS = 250;
 const SAVING: readonly number[] = [stopCopy, preCopy, preCopyP2p];
 
 /** What a {@link MigrationMachine} does to its device. What a method throws leaves the device as it was. */
@@ -34,6 +38,7 @@ interface Move {
   readonly epoch: number;
   /** When the client is to be answered, milliseconds of `performance.now()`. */
   readonly deadline: number;
+  readonly settle: Settle;
 }
 
 /**
@@ -78,11 +83,11 @@ export class MigrationMachine implements Migration {
     return this.#state === stopCopy ? unread : unread + this.#steps.estimate();
   }
 
-  async setState(target: number): Promise<void> {
+  async setState(target: number, settle: Settle = () => true): Promise<void> {
     const path = migrationPath(this.flags, this.#state, target);
     if (path === undefined) throw new MdevError('EINVAL', `migration: ${this.#state} does not lead to state ${target}`);
     if (this.#moving) throw new MdevError('EBUSY', 'migration: the device is on its way to another state');
-    const move: Move = { epoch: this.#epoch, deadline: performance.now() + this.#steps.answersWithin };
+    const move: Move = { epoch: this.#epoch, deadline: performance.now() + this.#steps.answersWithin, settle };
     const { epoch } = move;
     this.#moving = true;
     try {
@@ -128,6 +133,11 @@ export class MigrationMachine implements Migration {
     this.fail();
   }
 
+  /** The device goes on for one that was in `error`; unless its client has brought it here, whose destination begins anew. */
+  failUnlessMoved(): void {
+    if (!this.#restoring) this.fail();
+  }
+
   /** The device was cut off for good. */
   fail(): void {
     this.#moveTo(error);
@@ -160,12 +170,21 @@ export class MigrationMachine implements Migration {
     }
   }
 
-  async #stop({ deadline, epoch }: Move): Promise<void> {
+  async #stop(move: Move): Promise<void> {
+    const { deadline, epoch } = move;
+    await this.#settle(move);
     await this.#steps.stop(leftUntil(deadline));
     if (epoch === this.#epoch) return;
     // It was reset meanwhile, and should run.
     this.#steps.resume();
     throw cancelled();
+  }
+
+  /** A guest that goes on and on keeps nobody from stopping its device: what is left then stays where it is. */
+  async #settle({ deadline, epoch, settle }: Move): Promise<void> {
+    const limit = performance.now() + Math.min(leftUntil(deadline) / 2, SETTLES_WITHIN_MS);
+    while (!settle() && performance.now() < limit) await nextTurn();
+    if (epoch !== this.#epoch) throw cancelled();
   }
 
   /** @param ran The device has just been stopped for this. */

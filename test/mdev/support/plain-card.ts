@@ -33,7 +33,8 @@ export async function plainMigratable(
   part: Partial<MigrationBehaviour> = {},
   platform: Partial<PlatformCapabilities> = {},
   quiesce: () => Promise<void> = () => Promise.resolve(),
+  resume: () => void = () => undefined,
 ): Promise<MdevDevice> {
   const migration = { version: 1, save: () => Uint8Array.of(7), restore: () => undefined, ...part };
-  return plainCard({ quiesce, resume: () => undefined, migration }, platform);
+  return plainCard({ quiesce, resume, migration }, platform);
 }

@@ -9,7 +9,7 @@ import {
   encodeDmaLoggingReport,
   encodeDmaLoggingStart,
 } from '../../../src/mdev/dma/dma-logging-data.ts';
-import { VfioIrq } from '../../../src/mdev/index.ts';
+import { MigrationState as S, VfioIrq } from '../../../src/mdev/index.ts';
 import { connect, eventfd, memoryFile } from '../../../src/vfio-user/index.ts';
 import { socketPair } from '../../../src/vfio-user/native.ts';
 import { At, seen, VECTORS } from '../../mdev/support/migratable.ts';
@@ -218,6 +218,23 @@ describe('a handover', () => {
     await client.reset();
     expect(relay.counter.device.state).toBe('running');
     expect(await client.readRegister(CONFIG, 0, 2)).toBe(0x1d0f);
+  });
+
+  it.each([S.stop, S.stopCopy, S.resuming])('keeps telling a client in error that it is (state %i)', async (state) => {
+    await using relay = await Relay.start();
+    const client = await relay.client();
+    await client.setMigrationState(state);
+    relay.counter.device.error({ uncorrectable: 'malformedTlp' });
+    expect(await client.migrationState()).toBe(S.error);
+    await relay.handOver();
+    expect([relay.counter.device.state, await client.migrationState()]).toEqual(['frozen', S.error]);
+    await expect(client.setMigrationState(S.running)).rejects.toMatchObject({ code: 'EINVAL' });
+    // Over and over.
+    await relay.handOver();
+    expect(await client.migrationState()).toBe(S.error);
+    await client.reset();
+    expect([relay.counter.device.state, await client.migrationState()]).toEqual(['running', S.running]);
+    expect(relay.counter.running).toBe(true);
   });
 
   it('is refused before anything moves when the devices differ, and says what differs', async () => {

@@ -1,4 +1,11 @@
-import { type Migration, MigrationFlag, migrationPath, MigrationState, VfioError } from '../../../src/mdev/index.ts';
+import {
+  type Migration,
+  MigrationFlag,
+  migrationPath,
+  MigrationState,
+  type Settle,
+  VfioError,
+} from '../../../src/mdev/index.ts';
 
 /** A device that can be migrated: its state is `data`, and it keeps what it was told. */
 export class TestMigration implements Migration {
@@ -18,9 +25,11 @@ export class TestMigration implements Migration {
     this.flags = flags;
   }
 
-  async setState(target: number): Promise<void> {
+  async setState(target: number, settle: Settle = () => true): Promise<void> {
     const path = migrationPath(this.flags, this.state, target);
     if (path === undefined) throw errno('EINVAL');
+    // A few turns at once.
+    for (let turns = 8; turns > 0 && !settle(); turns--);
     for (const state of path) {
       await this.before();
       this.steps.push(state);

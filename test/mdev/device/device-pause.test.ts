@@ -1,0 +1,102 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+
+import { MigrationState as S } from '../../../src/mdev/index.ts';
+import { counter, saved } from '../support/migratable.ts';
+import { plainMigratable } from '../support/plain-card.ts';
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe('an instance that several want to pause', () => {
+  it('is stopped by its client although its owner has paused it, and goes on when both let it', async () => {
+    for (const last of ['owner', 'client'] as const) {
+      const one = await counter();
+      using session = one.device.open({ name: 'vmm' });
+      await one.device.quiesce();
+      await session.setMigrationState(S.stop);
+      expect((await saved(session)).length).toBeGreaterThan(0);
+      const client = (): Promise<void> => session.setMigrationState(S.running);
+      const owner = (): void => {
+        one.device.resume();
+      };
+      if (last === 'owner') await client();
+      else owner();
+      expect([one.device.state, one.running]).toEqual(['quiesced', false]);
+      if (last === 'owner') owner();
+      else await client();
+      expect([one.device.state, one.running]).toEqual(['running', true]);
+      expect(owner).toThrow(expect.objectContaining({ code: 'EBUSY' }));
+    }
+  });
+
+  it('is waited for by both while it is on its way', async () => {
+    const one = await counter();
+    using session = one.device.open({ name: 'vmm' });
+    let stopped = (): void => undefined;
+    one.quiescing = new Promise((resolve) => (stopped = resolve));
+    const owner = one.device.quiesce();
+    const client = session.setMigrationState(S.stop);
+    await expect(one.device.quiesce()).rejects.toMatchObject({ code: 'EBUSY' });
+    stopped();
+    await Promise.all([owner, client]);
+    one.device.resume();
+    expect(one.device.state).toBe('quiesced');
+    expect(() => {
+      one.device.resume();
+    }).toThrow('migrates it');
+    await session.setMigrationState(S.running);
+    expect([one.device.state, one.running]).toEqual(['running', true]);
+  });
+
+  it('stays paused for the one when the other has waited long enough', async () => {
+    const one = await counter({ platform: { answersWithin: 20 } });
+    using session = one.device.open({ name: 'vmm' });
+    let stopped = (): void => undefined;
+    one.quiescing = new Promise((resolve) => (stopped = resolve));
+    const owner = one.device.quiesce();
+    await expect(session.setMigrationState(S.stop)).rejects.toMatchObject({ code: 'ETIMEDOUT' });
+    stopped();
+    await owner;
+    expect([one.device.state, one.running]).toEqual(['quiesced', false]);
+    one.device.resume();
+    expect([one.device.state, one.running]).toEqual(['running', true]);
+  });
+
+  it('is saved by its owner while it is paused, and keeps still while it is, whatever its client does', async () => {
+    const one = await counter();
+    const session = one.device.open({ name: 'vmm' });
+    const { transfer } = one.device;
+    await one.device.quiesce();
+    await transfer?.suspend();
+    one.device.resume();
+    expect(one.running).toBe(false);
+    session.sync.close();
+    expect([one.device.state, one.running]).toEqual(['created', false]);
+    expect((await transfer?.save())?.length).toBeGreaterThan(0);
+    transfer?.resume();
+    expect([one.device.state, one.running]).toEqual(['created', true]);
+    one.device.open({ name: 'next' }).sync.close();
+  });
+});
+
+describe('a pause that comes too late', () => {
+  it('is over even if it comes in the same turn as the end of the wait', async () => {
+    vi.useFakeTimers();
+    const log: string[] = [];
+    let paused = (): void => undefined;
+    const quiesce = (): Promise<void> =>
+      new Promise<void>((resolve) => {
+        paused = resolve;
+      });
+    const device = await plainMigratable({}, {}, quiesce, () => log.push('resume'));
+    using session = device.open({ name: 'vmm' });
+    expect(session.sync).toBeDefined();
+    const late = device.quiesce(50).catch((error: unknown) => error);
+    vi.advanceTimersByTime(50);
+    // Nothing has run since the timer.
+    paused();
+    expect(await late).toMatchObject({ code: 'ETIMEDOUT' });
+    expect([device.state, log]).toEqual(['running', ['resume']]);
+  });
+});

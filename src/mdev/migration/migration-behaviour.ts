@@ -39,6 +39,8 @@ export interface MigrationBehaviour {
    * comes in between, and a reset later.
    *
    * The bytes come from a client: whatever they are, it ends in bounded time and writes nothing out of bounds.
+   * So do registers, their locks and staged bytes, which have been put as they came: only `constant` fields are known to be as they were. Where somebody
+   * else than the guest depends on them, `restore` refuses what no guest could have brought about, and takes locks anew from what registers say.
    * @param early what `preCopy` gave on the other side; empty when it was not asked.
    * @param version of the payload, one that `accepts` has taken.
    * @throws anything when the payload is refused: then the device is as it was, and so is the framework's part again. The client is told EINVAL.

@@ -1,7 +1,8 @@
 #include "core/interrupt_state.h"
 
 #include <cstdint>
-#include <cstring>
+
+#include "base/state_archive.h"
 
 namespace mdev {
 
@@ -13,70 +14,60 @@ constexpr uint32_t kMasked = 2;
 constexpr uint32_t kDisabled = 4;
 constexpr uint32_t kWordsMax = kMsixVectorsMax / 32;
 
-/// Takes words off the front; asked for more than there are, it gives zeros and remembers.
-class Reader {
- public:
-  explicit Reader(std::span<const std::byte> bytes) : bytes_(bytes) {}
+template <typename Self, typename Archive>
+void exchangeIntx(Self& intx, Archive& archive) {
+  uint32_t bits = (intx.asserted ? kAsserted : 0) | (intx.masked ? kMasked : 0) | (intx.disabled ? kDisabled : 0);
+  archive.value(bits);
+  archive.require((bits & ~(kAsserted | kMasked | kDisabled)) == 0);
+  if constexpr (Archive::kReads) intx = {(bits & kAsserted) != 0, (bits & kMasked) != 0, (bits & kDisabled) != 0};
+}
 
-  uint32_t word() {
-    uint32_t value = 0;
-    if (bytes_.size() < sizeof(value)) {
-      short_ = true;
-      return 0;
-    }
-    std::memcpy(&value, bytes_.data(), sizeof(value));
-    bytes_ = bytes_.subspan(sizeof(value));
-    return value;
+template <typename Self, typename Archive>
+void exchangeTable(Self& table, Archive& archive) {
+  uint32_t allMasked = table.allMasked ? 1 : 0;
+  auto words = static_cast<uint32_t>(table.masked.size());
+  archive.value(allMasked);
+  archive.value(words);
+  archive.require(allMasked <= 1 && words <= kWordsMax);
+  if constexpr (Archive::kReads) {
+    archive.require(words <= archive.left() / (2 * sizeof(uint32_t)));
+    if (!archive.good()) return;
+    table.allMasked = allMasked != 0;
+    table.masked.resize(words);
+    table.pending.resize(words);
   }
-  std::vector<uint32_t> words(uint32_t count) {
-    std::vector<uint32_t> values(count);
-    for (uint32_t& value : values) value = word();
-    return values;
-  }
-  /// Everything was there, and nothing is left.
-  bool exact() const { return !short_ && bytes_.empty(); }
+  for (auto& word : table.masked) archive.value(word);
+  for (auto& word : table.pending) archive.value(word);
+}
 
- private:
-  std::span<const std::byte> bytes_;
-  bool short_ = false;
-};
+template <typename Self, typename Archive>
+void exchange(Self& state, Archive& archive) {
+  uint32_t version = kVersion;
+  archive.value(version);
+  archive.require(version == kVersion);
+  uint32_t enabled = state.enabled ? *state.enabled + 1 : 0;
+  archive.value(enabled);
+  if constexpr (Archive::kReads) {
+    if (enabled != 0) state.enabled = enabled - 1;
+  }
+  archive.value(state.enabledVectors);
+  exchangeIntx(state.intx, archive);
+  for (auto& table : state.tables) exchangeTable(table, archive);
+}
 
 }  // namespace
 
 std::vector<std::byte> encode(const InterruptState& state) {
-  const IntxState& intx = state.intx;
-  std::vector<uint32_t> words = {
-      kVersion, state.enabled ? *state.enabled + 1 : 0, state.enabledVectors,
-      (intx.asserted ? kAsserted : 0) | (intx.masked ? kMasked : 0) | (intx.disabled ? kDisabled : 0)};
-  for (const IrqTableState& table : state.tables) {
-    words.push_back(table.allMasked ? 1 : 0);
-    words.push_back(static_cast<uint32_t>(table.masked.size()));
-    words.insert(words.end(), table.masked.begin(), table.masked.end());
-    words.insert(words.end(), table.pending.begin(), table.pending.end());
-  }
-  std::vector<std::byte> bytes(words.size() * sizeof(uint32_t));
-  std::memcpy(bytes.data(), words.data(), bytes.size());
-  return bytes;
+  StateWriter archive;
+  exchange(state, archive);
+  return archive.take();
 }
 
 std::optional<InterruptState> decodeInterruptState(std::span<const std::byte> bytes) {
-  Reader reader(bytes);
-  if (reader.word() != kVersion) return std::nullopt;
+  StateReader archive(bytes);
   InterruptState state;
-  if (const uint32_t enabled = reader.word(); enabled != 0) state.enabled = enabled - 1;
-  state.enabledVectors = reader.word();
-  const uint32_t intx = reader.word();
-  if ((intx & ~(kAsserted | kMasked | kDisabled)) != 0) return std::nullopt;
-  state.intx = {(intx & kAsserted) != 0, (intx & kMasked) != 0, (intx & kDisabled) != 0};
-  for (IrqTableState& table : state.tables) {
-    const uint32_t allMasked = reader.word();
-    const uint32_t words = reader.word();
-    if (allMasked > 1 || words > kWordsMax) return std::nullopt;
-    table.allMasked = allMasked != 0;
-    table.masked = reader.words(words);
-    table.pending = reader.words(words);
-  }
-  if (!reader.exact()) return std::nullopt;
+  exchange(state, archive);
+  if (!archive.good() || archive.left() != 0) return std::nullopt;
   return state;
 }
 

@@ -41,13 +41,14 @@ void DeviceCore::clientGone(uint64_t client) {
 
 void DeviceCore::clientGone() {
   ++client_;
+  // First: what is left of its work would reach the memory of the next client.
+  for (const Region& region : regions_) {
+    if (region.port != nullptr) region.port->clientGone();
+  }
   const std::shared_ptr<MessageDma> channel = dma_->takeMessageDma();
   dma_->unmapAll();
   dma_->resetClient();
   interrupts_.clientGone();
-  for (const Region& region : regions_) {
-    if (region.port != nullptr) region.port->clientGone();
-  }
   // Last: what hears of it may let the next client in.
   if (channel != nullptr) channel->cancelAll();
 }

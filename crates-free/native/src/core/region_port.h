@@ -27,7 +27,7 @@ class RegionPort {
   virtual Served read(uint64_t offset, std::span<std::byte> data) = 0;
   virtual Served write(uint64_t offset, std::span<const std::byte> data) = 0;
   virtual void flush() {}
-  /// What the client has left half done is forgotten; the device's state stays.
+  /// What the client has left undone ends: it means the client's memory. The device's state stays.
   virtual void clientGone() {}
 };
 

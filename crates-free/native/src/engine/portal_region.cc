@@ -52,7 +52,10 @@ void PortalRegion::forget(WorkQueue& queue, Slot& slot) {
   if (std::exchange(slot.present, 0) != 0) queue.drop();
 }
 
-void PortalRegion::clientGone() { dropAllPartial(); }
+void PortalRegion::clientGone() {
+  dropAllPartial();
+  for (const auto& queue : queues_) queue->abort();
+}
 
 void PortalRegion::flush() {
   if (!std::exchange(submitted_, false)) return;

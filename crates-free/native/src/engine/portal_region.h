@@ -35,7 +35,7 @@ class PortalRegion final : public RegionPort {
   Served write(uint64_t offset, std::span<const std::byte> data) override;
   /// Tells engines of the descriptors that went off.
   void flush() override;
-  /// Halves are one client's: the next one does not complete them.
+  /// Ends what the client has submitted, whole or half: its addresses are those of its memory, not of the next one's.
   void clientGone() override;
 
   /// Forgets the halves in the queue's slots.

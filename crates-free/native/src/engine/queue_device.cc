@@ -99,7 +99,6 @@ bool QueueDevice::command(Command command) {
 
   std::vector<CommandCompletion::Target> targets;
   targets.reserve(command.queues.size());
-  const std::shared_ptr<MessageDma> channel = device_->dma->messageDma();
   for (const uint32_t index : command.queues) {
     const std::shared_ptr<QueueRun>& run = queues_[index]->run();
     if (run == nullptr) continue;
@@ -107,12 +106,7 @@ bool QueueDevice::command(Command command) {
       run->stopAccepting();
       portal_->dropPartial(index);
     }
-    if (command.abort) {
-      run->abort();
-      // A client need not answer, and a driver may wait for this command without doing anything else.
-      if (channel != nullptr) channel->cancelOwner(run->messageOwner());
-      run->endAbandoned();
-    }
+    if (command.abort) queues_[index]->abort();
     run->awaitEnding(run->submitted());
     targets.push_back({run, run->submitted()});
   }

@@ -41,6 +41,14 @@ void WorkQueue::resume() {
   group_->submitted(*run_, run_->resume());
 }
 
+void WorkQueue::abort() {
+  if (run_ == nullptr) return;
+  run_->abort();
+  // A driver may wait for the end without doing anything else.
+  if (const auto channel = device_->dma->messageDma(); channel != nullptr) channel->cancelOwner(run_->messageOwner());
+  run_->endAbandoned();
+}
+
 void WorkQueue::abandon() {
   if (run_ == nullptr) return;
   run_->detach();

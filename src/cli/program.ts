@@ -27,6 +27,9 @@ Stays in the foreground and serves one client after another. When clients can co
 QEMU and Cloud Hypervisor. Clients' coming and going and failures are told on standard error. SIGTERM and SIGINT end it.
 --fd takes a UNIX stream socket: one that listens is served as a path is, one that is connected until its client is gone.
 
+--write-multiple is for other clients than QEMU, which (up to 11.1 at least) offers such messages and delays its writes when they
+are accepted. Clients that do not offer them notice nothing.
+
 Upgrade under a running guest: start with --handover PATH, and start the same command line again with the new version. It takes
 over clients, memory, interrupts and work in flight; the old one ends with 0, and if anything goes wrong it goes on instead.
 --save-on-exit and --restore are for clients that connect again; --restore may name the --save-on-exit file before it exists.
@@ -99,6 +102,7 @@ export function createProgram(ended: (exitCode: ExitCode) => void): Command {
       NO_VALUES,
     )
     .option('--json', 'print the ready line as JSON')
+    .option('--write-multiple', 'accept many small writes in one message (see below)')
     .option('--handover <path>', 'take over from the server that listens there, and listen there for a successor')
     .option('--save-on-exit <file>', "write the instance's state to a file when the command ends")
     .option('--restore <file>', 'begin with the state of a file, which is removed then')

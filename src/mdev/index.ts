@@ -127,7 +127,7 @@ export type { BarDescription, CapabilityDescription, DeviceDescription } from '.
 export { DeviceSession } from './session/device-session.ts';
 export type { GuestError } from './errors/guest-errors.ts';
 export { HookFailure } from './errors/hook-guard.ts';
-export type { MsixMessage } from './interrupts/irqs.ts';
+export type { InterruptMessage } from './interrupts/interrupt-message.ts';
 export type { OpenOptions } from './device/device-hold.ts';
 export { MdevDevice } from './device/mdev-device.ts';
 export type { MdevDeviceEvents, MdevFailure } from './device/mdev-device-events.ts';

@@ -26,7 +26,7 @@ const CONNECT_RETRIES = 500;
 /**
  * Connects to a vfio-user server, agrees on the version, and holds the device from then on.
  *
- * @returns rejects with a {@link VfioError}: `ENOENT`, `ECONNREFUSED`, `ENAMETOOLONG`, `EAGAIN` when the server takes no clients for 5 seconds, `EBUSY`
+ * @throws {@link VfioError} `ENOENT`, `ECONNREFUSED`, `ENAMETOOLONG`, `EAGAIN` when the server takes no clients for 5 seconds, `EBUSY`
  * when another client holds the device, `EPROTO` when the server is none, …
  */
 export async function connect(address: ConnectAddress, options: ConnectOptions = {}): Promise<Client> {

@@ -239,6 +239,19 @@ async function listening(at: string): Promise<{ readonly fd: number; close(): Pr
   };
 }
 
+describe('--write-multiple', () => {
+  it.each([
+    [[], undefined],
+    [['--write-multiple'], true],
+  ])('with the words %j a client that offers it hears %s', async (words, accepted) => {
+    await using server = await serve(['--socket-path', path, ...words]);
+    await server.line();
+    await using vmm = await client({ socketPath: path });
+    expect(vmm.version?.capabilities.write_multiple).toBe(accepted);
+    await stop(server);
+  });
+});
+
 describe('--platform', () => {
   it('sets what the platform leaves to the device', async () => {
     await using server = await serve(['--socket-path', path, '--platform', 'enforceMemoryDecode=false']);

@@ -32,6 +32,8 @@ export interface ServeOptions extends TypeSelection {
   readonly handover?: string;
   readonly saveOnExit?: string;
   readonly restore?: string;
+  /** Accept REGION_WRITE_MULTI from clients that offer it. */
+  readonly writeMultiple?: boolean;
 }
 
 /**
@@ -94,15 +96,16 @@ async function begin(
   offer: HandoverOffer | undefined,
   options: ServeOptions,
 ): Promise<Server> {
+  const treatment = { writeMultiple: options.writeMultiple === true };
   if (offer !== undefined) {
-    const server = await takingOver(options.handover, () => offer.accept(device));
+    const server = await takingOver(options.handover, () => offer.accept(device, treatment));
     tell(`instance ${device.uuid} was taken over${offer.held ? ' with its client' : '; no client holds it'}`);
     return server;
   }
-  if (options.restore === undefined) return serve(device, address);
+  if (options.restore === undefined) return serve(device, address, treatment);
   const mayBeMissing = options.restore === options.saveOnExit;
   const remove = await restoreState(device, options.restore, { mayBeMissing });
-  const server = serve(device, address);
+  const server = serve(device, address, treatment);
   try {
     await remove();
   } catch (error) {

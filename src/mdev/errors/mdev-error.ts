@@ -1,9 +1,15 @@
 /**
- * The errno names that {@link MdevError} carries, each in the meaning that the kernel's mdev and VFIO code gives it.
+ * The errno names that {@link MdevError} carries, each in the meaning that the kernel's mdev and VFIO code, or its sockets, give it.
  */
 export type MdevErrorCode =
+  /** What is to be made or opened at a path may not be. */
+  | 'EACCES'
+  /** Somebody answers at a socket's path, or what is there is no socket. */
+  | 'EADDRINUSE'
   /** Being created or removed: try again. */
   | 'EAGAIN'
+  /** No open file descriptor. */
+  | 'EBADF'
   /** Held by somebody else. */
   | 'EBUSY'
   /** Cut off by a reset, a detached client, a closed instance, or a parent that is unregistered. */
@@ -16,12 +22,18 @@ export type MdevErrorCode =
   | 'EINVAL'
   /** The instance is frozen or failed. */
   | 'EIO'
+  /** A socket's path is longer than a UNIX socket's may be. */
+  | 'ENAMETOOLONG'
   /** No such parent, type or instance. */
   | 'ENODEV'
-  /** No such PASID, page request or address space of a PASID. */
+  /** No such PASID, page request or address space of a PASID; or a path's directory does not exist. */
   | 'ENOENT'
   /** All PASIDs are allocated. */
   | 'ENOSPC'
+  /** A socket neither listens nor is connected. */
+  | 'ENOTCONN'
+  /** A path leads through what is no directory. */
+  | 'ENOTDIR'
   /** The instance has no such function. */
   | 'ENOTTY'
   /** The type has not declared what was asked for. */

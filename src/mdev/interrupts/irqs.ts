@@ -10,17 +10,11 @@ import type {
 import type { DeviceCore } from '../../native/binding.ts';
 import type { DeviceInterrupts, EventInterrupt, IntxInterrupt, MessageInterrupts } from './device-interrupts.ts';
 import { MdevError } from '../errors/mdev-error.ts';
+import type { InterruptMessage } from './interrupt-message.ts';
 import { type MsiCapability, msiCapabilityOf } from './msi-capability.ts';
 import { msixPlacesOf, type MsixPlaces } from './msix-places.ts';
 import type { PlatformCapabilities } from '../platform/platform-capabilities.ts';
 import { type IrqInfo, VfioIrq, VfioRegion } from '../vfio/vfio.ts';
-
-/** An MSI or MSI-X message as the guest programmed it. */
-export interface MsixMessage {
-  readonly address: bigint;
-  readonly data: number;
-  readonly masked: boolean;
-}
 
 /** What a reset of the function concerns. REQ is between the client and who owns the instance. */
 const RESET = [VfioIrq.intx, VfioIrq.msi, VfioIrq.msix, VfioIrq.error] as const;
@@ -196,7 +190,7 @@ export class Irqs {
    * What the guest programmed for a vector.
    * @param registers Finds the registers of a region.
    */
-  message(vector: number, registers: (region: number) => object): MsixMessage {
+  message(vector: number, registers: (region: number) => object): InterruptMessage {
     const { table } = this.#places ?? {};
     const file = table === undefined ? undefined : (registers(table.region) as RegisterFile<MsixBlock>);
     const entry = file?.MSIX_TABLE[vector];

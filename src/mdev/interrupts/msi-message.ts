@@ -1,4 +1,4 @@
-import type { MsixMessage } from './irqs.ts';
+import type { InterruptMessage } from './interrupt-message.ts';
 import type { MsiCapability } from './msi-capability.ts';
 
 const ENABLE = 1;
@@ -15,7 +15,7 @@ export function msiMessageSize({ address64, pending }: MsiCapability): number {
  * @param vector below the number of messages; the higher ones share those that the guest gave.
  * @param bytes {@link msiMessageSize} bytes of the capability, as the guest reads them.
  */
-export function msiMessage({ address64, pending }: MsiCapability, vector: number, bytes: Uint8Array): MsixMessage {
+export function msiMessage({ address64, pending }: MsiCapability, vector: number, bytes: Uint8Array): InterruptMessage {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const control = view.getUint16(2, true);
   const granted = 1 << Math.min((control >> 4) & 7, 5);

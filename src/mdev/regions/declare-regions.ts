@@ -155,7 +155,11 @@ export function deviceSpecific<T extends MmioRegion | MemoryRegion>(type: Region
   return { ...region, type };
 }
 
-/** The type of a region that is told apart by `subtype` among those of a PCI vendor (16 bits). */
+/**
+ * The type of a region that belongs to a PCI vendor (VFIO_REGION_TYPE_PCI_VENDOR_TYPE).
+ * @param vendorId The vendor's PCI id, 16 bits.
+ * @param subtype Tells the vendor's types apart, 32 bits.
+ */
 export function vendorRegionType(vendorId: number, subtype: number): RegionType {
   return { type: 0x8000_0000 + vendorId, subtype };
 }

@@ -1,4 +1,4 @@
-import type { MsixMessage } from '../interrupts/irqs.ts';
+import type { InterruptMessage } from '../interrupts/interrupt-message.ts';
 import { MdevError } from '../errors/mdev-error.ts';
 import { msiMessage, msiMessageSize } from '../interrupts/msi-message.ts';
 import { VfioIrq, VfioRegion } from '../vfio/vfio.ts';
@@ -15,14 +15,14 @@ export class ProgrammedMessages {
   }
 
   /** @throws {@link VfioError} `EINVAL` when there is no such vector. */
-  msix(vector: number): MsixMessage {
+  msix(vector: number): InterruptMessage {
     this.#instance.check();
     const { irqs, registers } = this.#instance.function;
     return failing(undefined, () => irqs.message(vector, (region) => registers.get(region).registers));
   }
 
   /** @throws {@link VfioError} `EINVAL` when there is no such message. */
-  msi(vector: number): MsixMessage {
+  msi(vector: number): InterruptMessage {
     const core = this.#instance.core('regionRead');
     const { msi } = this.#instance.function.irqs;
     if (msi === undefined || !Number.isInteger(vector) || vector < 0 || vector >= msi.vectors) {
@@ -34,7 +34,7 @@ export class ProgrammedMessages {
   }
 
   /** What a vector that fires means, where the instance owns the table. */
-  fired(index: number, vector: number): MsixMessage | undefined {
+  fired(index: number, vector: number): InterruptMessage | undefined {
     if (!this.#instance.active || !this.#instance.function.irqs.areOwned) return undefined;
     if (index === VfioIrq.msix) return this.msix(vector);
     return index === VfioIrq.msi ? this.msi(vector) : undefined;

@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 
 import type { DeviceCore, DmaInfo } from '../../native/binding.ts';
 import type { DmaLogging } from '../dma/dma-logging.ts';
-import type { MsixMessage } from '../interrupts/irqs.ts';
+import type { InterruptMessage } from '../interrupts/interrupt-message.ts';
 import { mapRegion, type MappedRegion } from '../vfio/mapped-region.ts';
 import {
   type DeviceInfo,
@@ -56,7 +56,7 @@ export class SynchronousSession {
     this.sva = new SessionSva(this.#instance);
   }
 
-  /** VFIO_DEVICE_GET_INFO. */
+  /** VFIO_DEVICE_GET_INFO. @throws {@link VfioError} `ENODEV`. */
   info(): DeviceInfo {
     this.#instance.check('deviceGetInfo');
     return {
@@ -159,12 +159,18 @@ export class SynchronousSession {
     this.#memory.unmap(range);
   }
 
-  /** Takes all guest memory away, out of its container, too. */
+  /** Takes all guest memory away, out of its container, too. @throws {@link VfioError} `ENODEV`. */
   dmaUnmapAll(): void {
     this.#memory.unmapAll();
   }
 
-  /** VFIO_DEVICE_FEATURE: `EOPNOTSUPP` for what may have to wait, which is setting the state of a migration; {@link DeviceSession.feature} waits. */
+  /**
+   * VFIO_DEVICE_FEATURE.
+   *
+   * @returns the feature's data.
+   * @throws {@link VfioError} `ENOTTY`, `EINVAL`, as {@link DeviceSession.feature}; `EOPNOTSUPP` for what may have to wait, which is setting the state of a
+   * migration: the other one waits.
+   */
   feature(request: FeatureRequest): Uint8Array {
     return this.#features.answer(request);
   }
@@ -174,35 +180,52 @@ export class SynchronousSession {
     return this.#features.answerInTime(request);
   }
 
-  /** As {@link DeviceSession.readMigrationData}. */
+  /**
+   * As {@link DeviceSession.readMigrationData}.
+   *
+   * @param size bytes at most.
+   * @throws {@link VfioError} as there.
+   */
   readMigrationData(size: number): Uint8Array {
     return this.#features.readMigrationData(size);
   }
 
-  /** As {@link DeviceSession.writeMigrationData}. */
+  /** As {@link DeviceSession.writeMigrationData}. @throws {@link VfioError} as there. */
   writeMigrationData(data: Uint8Array): void {
     this.#features.writeMigrationData(data);
   }
 
-  /** VFIO_IOMMU_GET_INFO: what may be mapped at present. */
+  /**
+   * VFIO_IOMMU_GET_INFO: what may be mapped at present, into its container, if it shares one.
+   *
+   * Only here: vfio-user has no such message. A `Client` reads what its server takes from `version` (`max_dma_maps`, `pgsizes`), once for all.
+   *
+   * @throws {@link VfioError} `ENODEV`.
+   */
   dmaInfo(): DmaInfo {
     return this.#memory.info();
   }
 
   /**
-   * What the guest programmed for an MSI-X vector, for a VMM whose instance owns the table; `EINVAL` when there is no such vector.
+   * What the guest programmed for an MSI-X vector, for a VMM whose instance owns the table.
+   *
+   * @throws {@link VfioError} `EINVAL` when there is no such vector.
    */
-  msixMessage(vector: number): MsixMessage {
+  msixMessage(vector: number): InterruptMessage {
     return this.#messages.msix(vector);
   }
 
-  /** As {@link msixMessage}, of MSI: `EINVAL` when there is no such message. Messages beyond what the guest gave share those. */
-  msiMessage(vector: number): MsixMessage {
+  /**
+   * As {@link msixMessage}, of MSI. Messages beyond what the guest gave share those.
+   *
+   * @throws {@link VfioError} `EINVAL` when there is no such message.
+   */
+  msiMessage(vector: number): InterruptMessage {
     return this.#messages.msi(vector);
   }
 
   /** What a vector that fires means, where the instance owns the table. @internal */
-  firedMessage(index: number, vector: number): MsixMessage | undefined {
+  firedMessage(index: number, vector: number): InterruptMessage | undefined {
     return this.#messages.fired(index, vector);
   }
 

@@ -6,7 +6,7 @@ import {
   encodeDmaLoggingStart,
 } from '../dma/dma-logging-data.ts';
 import { type IrqLine, IrqLines } from './irq-lines.ts';
-import type { MsixMessage } from '../interrupts/irqs.ts';
+import type { InterruptMessage } from '../interrupts/interrupt-message.ts';
 import type { MappedRegion } from './mapped-region.ts';
 import { VfioError } from './vfio-error.ts';
 import {
@@ -24,7 +24,7 @@ import type { DeviceInfo, IrqInfo, RegionInfo } from './vfio.ts';
  * Gets how often a vector has fired since the last call. In this process, when the instance owns the MSI-X table (`PlatformCapabilities.msixOwner`), also
  * the message that the guest programmed for it at that time.
  */
-export type IrqListener = (count: number, message?: MsixMessage) => void;
+export type IrqListener = (count: number, message?: InterruptMessage) => void;
 
 /**
  * A device as its VMM sees it: VFIO's requests, in one vocabulary, whether the device is an instance in this process (`DeviceSession`) or behind a

@@ -5,7 +5,7 @@ import {
   defineMdevType,
   type MdevContext,
   MdevRegistry,
-  type MsixMessage,
+  type InterruptMessage,
   ParentDevice,
   VfioIrq,
 } from '../../../src/mdev/index.ts';
@@ -76,7 +76,7 @@ describe('the message of a vector', () => {
       guest.write64(0x810, 0x1_fee0_2000n);
       guest.write32(0x818, 0x4022);
       guest.write32(At.msixControl(1), 0);
-      const heard: (MsixMessage | undefined)[] = [];
+      const heard: (InterruptMessage | undefined)[] = [];
       await using _line = await guest.session.onIrq(VfioIrq.msix, 1, (_count, message) => heard.push(message));
       context.irqs.msix.trigger(1);
       await until(() => heard.length > 0, 'the interrupt');
@@ -89,7 +89,7 @@ describe('the message of a vector', () => {
     const { guest, context } = await msiDevice({ address64: true, perVectorMasking: true });
     guest.write32(MSI + 4, 0xfee0_0000, CONFIG);
     guest.write16(MSI + 2, 0x31, CONFIG);
-    const heard: (MsixMessage | undefined)[] = [];
+    const heard: (InterruptMessage | undefined)[] = [];
     await using _line = await guest.session.onIrq(VfioIrq.msi, 3, (_count, message) => heard.push(message));
     await using _request = await guest.session.onIrq(VfioIrq.request, 0, (_count, message) => heard.push(message));
     context.irqs.msi.trigger(3);

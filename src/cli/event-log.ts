@@ -1,3 +1,4 @@
+import { messageOf } from '../mdev/base/message-of.ts';
 import { HookFailure, type MdevDevice, type MdevFailure } from '../mdev/index.ts';
 import type { Server } from '../vfio-user/index.ts';
 import { LineBudget } from './line-budget.ts';
@@ -18,7 +19,7 @@ export function logServer(server: Server): void {
     log.line(`${client}: ${message}`);
   });
   server.on('failed', (client, error) => {
-    log.line(`${client} could not be served: ${error instanceof Error ? error.message : String(error)}`);
+    log.line(`${client} could not be served: ${messageOf(error)}`);
   });
   server.on('acceptFailed', (code) => {
     if (!acceptFailing)
@@ -47,7 +48,7 @@ export function logDevice(device: MdevDevice): void {
   device.on('deviceError', ({ cause, error, isolated }) => {
     if (isolated) return;
     const name = 'correctable' in error ? `correctable error ${error.correctable}` : `error ${error.uncorrectable}`;
-    log.line(`instance ${device.uuid} goes on after ${name}${cause === undefined ? '' : `: ${textOf(cause)}`}`);
+    log.line(`instance ${device.uuid} goes on after ${name}${cause === undefined ? '' : `: ${messageOf(cause)}`}`);
   });
   device.on('frozen', (failure) => {
     tell(`instance ${device.uuid} is frozen until its client resets it, or the next one comes: ${cause(failure)}`);
@@ -58,11 +59,7 @@ export function logDevice(device: MdevDevice): void {
 }
 
 function cause({ error, path }: MdevFailure): string {
-  const text = textOf(error);
+  const text = messageOf(error);
   // A hook's failure names its register itself.
   return error instanceof HookFailure ? text : `${path}: ${text}`;
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,5 +1,6 @@
 import { CommanderError } from 'commander';
 
+import { messageOf } from '../mdev/base/message-of.ts';
 import { ExitCode } from './exit-code.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -35,7 +36,7 @@ export function failureOf(error: unknown, command: string): Failure {
   if (error instanceof UsageError) {
     return { message: `${error.message}; ${error.nextStep ?? help}`, exitCode: ExitCode.usage };
   }
-  const text = error instanceof Error ? error.message : String(error);
+  const text = messageOf(error);
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   const step = command === SERVE && Object.hasOwn(NEXT_STEPS, code) ? NEXT_STEPS[code] : undefined;
   return { message: step === undefined ? text : `${text}; ${step}`, exitCode: ExitCode.failure };

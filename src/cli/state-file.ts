@@ -1,6 +1,7 @@
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
+import { messageOf } from '../mdev/base/message-of.ts';
 import { type MdevDevice, MdevError } from '../mdev/index.ts';
 import { tell } from './messages.ts';
 
@@ -59,7 +60,7 @@ export async function restoreState(
   try {
     transfer.restore(state);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new MdevError('EINVAL', `${path}: ${reason}`, { cause: error });
   } finally {
     transfer.resume();

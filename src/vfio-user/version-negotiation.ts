@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 
+import { messageOf } from '../mdev/base/message-of.ts';
 import type { Attachment } from '../mdev/index.ts';
 import { closeFd } from '../native/binding.ts';
 import { coreOf } from '../native/device-handle.ts';
@@ -166,7 +167,7 @@ export class VersionNegotiation {
       }
     } catch (error) {
       this.#detach();
-      const problem = error instanceof Error ? error.message : String(error);
+      const problem = messageOf(error);
       return { errno: refusalOf(error) ?? EIO, problem };
     }
     if (this.#hasEnded) this.#detach();

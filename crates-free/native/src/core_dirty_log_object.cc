@@ -16,8 +16,6 @@ namespace {
 
 using Info = Napi::CallbackInfo;
 
-Napi::Value errorNumber(const Info& info, int error) { return Napi::Number::New(info.Env(), error); }
-
 Napi::Value startDirtyLog(DeviceCore& core, const Info& info) {
   const uint64_t pageSize = bigintArgument(info.Env(), info[0], "pageSize");
   const std::vector<DirtyRange> ranges = pairsArgument<DirtyRange>(info.Env(), info[1], "ranges");

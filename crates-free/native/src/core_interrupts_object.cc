@@ -19,8 +19,6 @@ namespace {
 
 using Info = Napi::CallbackInfo;
 
-Napi::Value errorNumber(const Info& info, int error) { return Napi::Number::New(info.Env(), error); }
-
 IrqTable& irqs(DeviceCore& core, const Info& info) {
   return *core.irqs(uint32Argument(info.Env(), info[0], "index", kPciIrqs - 1));
 }

@@ -18,8 +18,6 @@ namespace {
 
 using Info = Napi::CallbackInfo;
 
-Napi::Value errorNumber(const Info& info, int error) { return Napi::Number::New(info.Env(), error); }
-
 void setBusMaster(DeviceCore& core, const Info& info) {
   core.dma()->setBusMaster(boolArgument(info.Env(), info[0], "enabled"));
 }

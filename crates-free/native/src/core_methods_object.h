@@ -22,6 +22,9 @@ struct DeviceMethod {
       function;
 };
 
+/// What a method gives whose result is 0 or an errno.
+Napi::Value errorNumber(const Napi::CallbackInfo& info, int error);
+
 std::span<const DeviceMethod> regionMethods();
 std::span<const DeviceMethod> interruptMethods();
 std::span<const DeviceMethod> memoryMethods();

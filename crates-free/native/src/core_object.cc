@@ -187,6 +187,8 @@ Napi::Function DeviceCoreObject::define(Napi::Env env) {
 
 }  // namespace
 
+Napi::Value errorNumber(const Napi::CallbackInfo& info, int error) { return Napi::Number::New(info.Env(), error); }
+
 std::shared_ptr<DeviceCore> unwrapDevice(napi_env env, napi_value value) {
   const Napi::Value object(env, value);
   std::shared_ptr<DeviceCore> core;

@@ -18,8 +18,6 @@ namespace {
 
 using Info = Napi::CallbackInfo;
 
-Napi::Value errorNumber(const Info& info, int error) { return Napi::Number::New(info.Env(), error); }
-
 Napi::Value setRegisterRegion(DeviceCore& core, const Info& info) {
   const Napi::Env env = info.Env();
   const uint32_t index = uint32Argument(env, info[0], "index");

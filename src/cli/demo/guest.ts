@@ -1,5 +1,6 @@
 // The demo's second process, in the place of a VMM and its guest: guest.js SOCKET TYPE [OPERATION]
 import { type DsaRegisterBlock, softwareDsa } from '../../backends/idxd/index.ts';
+import { messageOf } from '../../mdev/base/message-of.ts';
 import { connect } from '../../vfio-user/index.ts';
 import { oneLine, outliveReaders, print } from '../messages.ts';
 import { DsaDriver } from './dsa-driver.ts';
@@ -19,7 +20,7 @@ const [socketPath = '', typeName = '', corrupt] = process.argv.slice(2);
 try {
   await within(play(), 'the end of the operations', PATIENCE_MS);
 } catch (error) {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   process.stderr.write(`${error instanceof Mismatch ? 'mismatch' : 'failed'}: ${oneLine(message)}\n`);
   process.exitCode = 1;
 }

@@ -1,4 +1,5 @@
 import { DeclarationError } from '../../emulation/index.ts';
+import { messageOf } from '../base/message-of.ts';
 import type { AttributeValues } from '../type/attributes.ts';
 import type { MdevBehaviour } from '../type/behaviour.ts';
 import type { DeviceLife } from './device-life.ts';
@@ -115,8 +116,4 @@ export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour)
     },
   });
   return { migration: machine, transfer };
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : typeof error === 'string' ? error : 'an error';
 }

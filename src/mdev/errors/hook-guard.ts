@@ -1,5 +1,6 @@
 import type { Hooks, RegisterBlock, RegisterHooks, Registers } from '../../emulation/index.ts';
 import { callSynchronously } from '../base/call-synchronously.ts';
+import { messageOf } from '../base/message-of.ts';
 
 /** What a hook threw, and where. Its stack is that of what was thrown. */
 export class HookFailure extends Error {
@@ -8,7 +9,7 @@ export class HookFailure extends Error {
   readonly path: string;
 
   constructor(path: string, cause: unknown) {
-    super(`${path}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    super(`${path}: ${messageOf(cause)}`, { cause });
     this.path = path;
     if (cause instanceof Error && cause.stack !== undefined) this.stack = cause.stack;
   }

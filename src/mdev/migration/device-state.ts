@@ -1,3 +1,4 @@
+import { messageOf } from '../base/message-of.ts';
 import type { AttributeValues } from '../type/attributes.ts';
 import { AsynchronousError, callSynchronously } from '../base/call-synchronously.ts';
 import { MdevError } from '../errors/mdev-error.ts';
@@ -202,8 +203,4 @@ function compatibilityBytes(value: unknown): Uint8Array {
 function estimateOf(value: unknown): number {
   if (typeof value !== 'number' || Number.isNaN(value)) throw new TypeError(`${String(value)}, expected a number`);
   return Math.min(Math.max(Math.trunc(value), 0), ESTIMATE_MAX);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,3 +1,4 @@
+import { viewOf } from '../base/bytes.ts';
 import { MdevError } from '../errors/mdev-error.ts';
 
 /**
@@ -94,10 +95,6 @@ export function refused(problem: string, cause?: unknown): MdevError {
 /** What a client has sent, for a message: it stays one line, and a short one. */
 export function quoted(text: string): string {
   return JSON.stringify(text.length > 64 ? `${text.slice(0, 64)}…` : text);
-}
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 function hex(value: number | undefined): string {

@@ -1,4 +1,5 @@
 import { type Capability, DeclarationError } from '../../emulation/index.ts';
+import { messageOf } from '../base/message-of.ts';
 import { attributeSamples } from './attribute-samples.ts';
 import { type AttributeInput, type AttributeSchema, type AttributeValues, parseAttributes } from './attributes.ts';
 import type { MdevBehaviour } from './behaviour.ts';
@@ -111,7 +112,7 @@ export function defineMdevType<
   try {
     checkPlatform(declaration.platform ?? {});
   } catch (error) {
-    throw new DeclarationError(`${where}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new DeclarationError(`${where}: ${messageOf(error)}`, { cause: error });
   }
 
   function build(attributes: AttributeValues<S>, platform: DeclarationPlatform): DeviceDeclaration {

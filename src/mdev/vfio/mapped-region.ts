@@ -2,6 +2,7 @@ import { constants } from 'node:os';
 
 import { mapSealedFile } from '../../native/binding.ts';
 import { errnoOfError } from '../../native/errno.ts';
+import { messageOf } from '../base/message-of.ts';
 import type { CacheAttribute } from '../regions/regions.ts';
 import { type MmapArea, type RegionInfo, VfioRegionFlag } from './vfio.ts';
 import { VfioError } from './vfio-error.ts';
@@ -65,7 +66,7 @@ export function mapRegion(
       const { offset, size: bytes } = area;
       return { offset, size: bytes, bytes: new Uint8Array(mapSealedFile(fd, fileOffset + offset, bytes, writable)) };
     } catch (error) {
-      throw refused(errnoOfError(error, EINVAL), index, error instanceof Error ? error.message : String(error));
+      throw refused(errnoOfError(error, EINVAL), index, messageOf(error));
     }
   };
   return { areas: areas.map((area, number) => map(area, fds.length === 1 ? only : (fds[number] ?? -1))), cache };

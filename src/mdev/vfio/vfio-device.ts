@@ -1,3 +1,4 @@
+import { viewOf } from '../base/bytes.ts';
 import { DeviceFeature, FEATURE_DATA_MAX } from './features.ts';
 import {
   dirtyBitmapBytes,
@@ -246,8 +247,4 @@ export abstract class VfioDevice implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
-}
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -1,4 +1,5 @@
 import { errnoName, errnoOf, errnoOfError } from '../../native/errno.ts';
+import { messageOf } from '../base/message-of.ts';
 import { MdevError } from '../errors/mdev-error.ts';
 
 /**
@@ -51,8 +52,4 @@ export class VfioError extends Error {
     const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'EIO';
     return new VfioError(errnoOfError(error, 0) || code, messageOf(error), request, { cause: error });
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

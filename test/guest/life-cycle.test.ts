@@ -16,6 +16,16 @@ it('works after function level resets', async () => {
   expectCleanCopies(guest, 2, 1, 10);
 });
 
+it('works after a function level reset of a device in use', async () => {
+  const guest = await bootGuest({
+    devices: [mdevDevice({ type: 'dsa-cfg-v1' })],
+    script: 'flr-in-use.sh',
+    allow: ['flr-in-use'],
+  });
+  expect(guest.part('state-after-reset')).toEqual(['enabled', 'disabled']);
+  expectCleanCopies(guest, 1, 1, 10);
+});
+
 it('serves a guest that reboots twice', async () => {
   const guest = await bootGuest({ devices: [mdevDevice({ type: 'dsa-cfg-v1' })], script: 'reboot.sh', reboot: true });
   expect(guest.parts('boot-number')).toEqual([['1'], ['2'], ['3']]);

@@ -18,7 +18,7 @@ import type { PciExpressRegisters } from './pci-express-registers.ts';
 import { HostSignals } from './host-signals.ts';
 import { hasInterruptPin } from './interrupt-pin.ts';
 import type { PciHost } from './pci-host.ts';
-import { type ErrorMessage, type PciError, recordError } from './record-error.ts';
+import { checkErrorName, type ErrorMessage, type PciError, recordError } from './record-error.ts';
 import type { PowerManagementRegisters } from './power-management.ts';
 
 const D3_HOT = 3;
@@ -117,10 +117,11 @@ export class PciFunction<R extends Registers = Registers> {
    * severities are the guest's (Base Specification 5.0, 6.2.5).
    *
    * @returns the message that the function would send to its root port; undefined if it is masked or not enabled
-   * @throws RangeError if AER was declared without this error
+   * @throws RangeError for a name that no error has, and for an error that AER was declared without
    */
   recordError(error: PciError): ErrorMessage | undefined {
     const registers = this.#bound();
+    checkErrorName(error);
     if (registers.aer !== undefined) this.#checkError(error);
     return recordError(registers, error);
   }

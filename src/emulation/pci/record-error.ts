@@ -2,8 +2,10 @@ import type { RegisterFile, RegisterView } from '../infer.ts';
 import type { RegisterBlock } from '../block.ts';
 import type { AdvancedErrorReportingRegisters } from './aer.ts';
 import {
+  CORRECTABLE_ERRORS,
   type CorrectableError,
   FATAL_BY_DEFAULT,
+  UNCORRECTABLE_ERRORS,
   type UncorrectableError,
   uncorrectableErrorBits,
 } from './aer-errors.ts';
@@ -30,6 +32,22 @@ export interface ErrorRegisters {
   readonly status: RegisterView<HeaderRegisters['STATUS']>;
   readonly pciExpress: RegisterFile<RegisterBlock<PciExpressRegisters>> | undefined;
   readonly aer: RegisterFile<RegisterBlock<AdvancedErrorReportingRegisters>> | undefined;
+}
+
+/** What only follows from other errors. */
+const CONSEQUENCES: readonly string[] = ['advisoryNonFatal', 'headerLogOverflow'] satisfies CorrectableError[];
+
+/**
+ * Checks what the compiler has not seen: a call from JavaScript, or a name that came from elsewhere.
+ * @throws RangeError for a name that no error of this kind has
+ */
+export function checkErrorName(error: PciError): void {
+  const [kind, name, names]: readonly [string, string, readonly string[]] =
+    'correctable' in error
+      ? ['correctable', error.correctable, CORRECTABLE_ERRORS.filter((known) => !CONSEQUENCES.includes(known))]
+      : ['uncorrectable', error.uncorrectable, UNCORRECTABLE_ERRORS];
+  if (!names.includes(name))
+    throw new RangeError(`recordError: ${kind} error ${name}; expected one of ${names.join(', ')}`);
 }
 
 /**

@@ -218,8 +218,8 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
    * hold, its eventfds and its maps. ERR is signalled then where the platform says so (`reportErrors`). Correctable errors
    * are only recorded, and so are advisory ones unless their severity is fatal, and what follows while it is frozen.
    * @param cause What happened, for who reads {@link failure}; the error's name when absent.
-   * @throws {@link MdevError} `ENODEV` when it is closed, `EIO` when it has failed; `RangeError` for an error that AER was
-   * declared without. Nothing has happened then.
+   * @throws {@link MdevError} `ENODEV` when it is closed, `EIO` when it has failed; `RangeError` for a name that no
+   * error has, and for an error that AER was declared without. Nothing has happened then.
    */
   error(error: PciError, cause?: unknown): ErrorReport {
     return this.#parts.errors.add(error, cause);

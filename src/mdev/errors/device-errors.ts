@@ -36,8 +36,8 @@ export class DeviceErrors {
 
   /**
    * Records an error, isolates the instance if it is uncorrectable, and reports it.
-   * @throws `MdevError` `ENODEV`, `EIO`, `EINVAL` while the instance is being made; `RangeError` for an error that AER was declared
-   * without. Nothing has happened then.
+   * @throws `MdevError` `ENODEV`, `EIO`, `EINVAL` while the instance is being made; `RangeError` for a name that no error has, and for
+   * an error that AER was declared without. Nothing has happened then.
    */
   add(error: PciError, cause?: unknown): ErrorReport {
     const { state, who } = this.#life;

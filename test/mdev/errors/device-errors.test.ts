@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
+import { type PciError, pciExpress } from '../../../src/emulation/index.ts';
 import { type ErrorReport, LIFE_CYCLE, type MdevState, VfioIrq } from '../../../src/mdev/index.ts';
 import { eventfd, memoryFile } from '../../../src/native/binding.ts';
 import { FACES, openFace } from '../../vfio-user/support/faces.ts';
@@ -231,4 +232,28 @@ test('errors at any time: the state is what the table says, and the behaviour ru
     }),
     { numRuns: 100 },
   );
+});
+
+// What a caller in JavaScript can write. Without the check, a typing error froze a device that has no AER.
+test.each([
+  ['with AER', undefined],
+  ['without AER', [pciExpress({ offset: 0x40, functionLevelReset: true })]],
+  ['without capabilities', []],
+])('a name that no error has is refused, and nothing has happened (%s)', async (_what, capabilities) => {
+  const { device } = await errorCard(undefined, {}, capabilities);
+  const told: unknown[] = [];
+  device.on('deviceError', (report) => told.push(report));
+  for (const error of [
+    { uncorrectable: 'poisonedTLP' },
+    { uncorrectable: 'toString' },
+    { uncorrectable: 'badTlp' },
+    { correctable: 'malformedTlp' },
+    { correctable: 'advisoryNonFatal' },
+    {},
+  ] as unknown as readonly PciError[]) {
+    expect(() => device.error(error)).toThrow(RangeError);
+  }
+  expect([device.state, told]).toEqual(['created', []]);
+  expect(device.error({ correctable: 'badTlp' })).toMatchObject({ isolated: false });
+  expect(device.error({ uncorrectable: 'poisonedTlp' })).toMatchObject({ isolated: true });
 });

@@ -59,4 +59,40 @@ describe('DMA_UNMAP', () => {
     expect(bench.device.guestWord(PAGE)).toBe(0n);
     file.close();
   });
+
+  // Maps at pages 2 and 3, at 5, and, of two pages, at 8 (decision 15).
+  const there = [
+    [2n, 1n],
+    [3n, 1n],
+    [5n, 1n],
+    [8n, 2n],
+  ] as const;
+  it.each([
+    ['exactly one map', 5n, 1n, undefined, [2n, 3n, 8n, 9n]],
+    ['two maps side by side', 2n, 2n, undefined, [5n, 8n, 9n]],
+    ['maps and the hole between them', 2n, 4n, undefined, [8n, 9n]],
+    ['a map and holes around it', 4n, 3n, undefined, [2n, 3n, 8n, 9n]],
+    ['all of them', 0n, 16n, undefined, []],
+    ['the lower half of a map', 8n, 1n, 'EINVAL', [2n, 3n, 5n, 8n, 9n]],
+    ['the upper half of a map', 9n, 1n, 'EINVAL', [2n, 3n, 5n, 8n, 9n]],
+    ['whole maps and the lower half of the last', 2n, 7n, 'EINVAL', [2n, 3n, 5n, 8n, 9n]],
+    ['the upper half of the first and a hole', 9n, 7n, 'EINVAL', [2n, 3n, 5n, 8n, 9n]],
+    ['a hole between maps', 6n, 2n, 'ENOENT', [2n, 3n, 5n, 8n, 9n]],
+    ['a hole in front of them', 0n, 2n, 'ENOENT', [2n, 3n, 5n, 8n, 9n]],
+    ['nothing', 5n, 0n, 'EINVAL', [2n, 3n, 5n, 8n, 9n]],
+    ['everything from a map on, and round', 5n, (1n << 52n) - 2n, 'EINVAL', [2n, 3n, 5n, 8n, 9n]],
+  ] as const)('of %s', async (_what, page, pages, code, left) => {
+    await using bench = new Bench();
+    const client = await bench.client();
+    const file = memoryFile(4096 * 2);
+    for (const [at, size] of there) await client.dmaMap({ iova: at * PAGE, size: size * PAGE, file });
+    const body = request(page * PAGE, pages * PAGE);
+    const answer = channelOf(client).request(Command.dmaUnmap, body);
+    if (code === undefined) expect((await answer).body).toEqual(body);
+    else await expect(answer).rejects.toMatchObject({ code });
+    const mapped = [];
+    for (let at = 0n; at < 16n; ++at) if (bench.device.guestWord(at * PAGE) === 0n) mapped.push(at);
+    expect(mapped).toEqual(left);
+    file.close();
+  });
 });

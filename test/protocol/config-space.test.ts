@@ -4,7 +4,9 @@
  */
 import { describe, expect, it } from 'vitest';
 
+import { pciExpress, PciExpressType } from '../../src/emulation/index.ts';
 import { acmeDevice, At } from '../mdev/support/acme.ts';
+import { ANSWER, answeringCard, barCard, narrowBars, wideBars } from './support/bar-card.ts';
 import { ConfigClient } from './support/config-client.ts';
 
 /** Of acme's capabilities. */
@@ -16,29 +18,43 @@ const DEVICE_CONTROL_2 = EXPRESS + 0x28;
 const LINK_CONTROL_2 = EXPRESS + 0x30;
 
 describe('config space', () => {
-  it('G8: has 4,096 bytes with PCI Express', async () => {
-    await using client = await ConfigClient.of(await acmeDevice());
-    expect(await client.size()).toBe(4096n);
+  it('G8: has 4,096 bytes with PCI Express, and 256 where the device has no more', async () => {
+    await using express = await ConfigClient.of(await acmeDevice());
+    expect(await express.size()).toBe(4096n);
+    await using conventional = await ConfigClient.of(await barCard(narrowBars, [], 256));
+    expect(await conventional.size()).toBe(256n);
+    expect(await conventional.read(252, 4)).toBe(0n);
+    await expect(conventional.read(256, 4)).rejects.toThrow('refused');
   });
 
   it('G10: BAR sizing finds the sizes of 32-bit BARs, and what is not there', async () => {
-    await using client = await ConfigClient.of(await acmeDevice());
-    expect(await client.write(0x20, 4, 0xffff_ffffn)).toBe(0);
-    expect(await client.read(0x20, 4)).toBe(0n);
-    expect(await client.write(0x20, 4, 0n)).toBe(0);
+    await using client = await ConfigClient.of(await barCard(narrowBars));
+    const sizes = [];
+    for (let bar = 0x10; bar < 0x28; bar += 4) {
+      const old = await client.read(bar, 4);
+      expect(await client.write(bar, 4, 0xffff_ffffn)).toBe(0);
+      const mask = (await client.read(bar, 4)) & ~0xfn;
+      sizes.push(mask === 0n ? 0n : (1n << 32n) - mask);
+      expect(await client.write(bar, 4, old)).toBe(0);
+      expect(await client.read(bar, 4)).toBe(old);
+    }
+    expect(sizes).toEqual([0n, 4096n, 8192n, 16384n, 0n, 0n]);
   });
 
-  it('G11: BAR sizing finds the sizes of 64-bit pairs', async () => {
-    await using client = await ConfigClient.of(await acmeDevice());
-    for (const [bar, size] of [
-      [0x10, 0x1000n],
-      [0x18, 0x4000n],
-    ] as const) {
+  it.each([
+    ['acme, below 4 GiB', () => acmeDevice(), [0x1000n, 0x4000n, undefined]],
+    ['4, 8 and 16 GiB', () => barCard(wideBars), [4n << 30n, 8n << 30n, 16n << 30n]],
+  ] as const)('G11: BAR sizing finds the sizes of 64-bit pairs (%s)', async (_what, device, sizes) => {
+    await using client = await ConfigClient.of(await device());
+    for (const [index, size] of sizes.entries()) {
+      if (size === undefined) continue;
+      const bar = 0x10 + 8 * index;
       const old = await client.read(bar, 8);
+      expect(old & 0x6n).toBe(0x4n);
       expect(await client.write(bar, 4, 0xffff_ffffn)).toBe(0);
       expect(await client.write(bar + 4, 4, 0xffff_ffffn)).toBe(0);
-      const mask = (await client.read(bar, 8)) & ~0xfn;
-      expect((1n << 64n) - mask).toBe(size);
+      const [low, high] = [await client.read(bar, 4), await client.read(bar + 4, 4)];
+      expect((1n << 64n) - ((high << 32n) | (low & ~0xfn))).toBe(size);
       expect(await client.write(bar, 8, old)).toBe(0);
       expect(await client.read(bar, 8)).toBe(old);
     }
@@ -70,10 +86,14 @@ describe('config space', () => {
     expect(await client.read(EXPRESS + 4, 4)).toBe(capabilities);
   });
 
-  it('C8, L7: a hooked register is written and read back', async () => {
-    await using client = await ConfigClient.of(await acmeDevice());
-    expect(await client.write(At.command, 2, 0x0006n)).toBe(0);
-    expect(await client.read(At.command, 2)).toBe(0x0006n);
+  it('C8, L7: each read of a hooked register is served by the device', async () => {
+    let answers = 0;
+    await using client = await ConfigClient.of(await answeringCard(() => 0xcccc + answers++));
+    expect(await client.read(ANSWER, 4)).toBe(0xccccn);
+    expect(await client.read(ANSWER + 1, 1)).toBe(0xccn);
+    expect(await client.read(ANSWER, 2)).toBe(0xcccen);
+    expect(await client.write(ANSWER, 4, 0n)).toBe(0);
+    expect(await client.read(ANSWER, 4)).toBe(0xcccfn);
   });
 
   it('C9: of power management, the state is stored, whatever the width of the access', async () => {
@@ -127,12 +147,28 @@ describe('config space', () => {
     expect(await client.read(MSIX + 4, 4)).toBe(table);
   });
 
-  it('C13: what a function does not have of Link Control and the second registers reads 0', async () => {
-    await using client = await ConfigClient.of(await acmeDevice());
-    for (const at of [LINK_CONTROL, DEVICE_CONTROL_2, LINK_CONTROL_2]) {
-      const before = await client.read(at, 2);
-      expect(await client.write(at, 2, before)).toBe(0);
-      expect(await client.read(at, 2)).toBe(before);
-    }
-  });
+  // Link Control 2 is not there: a link that has one speed only need not have it, and its place reads 0 (Base Specification 5.0, 7.5.3.20).
+  it.each([
+    [
+      'an endpoint',
+      0x00cbn,
+      () => barCard({}, [pciExpress({ offset: EXPRESS, type: PciExpressType.endpoint, functionLevelReset: false })]),
+    ],
+    ['a root complex integrated endpoint, which has no link', 0n, () => acmeDevice()],
+  ] as const)(
+    'C13: two bytes written to Link Control and Device Control 2 read back, as far as there are bits (%s)',
+    async (_what, linkBits, device) => {
+      await using client = await ConfigClient.of(await device());
+      for (const [at, bits] of [
+        [LINK_CONTROL, linkBits],
+        [DEVICE_CONTROL_2, 0x141fn],
+        [LINK_CONTROL_2, 0n],
+      ] as const) {
+        for (const value of [0xffffn, 0x1408n, 0n]) {
+          expect(await client.write(at, 2, value)).toBe(0);
+          expect(await client.read(at, 2)).toBe(value & bits);
+        }
+      }
+    },
+  );
 });

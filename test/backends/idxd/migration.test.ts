@@ -54,7 +54,7 @@ test('queues, descriptors under way and the command that waits for them go to an
 /** All that a guest can read: config space, and BAR0 with the MSI-X table and the pending bits. */
 function visible(guest: DsaGuest): readonly Uint8Array[] {
   const { sync } = guest.session;
-  return [sync.readRegion(7, 0, 256), sync.readRegion(0, 0, Number(guest.device.regions[0]?.size ?? 0))];
+  return [sync.readRegion(7, 0, 256), sync.readRegion(0, 0, guest.device.regions[0]?.size ?? 0)];
 }
 
 /** A device with something in every register that a guest can change, and in every part of its state. */

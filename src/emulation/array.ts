@@ -27,6 +27,7 @@ export interface ArrayOptions<L extends string = string> {
  *
  * @param offset - byte offset of element 0
  * @param stride - bytes from one element to the next
+ * @param count - elements, a whole number; 0 for none
  * @param element - registers with offsets relative to their element
  */
 export function array<const E extends Element>(
@@ -40,6 +41,7 @@ export function array<const E extends Element>(
  *
  * @param offset - byte offset of element 0
  * @param stride - bytes from one element to the next
+ * @param count - elements, a whole number; 0 for none
  * @param element - registers with offsets relative to their element
  */
 export function array<const E extends Element, const L extends string>(

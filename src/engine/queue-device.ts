@@ -259,12 +259,12 @@ export class QueueDevice implements Disposable {
     return queueStatistics(this.#native.statistics(queue));
   }
 
-  /** Descriptors of a queue that wait for an engine. */
+  /** Descriptors of a queue that wait for an engine. @throws RangeError when there is no such queue (0 to `queues` - 1). */
   occupancy(queue: number): number {
     return this.statistics(queue).waiting;
   }
 
-  /** Descriptors of a queue that were begun and have not ended. */
+  /** Descriptors of a queue that were begun and have not ended. @throws RangeError when there is no such queue (0 to `queues` - 1). */
   inFlight(queue: number): number {
     return this.statistics(queue).inFlight;
   }

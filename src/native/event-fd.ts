@@ -4,7 +4,7 @@ import { addon } from './addon.ts';
 export interface EventFd {
   /** The descriptor; -1 after `close`. */
   readonly fd: number;
-  /** Adds 1 to the counter. */
+  /** Adds 1 to the counter. @throws Error with `code` `EBADF` after {@link close}. */
   signal(): void;
   /** The counter, which becomes 0. Does not wait: 0 when nothing was signalled. */
   read(): number;

@@ -34,7 +34,10 @@ export const MAX_ENTRIES = 0xffff;
 /** Bytes of a queue's portals: unlimited and limited, each as MSI-X and as IMS page. */
 export const PORTAL_STRIDE = 4 * 4096;
 
-/** Bytes of BAR2: the next power of two that holds the portals of all queues. */
+/**
+ * Bytes of BAR2: the next power of two that holds the portals of all queues.
+ * @param queues Work queues, a whole number from 1; not checked, a declaration with these bytes is.
+ */
 export function portalSize(queues: number): number {
   return 2 ** Math.ceil(Math.log2(queues * PORTAL_STRIDE));
 }
@@ -48,7 +51,10 @@ export function msixPlaces(queues: number) {
   } as const;
 }
 
-/** MSI-X vectors: one for errors and commands, one per queue. */
+/**
+ * MSI-X vectors: one for errors and commands, one per queue.
+ * @param queues Work queues, a whole number from 1.
+ */
 export function vectorCount(queues: number): number {
   return queues + 1;
 }

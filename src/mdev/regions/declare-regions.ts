@@ -132,7 +132,8 @@ export function memory(options: MemoryOptions): MemoryRegion {
 /**
  * The expansion ROM.
  * @param content What is in it, copied for each instance.
- * @param options.size Bytes, a power of two from 2 KiB to 16 MiB; the next one of the content's when absent.
+ * @param options.size Bytes, a power of two from 2 KiB to 16 MiB; the next one of the content's when absent. Checked where the type's config space is made
+ * (`DeclarationError`), and so is that the content fits.
  */
 export function rom(content: Uint8Array, options: { readonly size?: number } = {}): RomRegion {
   const { size = powerOfTwo(Math.max(1, content.length), MINIMUM.rom) } = options;

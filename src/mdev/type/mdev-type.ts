@@ -77,7 +77,10 @@ export interface MdevType {
   readonly sva: SvaDeclaration | undefined;
   /** What instances take from their parent beside a place. */
   readonly resources: ResourcePool<AttributeValues, Disposable> | undefined;
-  /** @throws {@link MdevError} `EINVAL`, see `parseAttributes`; also for values that do not go together. */
+  /**
+   * Checks an operator's values for an instance and fills in the defaults.
+   * @throws {@link MdevError} `EINVAL`, see `parseAttributes`; also for values that do not go together.
+   */
   parseAttributes(input: AttributeInput): AttributeValues;
   /**
    * The same object for the same values.

@@ -1,11 +1,14 @@
+import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
 
 import { channelOf } from '../../src/vfio-user/client.ts';
 import { eventfd, type EventFd, memoryFile } from '../../src/vfio-user/index.ts';
 import { Command } from '../../src/vfio-user/protocol.ts';
 import { encodeSetIrqs, words } from '../../src/vfio-user/structures/index.ts';
+import { acmeDevice } from '../mdev/support/acme.ts';
 import { Bench, openFiles, settle, until } from '../vfio-user/support/bench.ts';
 import { ERR, MSIX, REQ } from '../vfio-user/support/test-device.ts';
+import { ConfigClient } from './support/config-client.ts';
 
 const NONE = 1;
 const BOOL = 2;
@@ -191,6 +194,24 @@ describe('SET_IRQS', () => {
     const next = await bench.client();
     await next.setIrqs({ index: MSIX, eventfds: [event.fd] });
     expect(event.read()).toBe(1);
+    event.close();
+  });
+
+  it.each([
+    ['INTx without a pin', 0],
+    ['MSI without its capability', 1],
+  ])('%s has no vectors: everything off succeeds, and nothing else', async (_what, index) => {
+    await using client = await ConfigClient.of(await acmeDevice());
+    const event = eventfd();
+    const set = async (flags: number, start: number, count: number, fds: readonly number[] = []): Promise<number> => {
+      const body = encodeSetIrqs({ flags, index, start, count });
+      return (await client.peer.ask({ command: Command.deviceSetIrqs }, body, fds))?.header.errno ?? -1;
+    };
+    expect(await set(0x21, 0, 0)).toBe(0);
+    expect(await set(0x24, 0, 1, [event.fd])).toBe(constants.errno.EINVAL);
+    for (const flags of [0x09, 0x0c, 0x11, 0x14, 0x21, 0x24]) {
+      for (const start of [0, 1]) expect(await set(flags, start, 1)).toBe(constants.errno.EINVAL);
+    }
     event.close();
   });
 });

@@ -110,6 +110,39 @@ describe('file descriptors', () => {
     for (const each of file) each.close();
   });
 
+  it('of maps with a file, without, and with one find theirs, wherever two cuts fall', async () => {
+    await using bench = new Bench();
+    const [first, third] = [numbered(81n), numbered(83n)];
+    const peer = bench.peer();
+    await peer.negotiate();
+    const messages = [mapMessage(1, 0n), mapMessage(2, PAGE), mapMessage(3, 2n * PAGE)];
+    const fds = [[first.fd], [], [third.fd]];
+    const size = messages[0]?.length ?? 0;
+    const wrong: string[] = [];
+    for (let left = 1; left < 3 * size; ++left) {
+      for (let right = left; right < 3 * size; ++right) {
+        for (const [index, message] of messages.entries()) {
+          const cuts = [left, right].map((cut) => cut - index * size).filter((cut) => cut > 0 && cut < size);
+          let start = 0;
+          for (const end of [...new Set(cuts), size]) {
+            peer.send(message.subarray(start, end), start === 0 ? fds[index] : []);
+            // Half of the cuts are seen by the server, the others it reads over.
+            if (end < size && (left + right) % 2 === 0) await settle(1);
+            start = end;
+          }
+        }
+        const answers = await takeReplies(peer, 3);
+        const words = [0n, PAGE, 2n * PAGE].map((address) => bench.device.guestWord(address));
+        if (answers.some(({ errno }) => errno !== 0) || words[0] !== 81n || words[1] !== -1n || words[2] !== 83n)
+          wrong.push(`${left} and ${right}: ${words.join(' ')}`);
+        bench.device.core.dmaUnmapAll();
+      }
+    }
+    expect(wrong).toEqual([]);
+    first.close();
+    third.close();
+  });
+
   it('go to the nearest earlier message that can carry them', async () => {
     await using bench = new Bench();
     const file = numbered(77n);

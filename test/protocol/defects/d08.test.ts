@@ -8,6 +8,8 @@ import { Bench, settle } from '../../vfio-user/support/bench.ts';
 import { errorReply } from '../../vfio-user/support/raw-peer.ts';
 import { errno, TestMigration } from '../../vfio-user/support/test-migration.ts';
 
+// The C implementation quiesces before DMA_MAP, DMA_UNMAP and DEVICE_RESET. Here they do not wait for the device's behaviour; what does is migration. A reset while the device is
+// being quiesced is in reset-in-flight.test.ts.
 it('D8: a request that has to wait for the device is answered, also when the device gives up', async () => {
   await using bench = new Bench();
   const migration = new TestMigration();

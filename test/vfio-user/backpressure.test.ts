@@ -13,6 +13,13 @@ function read(id: number, count: number): Uint8Array {
   );
 }
 
+/** The header of a message that ends the connection. */
+function tooLong(id: number): Uint8Array {
+  const header = encodeMessage({ id, command: Command.regionRead }, new Uint8Array());
+  new DataView(header.buffer, header.byteOffset).setUint32(4, 0x7fff_ffff, true);
+  return header;
+}
+
 describe('a client that does not read its replies', () => {
   it('is not read either, and gets every reply in order when it does', async () => {
     await using bench = new Bench();
@@ -49,6 +56,34 @@ describe('a client that does not read its replies', () => {
     peer.close();
     await until(() => slow.device.holder === undefined, 'the end of the client');
     await expect((await slow.client()).info()).resolves.toBeDefined();
+  });
+
+  it('gets every reply that came before it broke the protocol, and then the end', async () => {
+    await using bench = new Bench();
+    const peer = bench.peer();
+    await peer.negotiate();
+    peer.channel.setPaused(true);
+    const count = 250;
+    for (let id = 0; id < count; ++id) peer.send(read(id, 1000));
+    peer.send(tooLong(count));
+    await until(() => bench.device.core.statistics().reads === count, 'all reads');
+    await settle(50);
+    peer.channel.setPaused(false);
+    for (let id = 0; id < count; ++id) expect((await peer.next())?.header.id).toBe(id);
+    await until(() => bench.device.holder === undefined, 'the end of the client');
+  });
+
+  it('goes without having read what it is owed when it breaks the protocol', async () => {
+    await using bench = new Bench();
+    const peer = bench.peer();
+    await peer.negotiate();
+    peer.channel.setPaused(true);
+    for (let id = 0; id < 250; ++id) peer.send(read(id, 1000));
+    peer.send(tooLong(1));
+    await until(() => bench.device.core.statistics().reads === 250, 'all reads');
+    peer.close();
+    await until(() => bench.device.holder === undefined, 'the end of the client');
+    await expect((await bench.client()).info()).resolves.toBeDefined();
   });
 
   it('costs nothing while it does not', async () => {

@@ -202,12 +202,14 @@ void Connection::sendRequests() {
 Outgoing Connection::toSend() {
   if (service_ == Service::nothing) return {};
   // Nothing else would begin another turn when the output is sent.
-  if (output_.size() == 0 && dma_->starved() && !closed_) sendRequests();
+  if (output_.size() == 0 && dma_->starved() && !closed_ && !finishing_) sendRequests();
   return output_.next();
 }
 
 void Connection::roundEnded() {
-  if (finishing_) close(finishReason_);
+  // Not before the client has taken what it is owed; one that does not read only stays connected. A handover does not
+  // wait for it.
+  if (finishing_ && (output_.size() == 0 || service_ != Service::all)) close(finishReason_);
   handler_->roundEnded();
 }
 

@@ -84,7 +84,7 @@ class Connection final : public MessageStream, public TwinStream::Owner {
   void answer(std::span<const std::byte> body, std::vector<FileDescriptor> fds);
   /// The same with a positive errno.
   void refuse(int error);
-  /// Serves nothing more, and closes when what is answered was offered to the socket.
+  /// Serves nothing more, and closes when the socket has taken what is answered.
   void finish(const std::string& reason);
   const std::shared_ptr<DeviceCore>& core() const { return core_; }
   /// True when the client has hung up, even if bytes of it are still unread, or is about to be gone.

@@ -1,6 +1,7 @@
 import { afterEach, expect, it } from 'vitest';
 
 import { closeRegistries, DsaGuest, dsaGuest, Flag, MEMORY_AT } from './support/dsa-guest.ts';
+import { ACTIVE, CMD, CMDSTATUS, Code } from './support/offsets.ts';
 
 afterEach(closeRegistries);
 
@@ -23,6 +24,23 @@ it('what a client has queued is not done in the memory of the next one', async (
     guest.submit(0, { opcode: 0, flags: Flag.recordValid | Flag.record, completion: RECORD_AT });
     await expect.poll(() => guest.status(RECORD_AT), { timeout: 60_000, interval: 1 }).toBe(1);
     expect(guest.memory.subarray(0, MEMORY_SIZE - 32).every((byte) => byte === 0)).toBe(true);
+  }
+  guest[Symbol.dispose]();
+});
+
+it('a command that waits for what a client has queued ends with it', async () => {
+  let guest = await dsaGuest('dsa-cfg-v1');
+  const { device } = guest;
+  guest.bringUp([128]);
+  for (let round = 0; round < 50; round++) {
+    // In one turn: most rounds end before the engine has woken up.
+    guest.submit(0, { opcode: 0 });
+    guest.write32(CMD, Code.drainAll << 20);
+    const closed = guest.session.close();
+    guest[Symbol.dispose]();
+    await closed;
+    guest = new DsaGuest(device);
+    await expect.poll(() => guest.read32(CMDSTATUS) & ACTIVE, { timeout: 10_000, interval: 1 }).toBe(0);
   }
   guest[Symbol.dispose]();
 });

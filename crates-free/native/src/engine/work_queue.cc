@@ -47,6 +47,8 @@ void WorkQueue::abort() {
   // A driver may wait for the end without doing anything else.
   if (const auto channel = device_->dma->messageDma(); channel != nullptr) channel->cancelOwner(run_->messageOwner());
   run_->endAbandoned();
+  // A command may have waited for what no engine had.
+  device_->command.check();
 }
 
 void WorkQueue::abandon() {

@@ -1,6 +1,7 @@
 import type { AttributeValues } from '../type/attributes.ts';
 import type { MdevBehaviour } from '../type/behaviour.ts';
 import { createBehaviour } from '../type/create-behaviour.ts';
+import { CopyTurns } from '../dma/device-dma.ts';
 import { createContext } from '../type/create-context.ts';
 import { DeviceErrors } from '../errors/device-errors.ts';
 import { DeviceLife } from './device-life.ts';
@@ -57,6 +58,7 @@ export class DeviceParts {
   readonly closing: DeviceClosing;
   readonly #options: MdevDeviceOptions;
   readonly #tasks: Tasks;
+  readonly #turns = new CopyTurns();
   #behaviour: MdevBehaviour = {};
   #migration: MigrationMachine | undefined;
   #transfer: StateTransfer | undefined;
@@ -101,7 +103,10 @@ export class DeviceParts {
     };
     this.group = parent.groups.join(groupKey, member);
     const { function: mdevFunction, group, guestErrors, pause, resets, sva } = this;
-    const clientGone = (): void => sva?.clientGone();
+    const clientGone = (): void => {
+      this.#turns.clientGone();
+      sva?.clientGone();
+    };
     const subject = { life, function: mdevFunction, group, member, guestErrors, pause, resets, migration, clientGone };
     this.hold = new DeviceHold(subject);
     this.closing = new DeviceClosing({
@@ -144,6 +149,7 @@ export class DeviceParts {
       who: life.who,
       typeId: type.id,
       tasks: this.#tasks,
+      turns: this.#turns,
       fail: (error) => {
         life.fail('behaviour', error);
       },

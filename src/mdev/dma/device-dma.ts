@@ -28,6 +28,17 @@ export type DmaAccess = Pick<DeviceCore, 'dmaExtent' | 'dmaRead' | 'dmaTransfer'
 export class CopyTurns {
   #copied = 0;
   #turn: Promise<void> | undefined;
+  #client = 0;
+
+  /** Another number for each client: what was begun for one does not go on in the memory of the next. */
+  get client(): number {
+    return this.#client;
+  }
+
+  /** The client has left. */
+  clientGone(): void {
+    this.#client += 1;
+  }
 
   /** So many bytes were copied. Whether whatever else the event loop has to do is due: then {@link others} is to be awaited. */
   copied(bytes: number): boolean {
@@ -80,7 +91,7 @@ export class DeviceDma {
    * @throws `MdevError` `EFAULT`, `EINVAL` or `ECANCELED`, or the signal's reason, see {@link DeviceDma}.
    */
   read(iova: bigint, into: Uint8Array, options: TransferOptions = {}): Promise<void> {
-    return this.#transfer(false, iova, into, options);
+    return this.#transfer(false, iova, into, options, this.#turns.client);
   }
 
   /**
@@ -88,7 +99,7 @@ export class DeviceDma {
    * @throws As {@link read}.
    */
   write(iova: bigint, from: Uint8Array, options: TransferOptions = {}): Promise<void> {
-    return this.#transfer(true, iova, from, options);
+    return this.#transfer(true, iova, from, options, this.#turns.client);
   }
 
   /**
@@ -101,18 +112,26 @@ export class DeviceDma {
     checkRange(source, length);
     checkRange(destination, length);
     const piece = new Uint8Array(Math.min(PIECE, length));
+    const { client } = this.#turns;
     for (let done = 0; done < length; done += PIECE) {
       const part = piece.subarray(0, Math.min(PIECE, length - done));
-      await this.#transfer(false, source + BigInt(done), part, options);
-      await this.#transfer(true, destination + BigInt(done), part, options);
+      await this.#transfer(false, source + BigInt(done), part, options, client);
+      await this.#transfer(true, destination + BigInt(done), part, options, client);
     }
   }
 
-  async #transfer(write: boolean, iova: bigint, bytes: Uint8Array, options: TransferOptions): Promise<void> {
+  async #transfer(
+    write: boolean,
+    iova: bigint,
+    bytes: Uint8Array,
+    options: TransferOptions,
+    client: number,
+  ): Promise<void> {
     checkRange(iova, bytes.length);
     for (let done = 0; done < bytes.length;) {
       options.signal?.throwIfAborted();
       if (this.#life.aborted) throw new MdevError('ECANCELED', 'the instance is gone');
+      if (client !== this.#turns.client) throw new MdevError('ECANCELED', 'the client is gone');
       const address = iova + BigInt(done);
       let part = bytes.subarray(done, Math.min(done + PIECE, bytes.length));
       let error = this.#copy(write, address, part);

@@ -2,7 +2,7 @@ import type { PciError } from '../../emulation/index.ts';
 import type { AttributeValues } from './attributes.ts';
 import type { MdevContext } from './context.ts';
 import type { ErrorReport } from '../errors/device-errors.ts';
-import { CopyTurns, DeviceDma } from '../dma/device-dma.ts';
+import { type CopyTurns, DeviceDma } from '../dma/device-dma.ts';
 import type { MdevFunction } from '../function/mdev-function.ts';
 import type { Regions } from '../regions/regions.ts';
 import type { Tasks } from '../device/tasks.ts';
@@ -21,6 +21,7 @@ export interface ContextParts {
   readonly who: string;
   readonly typeId: string;
   readonly tasks: Tasks;
+  readonly turns: CopyTurns;
   readonly fail: (error: unknown) => void;
   readonly freeze: (error: unknown) => void;
   readonly error: (error: PciError, cause: unknown) => ErrorReport | undefined;
@@ -29,8 +30,7 @@ export interface ContextParts {
 /** Makes what the vendor's `create` gets. Its type is that of the vendor's declaration, which nobody knows here. */
 export function createContext(parts: ContextParts): object {
   const { uuid, attributes, resources, function: mdevFunction, tasks, fail, freeze, error } = parts;
-  const { sva, typeId, who } = parts;
-  const turns = new CopyTurns();
+  const { sva, turns, typeId, who } = parts;
   const services: Omit<MdevContext<AttributeValues, Regions, Disposable | undefined>, keyof Regions> = {
     uuid,
     attributes,

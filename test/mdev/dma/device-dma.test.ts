@@ -66,6 +66,25 @@ describe('guest memory', () => {
     close();
   });
 
+  test('of a client that has left is not gone on with in that of the next one', async () => {
+    const { guest, context, close } = await withMemory();
+    const transfer = context.dma.copy(0x10_0000n, 0x30_0000n, 0x20_0000);
+    const ended = expect(transfer).rejects.toMatchObject({ code: 'ECANCELED' });
+    const closed = guest.session.close();
+    guest[Symbol.dispose]();
+    await closed;
+    const next = new Guest(guest.device);
+    const memory = memoryFile(0x40_0000);
+    const map = { iova: 0x10_0000n, size: 0x40_0000n, readable: true, writable: true, fd: memory.fd, offset: 0n };
+    new Uint8Array(memory.buffer).fill(7, 0, 0x20_0000);
+    expect(next.dmaMap(map)).toBe(0);
+    await ended;
+    expect(new Uint8Array(memory.buffer, 0x20_0000).every((byte) => byte === 0)).toBe(true);
+    next[Symbol.dispose]();
+    memory.close();
+    close();
+  });
+
   test('is out of reach outside of maps, beyond 64 bits, without bus master, and after unmap', async () => {
     const { guest, context, close } = await withMemory();
     const bytes = new Uint8Array(16);

@@ -29,8 +29,14 @@ export async function saveState(device: MdevDevice, path: string): Promise<void>
     } finally {
       await file.close();
     }
-    await rename(written, path);
-    await syncDirectory(path);
+    // Before the file is replaced: who cannot look into the directory finds out while the old one is there.
+    const directory = await open(dirname(path), 'r');
+    try {
+      await rename(written, path);
+      await directory.sync();
+    } finally {
+      await directory.close();
+    }
   } catch (error) {
     await rm(written, { force: true });
     throw error;
@@ -66,21 +72,16 @@ export async function restoreState(
     transfer.resume();
   }
   return async () => {
-    await rm(path);
-    // What has been used must not come back when the power fails.
-    await syncDirectory(path);
+    const directory = await open(dirname(path), 'r');
+    try {
+      await rm(path);
+      // What has been used must not come back when the power fails.
+      await directory.sync();
+    } finally {
+      await directory.close();
+    }
     tell(`instance ${device.uuid} has the state of ${path}, which is removed`);
   };
-}
-
-/** Makes what happened to a name outlast a loss of power. */
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(dirname(path), 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
 }
 
 async function readState(path: string, mayBeMissing: boolean): Promise<Uint8Array | undefined> {

@@ -238,6 +238,9 @@ describe('mdev serve --save-on-exit and --restore', () => {
     await using second = await serve('--restore', file, '--socket-path', join(folder, 'missing', 'socket'));
     expect((await second.ended).code).toBe(1);
     expect(readFileSync(file).equals(saved)).toBe(true);
+    await using third = await serve('--restore', file, '--handover', join(folder, 'missing', 'handover'));
+    expect(await third.ended).toMatchObject({ code: 1, stderr: expect.stringContaining('--handover') as string });
+    expect(readFileSync(file).equals(saved)).toBe(true);
   });
 
   it('refuse a state that does not fit or is none, and leave it where it is', async () => {

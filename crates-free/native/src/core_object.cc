@@ -189,14 +189,19 @@ Napi::Function DeviceCoreObject::define(Napi::Env env) {
 
 Napi::Value errorNumber(const Napi::CallbackInfo& info, int error) { return Napi::Number::New(info.Env(), error); }
 
-std::shared_ptr<DeviceCore> unwrapDevice(napi_env env, napi_value value) {
+std::shared_ptr<DeviceCore> unwrapDeviceIfOpen(napi_env env, napi_value value) {
   const Napi::Value object(env, value);
-  std::shared_ptr<DeviceCore> core;
   if (object.IsObject() && object.As<Napi::Object>().CheckTypeTag(&kTag)) {
-    core = DeviceCoreObject::Unwrap(object.As<Napi::Object>())->core();
-    if (core == nullptr) napi_throw_type_error(env, nullptr, "the device is closed");
-  } else {
-    napi_throw_type_error(env, nullptr, "not a DeviceCore");
+    return DeviceCoreObject::Unwrap(object.As<Napi::Object>())->core();
+  }
+  napi_throw_type_error(env, nullptr, "not a DeviceCore");
+  return nullptr;
+}
+
+std::shared_ptr<DeviceCore> unwrapDevice(napi_env env, napi_value value) {
+  std::shared_ptr<DeviceCore> core = unwrapDeviceIfOpen(env, value);
+  if (core == nullptr && !Napi::Env(env).IsExceptionPending()) {
+    napi_throw_type_error(env, nullptr, "the device is closed");
   }
   return core;
 }

@@ -35,18 +35,23 @@ void restoreClientOf(const Napi::CallbackInfo& info) {
   if (problem.error != 0) throwSystemError(env, problem.error, problem.what);
 }
 
+/// The device that these two work on; null for one that is closed, where nothing is left to do.
+std::shared_ptr<DeviceCore> openDevice(const Napi::CallbackInfo& info) {
+  std::shared_ptr<DeviceCore> core = unwrapDeviceIfOpen(info.Env(), info[0]);
+  if (info.Env().IsExceptionPending()) throw Napi::Error::New(info.Env());
+  return core;
+}
+
 /// resumeClient(device): signals of the unmask eventfd are waited for again.
 void resumeClientOf(const Napi::CallbackInfo& info) {
-  const auto core = unwrapDevice(info.Env(), info[0]);
-  if (core == nullptr) throw Napi::Error::New(info.Env());
-  core->interrupts().setUnmaskWatched(true);
+  if (const auto core = openDevice(info); core != nullptr) core->interrupts().setUnmaskWatched(true);
 }
 
 /// abandonClient(device): throws an Error with `code` when memory of a region is still shared.
 void abandonClientOf(const Napi::CallbackInfo& info) {
-  const auto core = unwrapDevice(info.Env(), info[0]);
-  if (core == nullptr) throw Napi::Error::New(info.Env());
-  if (const int error = abandonClient(*core); error != 0) throwSystemError(info.Env(), error, "the memory of a region");
+  const auto core = openDevice(info);
+  const int error = core == nullptr ? 0 : abandonClient(*core);
+  if (error != 0) throwSystemError(info.Env(), error, "the memory of a region");
 }
 
 }  // namespace

@@ -37,5 +37,7 @@ void registerQueueDevice(Napi::Env env, Napi::Object exports);
 /// The pointer may be kept, and let go on any thread. After the object's `close()` the core has no regions, no trap
 /// handler and no guest memory.
 std::shared_ptr<DeviceCore> unwrapDevice(napi_env env, napi_value value);
+/// The same; null for one that is closed, which is no error.
+std::shared_ptr<DeviceCore> unwrapDeviceIfOpen(napi_env env, napi_value value);
 
 }  // namespace mdev

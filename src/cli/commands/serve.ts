@@ -61,13 +61,13 @@ export async function serveInstance(options: ServeOptions): Promise<ExitCode> {
     logDevice(device);
     const shown = 'socketPath' in address ? { socketPath: resolve(address.socketPath) } : address;
     warnOfPasid(device);
-    server = await begin(device, address, offer, options);
-    logServer(server);
-    if (path !== undefined) {
-      const successors = new Successors(server, path, instanceFacts(device));
+    server = await begin(device, address, offer, options, (begun) => {
+      logServer(begun);
+      if (path === undefined) return;
+      const successors = new Successors(begun, path, instanceFacts(device));
       if (offer === undefined) successors.listen();
       else successors.listenSoon();
-    }
+    });
     print(readyLine(device, shown, options.json === true));
     const ended = await Promise.race([
       stopped.then(() => ExitCode.success),
@@ -89,25 +89,32 @@ export async function serveInstance(options: ServeOptions): Promise<ExitCode> {
   }
 }
 
-/** Takes over from who serves already, or begins anew. */
+/**
+ * Takes over from who serves already, or begins anew.
+ * @param started hears of the server; what it throws ends a server that has no clients yet.
+ */
 async function begin(
   device: MdevDevice,
   address: { readonly fd: number } | { readonly socketPath: string },
   offer: HandoverOffer | undefined,
   options: ServeOptions,
+  started: (server: Server) => void,
 ): Promise<Server> {
   const treatment = { writeMultiple: options.writeMultiple === true };
   if (offer !== undefined) {
     const server = await takingOver(options.handover, () => offer.accept(device, treatment));
     tell(`instance ${device.uuid} was taken over${offer.held ? ' with its client' : '; no client holds it'}`);
+    started(server);
     return server;
   }
-  if (options.restore === undefined) return serve(device, address, treatment);
-  const mayBeMissing = options.restore === options.saveOnExit;
-  const remove = await restoreState(device, options.restore, { mayBeMissing });
+  const { restore, saveOnExit } = options;
+  const removeState =
+    restore === undefined ? undefined : await restoreState(device, restore, { mayBeMissing: restore === saveOnExit });
   const server = serve(device, address, treatment);
   try {
-    await remove();
+    started(server);
+    // Last: whatever fails before leaves the file to the next attempt.
+    await removeState?.();
   } catch (error) {
     await server.close();
     throw error;

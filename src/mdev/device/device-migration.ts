@@ -99,7 +99,10 @@ export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour)
   });
   const transfer = new InstanceTransfer(state, {
     who,
-    save: ({ within = answersWithin }) => save(within),
+    save: async ({ within = answersWithin }) => {
+      checkMigratable();
+      return await save(within);
+    },
     suspend: async ({ within = answersWithin }) => {
       checkMigratable();
       // A frozen one is in error, which is no way to anywhere.

@@ -144,6 +144,7 @@ export class DeviceSession extends VfioDevice implements Disposable {
 
   /** The bytes as they are now, for a request that may have to wait. */
   #kept(data: Uint8Array, waits = false): Uint8Array {
-    return waits || this.#order.busy ? data.slice() : data;
+    // Not `slice`: that of a Buffer copies nothing.
+    return waits || this.#order.busy ? Uint8Array.from(data) : data;
   }
 }

@@ -82,6 +82,7 @@ export class Pasids {
   /** @throws {@link MdevError} see `SessionSva.replace`. */
   replace(pasid: number, space: AddressSpace): void {
     const earlier = this.#bound(pasid);
+    space.checkOpen();
     this.#owner.tell('detaching', (behaviour) => behaviour.detaching?.(pasid));
     // A behaviour that threw has failed its instance, and whoever was told of that may have detached everything.
     if (this.#bindings.get(pasid) !== earlier) throw new MdevError('ECANCELED', `${this.#name(pasid)} was detached`);

@@ -14,7 +14,9 @@ export interface PeerMessage {
   readonly fds: readonly number[];
 }
 
-const { EAGAIN } = constants.errno;
+const { ECONNRESET, ENOTCONN, EPIPE } = constants.errno;
+/** What a socket says whose other side is not there, or reads no more. Everything else passes. */
+const ENDED: readonly number[] = [ECONNRESET, ENOTCONN, EPIPE];
 /** How often it is looked whether everything is sent, milliseconds. */
 const FLUSH_LOOK_MS = 1;
 /** The longest wait for what is told when it happens, milliseconds. */
@@ -111,7 +113,7 @@ export class HandoverPeer {
     while (this.isOpen) {
       const error = this.#channel.sendNow(message);
       if (error === 0) return true;
-      if (error !== EAGAIN) return false;
+      if (ENDED.includes(error)) return false;
       if (performance.now() >= deadline) throw new HandoverError('ETIMEDOUT', 'the other side does not read');
       await this.#change(FLUSH_LOOK_MS);
     }

@@ -35,4 +35,10 @@ test('an instance with a PASID that is attached does not migrate, and while it d
   await migration?.setState(MigrationState.running);
   session.sva.attach(pasid, space);
   session.sva.detach(pasid);
+  // Attached behind the owner's suspension.
+  await transfer?.suspend();
+  session.sva.attach(pasid, space);
+  await expect(transfer?.save()).rejects.toEqual(EBUSY(held));
+  transfer?.resume();
+  session.sva.detach(pasid);
 });

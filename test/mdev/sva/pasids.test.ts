@@ -190,7 +190,12 @@ describe('an address space behind a PASID', () => {
   });
 
   test('is in use: errors name who holds what', async () => {
-    const { device } = await svaCard();
+    const events: string[] = [];
+    const sides: SvaBehaviour = {
+      attached: () => events.push('attached'),
+      detaching: () => events.push('detaching'),
+    };
+    const { device } = await svaCard({ behaviour: () => ({ sva: sides }) });
     using space = spaceWith('process 4711', 1);
     using other = new AddressSpace({ name: 'other' });
     using session = device.open({ name: 'vmm' });
@@ -224,6 +229,13 @@ describe('an address space behind a PASID', () => {
       sva.attach(pasid, closed);
     }).toThrow(code('ENODEV', 'address space closed is closed'));
     expect(() => closed.info()).toThrow(code('ENODEV'));
+    const told = events.length;
+    sva.attach(pasid, space);
+    expect(() => {
+      sva.replace(pasid, closed);
+    }).toThrow(code('ENODEV', 'address space closed is closed'));
+    expect(events.slice(told)).toEqual(['attached']);
+    sva.detach(pasid);
     const file = memoryFile(0x1000);
     expect(() => {
       other.dmaMap({ iova: 1n, size: PAGE, file });

@@ -45,6 +45,8 @@ void DeviceCore::clientGone() {
   for (const Region& region : regions_) {
     if (region.port != nullptr) region.port->clientGone();
   }
+  // Turns that had begun on that work: memory that is asked for by message has no map whose end would wait for them.
+  dma_->awaitReaders();
   const std::shared_ptr<MessageDma> channel = dma_->takeMessageDma();
   dma_->unmapAll();
   dma_->resetClient();

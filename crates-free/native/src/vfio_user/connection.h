@@ -226,9 +226,10 @@ class Connection final : public MessageStream, public TwinStream::Owner {
   std::string finishReason_;
   /// While the message being served needs the client's memory to be left alone.
   std::optional<ReaderExclusion> exclusion_;
+  /// What `end_` tells: outlives it.
+  std::unique_ptr<LoopSignal> endSignal_;
   /// While the client's end waits for that.
   std::optional<ReaderExclusion> end_;
-  std::unique_ptr<LoopSignal> endSignal_;
 };
 
 }  // namespace mdev::vfio_user

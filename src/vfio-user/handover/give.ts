@@ -41,7 +41,7 @@ export async function giveAway(subject: HandoverSubject, fd: number, options: Ha
   const prepareBy = performance.now() + (options.prepareWithin ?? PREPARE_WITHIN_MS);
   const peer = new HandoverPeer(fd);
   try {
-    await agree(subject, peer, options.instance ?? {}, prepareBy);
+    await prepare(subject, peer, options.instance ?? {}, prepareBy);
     await move(subject, peer, options.within ?? WITHIN_MS);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
@@ -49,6 +49,28 @@ export async function giveAway(subject: HandoverSubject, fd: number, options: Ha
     throw error instanceof HandoverError ? error : new HandoverError(codeOf(error), reason, { cause: error });
   }
   peer.close();
+}
+
+/** Agrees with the successor, unless the server is closed meanwhile: it would hand over nothing. */
+async function prepare(
+  subject: HandoverSubject,
+  peer: HandoverPeer,
+  instance: InstanceFacts,
+  deadline: number,
+): Promise<void> {
+  const closed: { reason?: string } = {};
+  subject.prepare((reason) => {
+    closed.reason = reason;
+    // Whoever is waited for need not say anything.
+    void peer.refuse(reason, performance.now() + WITHIN_MS);
+  });
+  try {
+    await agree(subject, peer, instance, deadline);
+  } catch (error) {
+    throw closed.reason === undefined ? error : new HandoverError('ECANCELED', closed.reason, { cause: error });
+  } finally {
+    subject.prepare(undefined);
+  }
 }
 
 /** Tells the process at the other side of a socket, which is taken, why it cannot take over. */

@@ -9,7 +9,12 @@ export interface HandoverSubject {
   /** The listening socket, or -1. */
   readonly listener: number;
   readonly connections: readonly ServedConnection[];
-  /** Takes no clients any more. @param left Called when a client leaves, or the server is closed, while it is paused. */
+  /**
+   * A successor prepares; everything goes on meanwhile.
+   * @param closed Called when the server is closed. Undefined: it prepares no more.
+   */
+  prepare(closed: ((reason: string) => void) | undefined): void;
+  /** Takes no clients any more. @param left Called when a client leaves, or the server is closed, while it is paused, or was closed before. */
   pause(left: (reason: string) => void): void;
   /** It is being decided who goes on: what would close the server waits for that. */
   decide(): void;

@@ -19,7 +19,10 @@ export interface HandoverParts {
 /** A server as a handover sees it: it can stand still, and then go on or be another process's. */
 export class HandoverSide implements HandoverSubject {
   readonly #parts: HandoverParts;
+  #preparing: ((reason: string) => void) | undefined;
   #interrupted: ((reason: string) => void) | undefined;
+  /** Why the server is closed. */
+  #closed: string | undefined;
   /** It is being decided which process goes on. */
   #isDeciding = false;
   /** Why the server is to be closed when that is decided for this one. */
@@ -45,8 +48,13 @@ export class HandoverSide implements HandoverSubject {
     return this.#parts.clients.connections;
   }
 
+  prepare(closed: ((reason: string) => void) | undefined): void {
+    this.#preparing = closed;
+  }
+
   pause(left: (reason: string) => void): void {
     this.#interrupted = left;
+    if (this.#closed !== undefined) left(this.#closed);
     this.#parts.listener?.pause();
     this.#parts.clients.stopTimers();
   }
@@ -72,6 +80,13 @@ export class HandoverSide implements HandoverSubject {
   postpones(reason: string): boolean {
     if (this.#isDeciding) this.#closing ??= reason;
     return this.#isDeciding;
+  }
+
+  /** The server is closed: no successor comes. */
+  closed(reason: string): void {
+    this.#closed = reason;
+    this.#preparing?.(reason);
+    this.interrupt(reason);
   }
 
   /** What calls a handover off, if one has everything standing still: the client left, or the server is closed. */

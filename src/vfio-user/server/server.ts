@@ -190,7 +190,7 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
   #close(reason: string): void {
     if (this.#isClosed || this.#handover.postpones(reason)) return;
     this.#isClosed = true;
-    this.#handover.interrupt(reason);
+    this.#handover.closed(reason);
     this.#listener?.close();
     this.#clients.close(reason);
     this.#end();

@@ -5,11 +5,11 @@ import { describe, expect, it } from 'vitest';
 
 import type { MdevDevice } from '../../../src/mdev/index.ts';
 import { HandoverKind } from '../../../src/vfio-user/handover/messages.ts';
-import { connect, eventfd } from '../../../src/vfio-user/index.ts';
+import { connect, eventfd, serve } from '../../../src/vfio-user/index.ts';
 import { socketPair } from '../../../src/vfio-user/native.ts';
 import { At, type Counter } from '../../mdev/support/migratable.ts';
 import { until } from '../support/bench.ts';
-import { isReady, Successor, takes } from './scripted-successor.ts';
+import { greets, isReady, Successor, takes } from './scripted-successor.ts';
 import { outcome, Relay } from './support.ts';
 
 const { begun, go, ready } = HandoverKind;
@@ -173,6 +173,28 @@ describe('clients that do not hold the device', () => {
     successor.say(begun);
     expect(await given).toBe(undefined);
     successor.end();
+  });
+});
+
+describe('a server that is closed while its successor prepares', () => {
+  it.each([
+    ['says nothing', () => Promise.resolve()],
+    ['has heard what there is', greets],
+  ])('hands over nothing: one that %s', async (_, part) => {
+    await using relay = await Relay.start();
+    const [near, far] = socketPair();
+    const given = outcome(relay.server.handOver(near));
+    const successor = new Successor(far);
+    await part(successor);
+    await relay.server.close();
+    // Not after the 30 s that it has to prepare.
+    expect(await given).toMatchObject({ code: 'ECANCELED', message: 'the server was closed' });
+    expect(await successor.hears()).toBe(HandoverKind.refuse);
+    successor.end();
+    expect(relay.counter.running).toBe(true);
+    relay.server = serve(relay.counter.device, { socketPath: relay.socketPath });
+    const client = await relay.client();
+    expect(await client.readRegister(CONFIG, 0, 2)).toBe(0x1d0f);
   });
 });
 

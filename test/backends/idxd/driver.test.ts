@@ -107,8 +107,10 @@ describe('Linux', () => {
     guest.write32(GENCTRL, 1);
     guest.bringUp([1], 1n);
     const told = guest.interrupt(0);
-    // Largest moves of the mapped memory keep the only engine busy long enough for the queue to fill.
-    const move = { opcode: 3, source: MEMORY_AT, destination: MEMORY_AT + 0x20_0000n, size: 0x20_0000 };
+    // Half a GiB keeps the only engine busy for as long as three writes may take on any machine.
+    const large = 0x1_0000_0000n;
+    guest.mapAgain(large, 0x4000_0000);
+    const move = { opcode: 3, source: large, destination: large + 0x2010_0000n, size: 0x1fe0_0000 };
     for (let count = 0; count < 16; count++) guest.submit(0, move, 1);
     await told;
     expect(guest.read64(SWERROR) & 0xff_ff09n).toBe(0x53_09n);

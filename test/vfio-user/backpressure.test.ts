@@ -2,7 +2,7 @@ import { setTimeout as timeout } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 
 import { Command, MessageFlag } from '../../src/vfio-user/protocol.ts';
-import { encodeMessage, encodeRegionAccess, joined } from '../../src/vfio-user/structures/index.ts';
+import { encodeDmaMap, encodeMessage, encodeRegionAccess, joined } from '../../src/vfio-user/structures/index.ts';
 import { Bench, settle, until } from './support/bench.ts';
 import { LARGE_REGION, Offset } from './support/test-device.ts';
 
@@ -84,6 +84,22 @@ describe('a client that does not read its replies', () => {
     peer.close();
     await until(() => bench.device.holder === undefined, 'the end of the client');
     await expect((await bench.client()).info()).resolves.toBeDefined();
+  });
+
+  it('is asked for nothing any more when it has broken the protocol', async () => {
+    await using bench = new Bench();
+    const peer = bench.peer();
+    await peer.negotiate();
+    await peer.ask({ command: Command.dmaMap }, encodeDmaMap({ flags: 3, offset: 0n, address: 0n, size: 4096n }));
+    peer.channel.setPaused(true);
+    for (let id = 0; id < 250; ++id) peer.send(read(id, 1000));
+    await until(() => bench.device.core.statistics().reads === 250, 'all reads');
+    const asked = new Promise<number>((resolve) => {
+      expect(bench.device.core.dmaTransfer(false, 0n, new Uint8Array(8), resolve)).toBe(0);
+    });
+    peer.send(tooLong(1));
+    expect(await asked).not.toBe(0);
+    expect(bench.device.holder).toBeDefined();
   });
 
   it('costs nothing while it does not', async () => {

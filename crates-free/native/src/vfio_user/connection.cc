@@ -209,7 +209,12 @@ Outgoing Connection::toSend() {
 void Connection::roundEnded() {
   // Not before the client has taken what it is owed; one that does not read only stays connected. A handover does not
   // wait for it.
-  if (finishing_ && (output_.size() == 0 || service_ != Service::all)) close(finishReason_);
+  if (finishing_) {
+    // Until then nobody waits for what is not read any more.
+    dma_->close();
+    exclusion_.reset();
+    if (output_.size() == 0 || service_ != Service::all) close(finishReason_);
+  }
   handler_->roundEnded();
 }
 

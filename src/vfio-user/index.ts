@@ -26,19 +26,19 @@ export {
   VfioError,
   type WriteOptions,
 } from '../mdev/index.ts';
-export { Client } from './client.ts';
-export type { RegionEventFd, RegionEventFds, RegionWriteRequest } from './client-requests.ts';
-export { connect, type ConnectAddress, type ConnectOptions } from './connect.ts';
-export { Command, DeviceFlag, DmaRight, HEADER_SIZE, IrqSetFlag, MessageFlag } from './protocol.ts';
+export { Client } from './client/client.ts';
+export type { RegionEventFd, RegionEventFds, RegionWriteRequest } from './client/requests.ts';
+export { connect, type ConnectAddress, type ConnectOptions } from './client/connect.ts';
+export { Command, DeviceFlag, DmaRight, HEADER_SIZE, IrqSetFlag, MessageFlag } from './protocol/constants.ts';
 export { type HandOverOptions } from './handover/give.ts';
 export { HandoverError, type HandoverErrorCode } from './handover/handover-error.ts';
 export { type HandoverAddress, HandoverOffer, requestHandover } from './handover/take.ts';
 export { listenForSuccessor, type SuccessorEvents, type SuccessorListener } from './handover/successor-listener.ts';
 export type { InstanceFacts } from './handover/messages.ts';
-export type { ServedDevice } from './served-device.ts';
-export type { ServedRegion } from './region-info-messages.ts';
+export type { ServedDevice } from './server/served-device.ts';
+export type { ServedRegion } from './server/answers/region-info.ts';
 export { serve } from './server/serve.ts';
 export type { ServeAddress, ServeOptions } from './server/serve-options.ts';
 export type { Server } from './server/server.ts';
 export type { ServerEvents } from './server/server-events.ts';
-export type { Capabilities, Version } from './version.ts';
+export type { Capabilities, Version } from './protocol/version.ts';

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { closeFd } from '../../src/native/binding.ts';
 import { VfioRegion } from '../../src/mdev/index.ts';
-import { channelOf } from '../../src/vfio-user/client.ts';
+import { channelOf } from '../../src/vfio-user/client/client.ts';
 import { type Client, connect, VfioError } from '../../src/vfio-user/index.ts';
 import { socketPair } from '../../src/vfio-user/native.ts';
 import { type Running, start, type StartOptions } from './support/run.ts';

@@ -2,8 +2,14 @@ import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
 
 import { MigrationFlag, MigrationState } from '../../src/mdev/index.ts';
-import { Command, DeviceFeature, DeviceFeatureFlag } from '../../src/vfio-user/protocol.ts';
-import { encodeDeviceFeature, encodeMessage, joined, longs, words } from '../../src/vfio-user/structures/index.ts';
+import { Command, DeviceFeature, DeviceFeatureFlag } from '../../src/vfio-user/protocol/constants.ts';
+import {
+  encodeDeviceFeature,
+  encodeMessage,
+  joined,
+  longs,
+  words,
+} from '../../src/vfio-user/protocol/structures/index.ts';
 import { Bench, until } from '../vfio-user/support/bench.ts';
 import { errorReply, type RawPeer } from '../vfio-user/support/raw-peer.ts';
 import { errno, TestMigration } from '../vfio-user/support/test-migration.ts';

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 
-import { channelOf } from '../../src/vfio-user/client.ts';
-import { Command } from '../../src/vfio-user/protocol.ts';
-import { decodeDeviceInfo, words } from '../../src/vfio-user/structures/index.ts';
+import { channelOf } from '../../src/vfio-user/client/client.ts';
+import { Command } from '../../src/vfio-user/protocol/constants.ts';
+import { decodeDeviceInfo, words } from '../../src/vfio-user/protocol/structures/index.ts';
 import { Bench } from '../vfio-user/support/bench.ts';
 
 describe('DEVICE_GET_INFO', () => {

@@ -1,16 +1,16 @@
 import { describe, expect, it } from 'vitest';
 
 import { closeFd, memoryFile } from '../../src/native/binding.ts';
-import { channelOf } from '../../src/vfio-user/client.ts';
+import { channelOf } from '../../src/vfio-user/client/client.ts';
 import type { ServedRegion } from '../../src/vfio-user/index.ts';
-import { Command } from '../../src/vfio-user/protocol.ts';
+import { Command } from '../../src/vfio-user/protocol/constants.ts';
 import {
   decodeRegionCapabilities,
   decodeRegionInfo,
   joined,
   longs,
   words,
-} from '../../src/vfio-user/structures/index.ts';
+} from '../../src/vfio-user/protocol/structures/index.ts';
 import { Bench, openFiles } from '../vfio-user/support/bench.ts';
 import {
   ABSENT_REGION,

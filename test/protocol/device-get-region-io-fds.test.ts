@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
 
 import { closeFd } from '../../src/native/binding.ts';
-import { Command } from '../../src/vfio-user/protocol.ts';
+import { Command } from '../../src/vfio-user/protocol/constants.ts';
 import {
   decodeRegionIoFd,
   decodeRegionIoFds,
@@ -12,8 +12,8 @@ import {
   REGION_IO_FD_SIZE,
   type RegionIoFd,
   words,
-} from '../../src/vfio-user/structures/index.ts';
-import { writeVersion } from '../../src/vfio-user/version.ts';
+} from '../../src/vfio-user/protocol/structures/index.ts';
+import { writeVersion } from '../../src/vfio-user/protocol/version.ts';
 import { Bench, openFiles, settle, until } from '../vfio-user/support/bench.ts';
 import { fillFiles } from '../vfio-user/support/fill-files.ts';
 import { errorReply, type RawPeer } from '../vfio-user/support/raw-peer.ts';

@@ -1,9 +1,9 @@
 import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
 
-import { channelOf } from '../../src/vfio-user/client.ts';
+import { channelOf } from '../../src/vfio-user/client/client.ts';
 import { eventfd, memoryFile } from '../../src/vfio-user/index.ts';
-import { Command } from '../../src/vfio-user/protocol.ts';
+import { Command } from '../../src/vfio-user/protocol/constants.ts';
 import { Bench } from '../vfio-user/support/bench.ts';
 import { MSIX } from '../vfio-user/support/test-device.ts';
 

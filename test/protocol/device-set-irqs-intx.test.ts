@@ -2,10 +2,10 @@ import { setImmediate as turn } from 'node:timers/promises';
 
 import { describe, expect, it } from 'vitest';
 
-import { channelOf } from '../../src/vfio-user/client.ts';
+import { channelOf } from '../../src/vfio-user/client/client.ts';
 import { eventfd, type EventFd, memoryFile } from '../../src/vfio-user/index.ts';
-import { Command } from '../../src/vfio-user/protocol.ts';
-import { encodeSetIrqs } from '../../src/vfio-user/structures/index.ts';
+import { Command } from '../../src/vfio-user/protocol/constants.ts';
+import { encodeSetIrqs } from '../../src/vfio-user/protocol/structures/index.ts';
 import { Bench, openFiles, settle, until } from '../vfio-user/support/bench.ts';
 import { INTX } from '../vfio-user/support/test-device.ts';
 

@@ -1,10 +1,10 @@
 import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
 
-import { channelOf } from '../../src/vfio-user/client.ts';
+import { channelOf } from '../../src/vfio-user/client/client.ts';
 import { eventfd, type EventFd, memoryFile } from '../../src/vfio-user/index.ts';
-import { Command } from '../../src/vfio-user/protocol.ts';
-import { encodeSetIrqs, words } from '../../src/vfio-user/structures/index.ts';
+import { Command } from '../../src/vfio-user/protocol/constants.ts';
+import { encodeSetIrqs, words } from '../../src/vfio-user/protocol/structures/index.ts';
 import { acmeDevice } from '../mdev/support/acme.ts';
 import { Bench, openFiles, settle, until } from '../vfio-user/support/bench.ts';
 import { ERR, MSIX, REQ } from '../vfio-user/support/test-device.ts';

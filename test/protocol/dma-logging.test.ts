@@ -1,8 +1,8 @@
 import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
 
-import { Command } from '../../src/vfio-user/protocol.ts';
-import { joined, longs, words } from '../../src/vfio-user/structures/index.ts';
+import { Command } from '../../src/vfio-user/protocol/constants.ts';
+import { joined, longs, words } from '../../src/vfio-user/protocol/structures/index.ts';
 import { errorReply } from '../vfio-user/support/raw-peer.ts';
 import { bits, DirtyClient, FIRST, PAGE, setBits } from './support/dirty-client.ts';
 

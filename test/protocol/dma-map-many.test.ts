@@ -2,8 +2,8 @@ import { constants } from 'node:os';
 import { expect, it } from 'vitest';
 
 import { defaultDmaLimits } from '../../src/mdev/index.ts';
-import { Command } from '../../src/vfio-user/protocol.ts';
-import { encodeDmaMap, encodeDmaUnmap, encodeMessage, joined } from '../../src/vfio-user/structures/index.ts';
+import { Command } from '../../src/vfio-user/protocol/constants.ts';
+import { encodeDmaMap, encodeDmaUnmap, encodeMessage, joined } from '../../src/vfio-user/protocol/structures/index.ts';
 import { acmeDevice } from '../mdev/support/acme.ts';
 import { ConfigClient } from './support/config-client.ts';
 

@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
 
 import { type Client } from '../../src/vfio-user/index.ts';
-import { Command, MessageFlag } from '../../src/vfio-user/protocol.ts';
+import { Command, MessageFlag } from '../../src/vfio-user/protocol/constants.ts';
 import {
   decodeDmaAccess,
   encodeDmaAccess,
@@ -10,8 +10,8 @@ import {
   joined,
   longs,
   words,
-} from '../../src/vfio-user/structures/index.ts';
-import { writeVersion } from '../../src/vfio-user/version.ts';
+} from '../../src/vfio-user/protocol/structures/index.ts';
+import { writeVersion } from '../../src/vfio-user/protocol/version.ts';
 import { Bench, settle } from '../vfio-user/support/bench.ts';
 import { type RawPeer, type Received } from '../vfio-user/support/raw-peer.ts';
 import type { TestDevice } from '../vfio-user/support/test-device.ts';

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 
-import { channelOf } from '../../src/vfio-user/client.ts';
+import { channelOf } from '../../src/vfio-user/client/client.ts';
 import { memoryFile } from '../../src/vfio-user/index.ts';
-import { Command } from '../../src/vfio-user/protocol.ts';
-import { joined, longs, words } from '../../src/vfio-user/structures/index.ts';
+import { Command } from '../../src/vfio-user/protocol/constants.ts';
+import { joined, longs, words } from '../../src/vfio-user/protocol/structures/index.ts';
 import { Bench } from '../vfio-user/support/bench.ts';
 
 const PAGE = 4096n;

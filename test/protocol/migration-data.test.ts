@@ -2,9 +2,14 @@ import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
 
 import { MigrationState } from '../../src/mdev/index.ts';
-import { Command } from '../../src/vfio-user/protocol.ts';
-import { encodeMigrationData, encodeMigrationDataRead, joined, words } from '../../src/vfio-user/structures/index.ts';
-import { writeVersion } from '../../src/vfio-user/version.ts';
+import { Command } from '../../src/vfio-user/protocol/constants.ts';
+import {
+  encodeMigrationData,
+  encodeMigrationDataRead,
+  joined,
+  words,
+} from '../../src/vfio-user/protocol/structures/index.ts';
+import { writeVersion } from '../../src/vfio-user/protocol/version.ts';
 import { Bench } from '../vfio-user/support/bench.ts';
 import { errorReply, type RawPeer } from '../vfio-user/support/raw-peer.ts';
 import { errno, TestMigration } from '../vfio-user/support/test-migration.ts';

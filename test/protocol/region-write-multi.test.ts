@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 
-import { Command, MessageFlag } from '../../src/vfio-user/protocol.ts';
-import { encodeMessage, joined, longs, words } from '../../src/vfio-user/structures/index.ts';
-import { readVersion, writeVersion } from '../../src/vfio-user/version.ts';
+import { Command, MessageFlag } from '../../src/vfio-user/protocol/constants.ts';
+import { encodeMessage, joined, longs, words } from '../../src/vfio-user/protocol/structures/index.ts';
+import { readVersion, writeVersion } from '../../src/vfio-user/protocol/version.ts';
 import { Bench } from '../vfio-user/support/bench.ts';
 import type { RawPeer } from '../vfio-user/support/raw-peer.ts';
 import { CONFIG_REGION, Offset, ONES_REGION } from '../vfio-user/support/test-device.ts';

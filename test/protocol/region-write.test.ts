@@ -1,9 +1,13 @@
 import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
 
-import { channelOf } from '../../src/vfio-user/client.ts';
-import { Command, MessageFlag } from '../../src/vfio-user/protocol.ts';
-import { decodeRegionAccess, encodeMessage, encodeRegionAccess } from '../../src/vfio-user/structures/index.ts';
+import { channelOf } from '../../src/vfio-user/client/client.ts';
+import { Command, MessageFlag } from '../../src/vfio-user/protocol/constants.ts';
+import {
+  decodeRegionAccess,
+  encodeMessage,
+  encodeRegionAccess,
+} from '../../src/vfio-user/protocol/structures/index.ts';
 import { Bench } from '../vfio-user/support/bench.ts';
 import { errorReply } from '../vfio-user/support/raw-peer.ts';
 import { LARGE_REGION, Offset, ONES_REGION } from '../vfio-user/support/test-device.ts';

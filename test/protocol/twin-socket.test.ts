@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
 
 import { memoryFile } from '../../src/vfio-user/index.ts';
-import { Command, MessageFlag } from '../../src/vfio-user/protocol.ts';
+import { Command, MessageFlag } from '../../src/vfio-user/protocol/constants.ts';
 import {
   decodeDmaAccess,
   encodeDmaAccess,
@@ -11,8 +11,8 @@ import {
   joined,
   longs,
   words,
-} from '../../src/vfio-user/structures/index.ts';
-import { readVersion, writeVersion } from '../../src/vfio-user/version.ts';
+} from '../../src/vfio-user/protocol/structures/index.ts';
+import { readVersion, writeVersion } from '../../src/vfio-user/protocol/version.ts';
 import { Bench, openFiles, settle } from '../vfio-user/support/bench.ts';
 import { RawPeer, type Received } from '../vfio-user/support/raw-peer.ts';
 

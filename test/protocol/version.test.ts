@@ -2,9 +2,9 @@ import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
 
 import { eventfd } from '../../src/vfio-user/index.ts';
-import { Command } from '../../src/vfio-user/protocol.ts';
-import { encodeMessage, joined, words } from '../../src/vfio-user/structures/index.ts';
-import { readVersion, type Version } from '../../src/vfio-user/version.ts';
+import { Command } from '../../src/vfio-user/protocol/constants.ts';
+import { encodeMessage, joined, words } from '../../src/vfio-user/protocol/structures/index.ts';
+import { readVersion, type Version } from '../../src/vfio-user/protocol/version.ts';
 import { Bench, openFiles, settle, until } from '../vfio-user/support/bench.ts';
 import { errorReply } from '../vfio-user/support/raw-peer.ts';
 

@@ -5,11 +5,11 @@ import { describe, expect, it } from 'vitest';
 import { MigrationState } from '../../src/mdev/index.ts';
 import { signalFd } from '../../src/native/binding.ts';
 import { connect } from '../../src/vfio-user/index.ts';
-import { DeviceFeature } from '../../src/vfio-user/protocol.ts';
-import { decodeMigrationState, encodeMigrationState, joined } from '../../src/vfio-user/structures/index.ts';
+import { DeviceFeature } from '../../src/vfio-user/protocol/constants.ts';
+import { decodeMigrationState, encodeMigrationState, joined } from '../../src/vfio-user/protocol/structures/index.ts';
 import { Bench, openFiles, settle, until } from './support/bench.ts';
-import { TestMigration } from './support/test-migration.ts';
 import { Offset } from './support/test-device.ts';
+import { TestMigration } from './support/test-migration.ts';
 
 describe('our client with our server', () => {
   it('signals a register by eventfd', async () => {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 
 import { memoryFile, type VfioDevice } from '../../src/vfio-user/index.ts';
-import { DeviceFeature } from '../../src/vfio-user/protocol.ts';
-import { encodeDmaLoggingReport, encodeDmaLoggingStart, longs } from '../../src/vfio-user/structures/index.ts';
+import { DeviceFeature } from '../../src/vfio-user/protocol/constants.ts';
+import { encodeDmaLoggingReport, encodeDmaLoggingStart, longs } from '../../src/vfio-user/protocol/structures/index.ts';
 import { acmeInstance, At } from '../mdev/support/acme.ts';
 import { FACES, openFace } from './support/faces.ts';
 

@@ -3,9 +3,9 @@ import { expect, it } from 'vitest';
 
 import { type MdevDevice, type VfioDevice, VfioError, VfioIrq } from '../../src/mdev/index.ts';
 import { coreOf } from '../../src/native/device-handle.ts';
-import { DeviceFeature } from '../../src/vfio-user/protocol.ts';
-import { encodeDmaLoggingReport, encodeDmaLoggingStart } from '../../src/vfio-user/structures/index.ts';
 import { type EventFd, eventfd, type MemoryFile, memoryFile } from '../../src/vfio-user/index.ts';
+import { DeviceFeature } from '../../src/vfio-user/protocol/constants.ts';
+import { encodeDmaLoggingReport, encodeDmaLoggingStart } from '../../src/vfio-user/protocol/structures/index.ts';
 import { type AcmeContext, acmeInstance, At } from '../mdev/support/acme.ts';
 import { type FACES, openFace } from './support/faces.ts';
 

@@ -1,7 +1,7 @@
 import { guarded } from '../../mdev/base/guarded.ts';
 import { coreOf } from '../../native/device-handle.ts';
 import { abandonClient } from '../native.ts';
-import type { ServedDevice } from '../served-device.ts';
+import type { ServedDevice } from '../server/served-device.ts';
 
 /**
  * Another process has the clients of a device: it lets go of guest memory, eventfds and the memory of regions, without a signal, and of the hold on it.

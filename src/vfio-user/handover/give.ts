@@ -2,13 +2,13 @@ import { setTimeout } from 'node:timers/promises';
 
 import { coreOf } from '../../native/device-handle.ts';
 import { resumeClient, saveClient } from '../native.ts';
-import type { SavedClient } from '../served-connection.ts';
+import type { SavedClient } from '../server/served-connection.ts';
 import { giveInstance } from './commit.ts';
 import { HandoverError, type HandoverErrorCode } from './handover-error.ts';
 import { HandoverPeer } from './handover-peer.ts';
 import type { HandoverSubject } from './handover-subject.ts';
-import { encodeImage, type ImagePart } from './image.ts';
 import { sendImage } from './image-transport.ts';
+import { encodeImage, type ImagePart } from './image.ts';
 import { KeptFds } from './kept-fds.ts';
 import { decodeHello, encodeBody, HANDOVER_VERSION, HandoverKind, type InstanceFacts } from './messages.ts';
 import { resumeDevice } from './resume-device.ts';

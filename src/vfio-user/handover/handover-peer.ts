@@ -2,8 +2,8 @@ import { constants } from 'node:os';
 
 import { closeFd } from '../../native/binding.ts';
 import { createChannel, type NativeChannel, peerUser } from '../native.ts';
-import { HEADER_SIZE } from '../protocol.ts';
-import { decodeHeader, encodeMessage } from '../structures/index.ts';
+import { HEADER_SIZE } from '../protocol/constants.ts';
+import { decodeHeader, encodeMessage } from '../protocol/structures/index.ts';
 import { HandoverError } from './handover-error.ts';
 import { decodeRefusal, encodeBody, HandoverKind, kindName } from './messages.ts';
 

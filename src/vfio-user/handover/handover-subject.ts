@@ -1,5 +1,5 @@
-import type { ServedConnection } from '../served-connection.ts';
-import type { ServedDevice } from '../served-device.ts';
+import type { ServedConnection } from '../server/served-connection.ts';
+import type { ServedDevice } from '../server/served-device.ts';
 
 /** What a server lets a handover do with it. */
 export interface HandoverSubject {

@@ -1,5 +1,5 @@
 import { closeFd } from '../../native/binding.ts';
-import { SCM_MAX_FD } from '../protocol.ts';
+import { SCM_MAX_FD } from '../protocol/constants.ts';
 import { HandoverError } from './handover-error.ts';
 import type { HandoverPeer } from './handover-peer.ts';
 import type { ImagePart } from './image.ts';

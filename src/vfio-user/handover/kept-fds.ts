@@ -1,7 +1,7 @@
 import { duplicateFd } from '../../native/binding.ts';
 import { coreOf } from '../../native/device-handle.ts';
-import type { SavedClient } from '../served-connection.ts';
-import type { ServedDevice } from '../served-device.ts';
+import type { SavedClient } from '../server/served-connection.ts';
+import type { ServedDevice } from '../server/served-device.ts';
 
 /** File descriptors of clients that may leave while they are sent: duplicates, so that no number comes to mean another file. */
 export class KeptFds {

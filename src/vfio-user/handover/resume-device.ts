@@ -1,4 +1,4 @@
-import type { ServedDevice } from '../served-device.ts';
+import type { ServedDevice } from '../server/served-device.ts';
 
 /**
  * Lets a suspended device go on, whatever its behaviour makes of that. One that cannot go on has failed its instance, which says so itself: it reads all

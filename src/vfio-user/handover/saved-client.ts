@@ -1,7 +1,7 @@
 import { closeFd } from '../../native/binding.ts';
-import type { RestoredClient, SavedClient } from '../served-connection.ts';
-import { readVersion, type Version, writeVersion } from '../version.ts';
-import { agreementOf, type AgreedVersion } from '../version-negotiation.ts';
+import { readVersion, type Version, writeVersion } from '../protocol/version.ts';
+import type { RestoredClient, SavedClient } from '../server/served-connection.ts';
+import { agreementOf, type AgreedVersion } from '../server/version-negotiation.ts';
 import { HandoverError } from './handover-error.ts';
 import type { ImagePart, ReceivedImage } from './image.ts';
 import { decodeObject } from './messages.ts';

@@ -2,10 +2,10 @@ import { closeFd, type DeviceCore } from '../../native/binding.ts';
 import { coreOf } from '../../native/device-handle.ts';
 import { closeClient, type ReceivedClient } from '../handover/saved-client.ts';
 import { peerProcess } from '../native.ts';
-import { type ConnectionOwner, ServedConnection } from '../served-connection.ts';
-import type { ServedDevice } from '../served-device.ts';
-import type { ServerFeatures } from '../version-negotiation.ts';
 import type { ServeOptions } from './serve-options.ts';
+import { type ConnectionOwner, ServedConnection } from './served-connection.ts';
+import type { ServedDevice } from './served-device.ts';
+import type { ServerFeatures } from './version-negotiation.ts';
 
 /** What clients tell their server of. Names are for messages. */
 export interface ClientsOwner {

@@ -1,8 +1,8 @@
 import type { HandoverSubject } from '../handover/handover-subject.ts';
-import type { ServedConnection } from '../served-connection.ts';
-import type { ServedDevice } from '../served-device.ts';
 import type { ClientListener } from './client-listener.ts';
 import type { Clients } from './clients.ts';
+import type { ServedConnection } from './served-connection.ts';
+import type { ServedDevice } from './served-device.ts';
 
 /** What a server's handover side acts on. */
 export interface HandoverParts {

@@ -1,6 +1,6 @@
 import { MdevError, type MdevErrorCode } from '../../mdev/index.ts';
-import type { ServedDevice } from '../served-device.ts';
 import type { ServeAddress, ServeOptions } from './serve-options.ts';
+import type { ServedDevice } from './served-device.ts';
 import { Server } from './server.ts';
 
 /** What can be wrong with an address. Anything else is no mistake of who gave it. */

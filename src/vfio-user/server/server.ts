@@ -12,11 +12,11 @@ import { giveAway, type HandOverOptions, refuseHandover } from '../handover/give
 import { HandoverError } from '../handover/handover-error.ts';
 import { closeClient, type ReceivedClient } from '../handover/saved-client.ts';
 import { isListening } from '../native.ts';
-import type { ServedDevice } from '../served-device.ts';
 import { ClientListener, type ClientListenerOwner } from './client-listener.ts';
 import { Clients, type ClientsOwner } from './clients.ts';
 import { HandoverSide } from './handover-side.ts';
 import type { ServeAddress, ServeOptions } from './serve-options.ts';
+import type { ServedDevice } from './served-device.ts';
 import type { ServerEvents } from './server-events.ts';
 
 /** What another server has handed over. */

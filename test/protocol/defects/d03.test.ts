@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 
-import { Command } from '../../../src/vfio-user/protocol.ts';
-import { encodeMessage, encodeRegionAccess, joined, words } from '../../../src/vfio-user/structures/index.ts';
+import { Command } from '../../../src/vfio-user/protocol/constants.ts';
+import { encodeMessage, encodeRegionAccess, joined, words } from '../../../src/vfio-user/protocol/structures/index.ts';
 import { Bench, settle } from '../../vfio-user/support/bench.ts';
 import { Offset } from '../../vfio-user/support/test-device.ts';
 

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
 
 import { eventfd } from '../../../src/vfio-user/index.ts';
-import { Command, IrqSetFlag } from '../../../src/vfio-user/protocol.ts';
-import { encodeSetIrqs } from '../../../src/vfio-user/structures/index.ts';
+import { Command, IrqSetFlag } from '../../../src/vfio-user/protocol/constants.ts';
+import { encodeSetIrqs } from '../../../src/vfio-user/protocol/structures/index.ts';
 import { Bench } from '../../vfio-user/support/bench.ts';
 import { MSIX } from '../../vfio-user/support/test-device.ts';
 

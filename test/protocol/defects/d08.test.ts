@@ -2,8 +2,8 @@ import { constants } from 'node:os';
 import { expect, it } from 'vitest';
 
 import { MigrationState } from '../../../src/mdev/index.ts';
-import { Command, DeviceFeature, DeviceFeatureFlag } from '../../../src/vfio-user/protocol.ts';
-import { encodeDeviceFeature, words } from '../../../src/vfio-user/structures/index.ts';
+import { Command, DeviceFeature, DeviceFeatureFlag } from '../../../src/vfio-user/protocol/constants.ts';
+import { encodeDeviceFeature, words } from '../../../src/vfio-user/protocol/structures/index.ts';
 import { Bench, settle } from '../../vfio-user/support/bench.ts';
 import { errorReply } from '../../vfio-user/support/raw-peer.ts';
 import { errno, TestMigration } from '../../vfio-user/support/test-migration.ts';

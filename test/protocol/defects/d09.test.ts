@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 
-import { Command, DeviceFeature, DeviceFeatureFlag } from '../../../src/vfio-user/protocol.ts';
-import { encodeDeviceFeature, joined, longs, words } from '../../../src/vfio-user/structures/index.ts';
+import { Command, DeviceFeature, DeviceFeatureFlag } from '../../../src/vfio-user/protocol/constants.ts';
+import { encodeDeviceFeature, joined, longs, words } from '../../../src/vfio-user/protocol/structures/index.ts';
 import { Bench } from '../../vfio-user/support/bench.ts';
 import { TestMigration } from '../../vfio-user/support/test-migration.ts';
 

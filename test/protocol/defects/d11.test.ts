@@ -1,9 +1,9 @@
 import { constants } from 'node:os';
 import { expect, it } from 'vitest';
 
-import { Command, MessageFlag } from '../../../src/vfio-user/protocol.ts';
-import { encodeMessage, joined, longs, words } from '../../../src/vfio-user/structures/index.ts';
-import { writeVersion } from '../../../src/vfio-user/version.ts';
+import { Command, MessageFlag } from '../../../src/vfio-user/protocol/constants.ts';
+import { encodeMessage, joined, longs, words } from '../../../src/vfio-user/protocol/structures/index.ts';
+import { writeVersion } from '../../../src/vfio-user/protocol/version.ts';
 import { Bench } from '../../vfio-user/support/bench.ts';
 import { errorReply } from '../../vfio-user/support/raw-peer.ts';
 

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 
-import { Command } from '../../../src/vfio-user/protocol.ts';
-import { encodeMessage, words } from '../../../src/vfio-user/structures/index.ts';
+import { Command } from '../../../src/vfio-user/protocol/constants.ts';
+import { encodeMessage, words } from '../../../src/vfio-user/protocol/structures/index.ts';
 import { Bench, settle } from '../../vfio-user/support/bench.ts';
 
 it('D12: clients that connect and stay silent, at once or in the middle of VERSION, keep nobody waiting', async () => {

@@ -1,8 +1,8 @@
 import { constants } from 'node:os';
 import { expect, it } from 'vitest';
 
-import { Command } from '../../../src/vfio-user/protocol.ts';
-import { encodeRegionAccess, joined, longs, words } from '../../../src/vfio-user/structures/index.ts';
+import { Command } from '../../../src/vfio-user/protocol/constants.ts';
+import { encodeRegionAccess, joined, longs, words } from '../../../src/vfio-user/protocol/structures/index.ts';
 import { Bench } from '../../vfio-user/support/bench.ts';
 import { errorReply } from '../../vfio-user/support/raw-peer.ts';
 import { ONES_REGION } from '../../vfio-user/support/test-device.ts';

@@ -1,8 +1,13 @@
 import type { MdevDevice } from '../../../src/mdev/index.ts';
 import { serve } from '../../../src/vfio-user/index.ts';
 import { socketPair } from '../../../src/vfio-user/native.ts';
-import { Command } from '../../../src/vfio-user/protocol.ts';
-import { encodeRegionAccess, longs, REGION_ACCESS_SIZE, words } from '../../../src/vfio-user/structures/index.ts';
+import { Command } from '../../../src/vfio-user/protocol/constants.ts';
+import {
+  encodeRegionAccess,
+  longs,
+  REGION_ACCESS_SIZE,
+  words,
+} from '../../../src/vfio-user/protocol/structures/index.ts';
 import { RawPeer } from '../../vfio-user/support/raw-peer.ts';
 
 const CONFIG_REGION = 7;

@@ -1,6 +1,6 @@
 import { memoryFile, type MemoryFile } from '../../../src/vfio-user/index.ts';
-import { Command, DeviceFeature, DeviceFeatureFlag } from '../../../src/vfio-user/protocol.ts';
-import { encodeDeviceFeature, joined, longs, words } from '../../../src/vfio-user/structures/index.ts';
+import { Command, DeviceFeature, DeviceFeatureFlag } from '../../../src/vfio-user/protocol/constants.ts';
+import { encodeDeviceFeature, joined, longs, words } from '../../../src/vfio-user/protocol/structures/index.ts';
 import { Bench } from '../../vfio-user/support/bench.ts';
 import type { RawPeer } from '../../vfio-user/support/raw-peer.ts';
 

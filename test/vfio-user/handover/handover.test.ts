@@ -2,14 +2,14 @@ import { existsSync, readdirSync, readlinkSync } from 'node:fs';
 
 import { describe, expect, it } from 'vitest';
 
-import { closeFd } from '../../../src/native/binding.ts';
-import { DeviceFeature } from '../../../src/mdev/vfio/features.ts';
 import {
   dirtyBitmapBytes,
   encodeDmaLoggingReport,
   encodeDmaLoggingStart,
 } from '../../../src/mdev/dma/dma-logging-data.ts';
 import { MigrationState as S, VfioIrq } from '../../../src/mdev/index.ts';
+import { DeviceFeature } from '../../../src/mdev/vfio/features.ts';
+import { closeFd } from '../../../src/native/binding.ts';
 import { connect, eventfd, memoryFile } from '../../../src/vfio-user/index.ts';
 import { socketPair } from '../../../src/vfio-user/native.ts';
 import { At, seen, VECTORS } from '../../mdev/support/migratable.ts';

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 
 import { HANDOVER_VERSION, HandoverKind } from '../../../src/vfio-user/handover/messages.ts';
-import { encodeMessage } from '../../../src/vfio-user/structures/index.ts';
+import { encodeMessage } from '../../../src/vfio-user/protocol/structures/index.ts';
 import { RawPeer } from '../support/raw-peer.ts';
 
 const { accept, chunk, end, hello, offer, ready, taken } = HandoverKind;

@@ -1,17 +1,17 @@
 import { describe, expect, it } from 'vitest';
 
+import { HANDOVER_VERSION, HandoverKind } from '../../../src/vfio-user/handover/messages.ts';
 import { eventfd, memoryFile } from '../../../src/vfio-user/index.ts';
 import { connectSocket, socketPair } from '../../../src/vfio-user/native.ts';
-import { HANDOVER_VERSION, HandoverKind } from '../../../src/vfio-user/handover/messages.ts';
-import { Command } from '../../../src/vfio-user/protocol.ts';
+import { Command } from '../../../src/vfio-user/protocol/constants.ts';
 import {
   encodeDmaMap,
   encodeMessage,
   encodeRegionAccess,
   encodeSetIrqs,
   joined,
-} from '../../../src/vfio-user/structures/index.ts';
-import { writeVersion } from '../../../src/vfio-user/version.ts';
+} from '../../../src/vfio-user/protocol/structures/index.ts';
+import { writeVersion } from '../../../src/vfio-user/protocol/version.ts';
 import { At, VECTORS } from '../../mdev/support/migratable.ts';
 import { until } from '../support/bench.ts';
 import { RawPeer } from '../support/raw-peer.ts';

@@ -6,8 +6,8 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 
 import { MdevError } from '../../../src/mdev/index.ts';
 import { closeFd } from '../../../src/native/binding.ts';
-import { memoryFile, serve, type ServeAddress, type ServeOptions } from '../../../src/vfio-user/index.ts';
 import { duplicateFd } from '../../../src/native/file-descriptor.ts';
+import { memoryFile, serve, type ServeAddress, type ServeOptions } from '../../../src/vfio-user/index.ts';
 import { socketPair } from '../../../src/vfio-user/native.ts';
 import { TestDevice } from '../support/test-device.ts';
 

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { closeFd, duplicateFd, memoryFile } from '../../../src/native/binding.ts';
-import { channelOf } from '../../../src/vfio-user/client.ts';
+import { channelOf } from '../../../src/vfio-user/client/client.ts';
 import { connect, serve, VfioError } from '../../../src/vfio-user/index.ts';
 import { connectSocket, socketPair } from '../../../src/vfio-user/native.ts';
-import { Command } from '../../../src/vfio-user/protocol.ts';
-import { encodeMessage, words } from '../../../src/vfio-user/structures/index.ts';
+import { Command } from '../../../src/vfio-user/protocol/constants.ts';
+import { encodeMessage, words } from '../../../src/vfio-user/protocol/structures/index.ts';
 import { Bench, openFiles, settle, until } from '../support/bench.ts';
 import { errorReply, RawPeer } from '../support/raw-peer.ts';
 import { Offset, TestDevice } from '../support/test-device.ts';

@@ -1,8 +1,8 @@
 import { closeFd } from '../../../src/native/binding.ts';
 import { createChannel, type NativeChannel } from '../../../src/vfio-user/native.ts';
-import { Command, MessageFlag } from '../../../src/vfio-user/protocol.ts';
-import { decodeHeader, encodeMessage, type Header } from '../../../src/vfio-user/structures/index.ts';
-import { writeVersion } from '../../../src/vfio-user/version.ts';
+import { Command, MessageFlag } from '../../../src/vfio-user/protocol/constants.ts';
+import { decodeHeader, encodeMessage, type Header } from '../../../src/vfio-user/protocol/structures/index.ts';
+import { writeVersion } from '../../../src/vfio-user/protocol/version.ts';
 
 /** A message that arrived. */
 export interface Received {

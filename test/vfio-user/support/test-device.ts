@@ -1,7 +1,7 @@
 import { array, compile, reg32, reg64, registerBlock, RegisterRegion, ro, rw } from '../../../src/emulation/index.ts';
+import { type IoEventFd, type Migration, VfioError } from '../../../src/mdev/index.ts';
 import { createDeviceCore, createRegisterTable, type DeviceCore } from '../../../src/native/binding.ts';
 import { type DeviceHandle, deviceHandle } from '../../../src/native/device-handle.ts';
-import { type IoEventFd, type Migration, VfioError } from '../../../src/mdev/index.ts';
 import type { Attachment, Holder, ServedDevice, ServedRegion } from '../../../src/vfio-user/index.ts';
 
 /** Registers of region 0. SCRATCH, STATUS and CONTROL are served by C++; the others have hooks. */

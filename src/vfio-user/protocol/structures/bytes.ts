@@ -1,0 +1,1 @@
+export * from '../../../mdev/base/bytes.ts';

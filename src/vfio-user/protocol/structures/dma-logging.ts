@@ -1,0 +1,1 @@
+export * from '../../../mdev/dma/dma-logging-data.ts';

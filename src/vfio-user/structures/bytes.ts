@@ -1,1 +1,0 @@
-export * from '../../mdev/base/bytes.ts';

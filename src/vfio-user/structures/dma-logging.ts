@@ -1,1 +1,0 @@
-export * from '../../mdev/dma/dma-logging-data.ts';

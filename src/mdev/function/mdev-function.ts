@@ -49,6 +49,8 @@ export interface MdevFunctionHost {
 export interface FunctionFollower {
   /** One of them may have changed. */
   follow(): void;
+  /** Config space was restored; `follow` comes next. */
+  restored(): void;
   /** PRI.CONTROL.reset was written while page requests are disabled. */
   resetPageRequests(): void;
 }
@@ -235,6 +237,7 @@ export class MdevFunction {
 
   /** Follows config space that was restored. The behaviour is not told: it is about to be given its own state. */
   followConfigSpace(): void {
+    this.#follower?.restored();
     this.#pci?.synchronize();
     this.#control.restored();
   }

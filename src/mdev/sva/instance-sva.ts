@@ -82,6 +82,11 @@ export class InstanceSva {
     if (!granted || isolated || !this.#controls.pasid || !this.#controls.translations) this.requests.refuse();
   }
 
+  /** Config space was restored. */
+  restored(): void {
+    this.#controls.restored(this.requests.outstanding > 0);
+  }
+
   /** PRI.CONTROL.reset was written while page requests are disabled: what is outstanding is forgotten. */
   resetPageRequests(): void {
     this.requests.refuse();

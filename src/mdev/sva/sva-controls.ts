@@ -62,6 +62,14 @@ export class SvaControls {
     }
   }
 
+  /** PRI was restored: it is not enabled anew, so its status stays, but for what follows from the device. @param outstanding as {@link follow}. */
+  restored(outstanding: boolean): void {
+    const { PRI } = this.#registers;
+    if (PRI === undefined) return;
+    this.#pageRequests = PRI.CONTROL.enable;
+    PRI.STATUS.stopped = !this.#pageRequests && !outstanding;
+  }
+
   /** Nothing is outstanding any more. */
   drained(): void {
     const { PRI } = this.#registers;

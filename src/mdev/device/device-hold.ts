@@ -10,7 +10,7 @@ import type { GroupMember, IommuGroup } from '../iommu/iommu-group.ts';
 import { MdevError } from '../errors/mdev-error.ts';
 import type { MigrationMachine } from '../migration/migration-machine.ts';
 import type { DevicePause } from './device-pause.ts';
-import type { DeviceResets } from './device-resets.ts';
+import type { DeviceResets, Recovery } from './device-resets.ts';
 
 /** Where an instance gets its guest memory from. */
 export interface OpenOptions {
@@ -27,7 +27,7 @@ export interface HoldSubject {
   readonly group: IommuGroup;
   readonly member: GroupMember & ContainerMember;
   readonly guestErrors: Pick<GuestErrorWatch, 'start' | 'stop'>;
-  readonly pause: Pick<DevicePause, 'clientGone' | 'paused'>;
+  readonly pause: Pick<DevicePause, 'goOnUnlessTransferred' | 'paused' | 'transferred'>;
   readonly resets: Pick<DeviceResets, 'reset'>;
   readonly migration: () => Pick<MigrationMachine, 'release'> | undefined;
   /** What else a client has of the instance ends: its PASIDs. */
@@ -52,9 +52,10 @@ export class DeviceHold {
   }
 
   /** What the reset of a frozen instance leads to. */
-  get recovery(): 'recoverIdle' | 'recover' | 'recoverAttached' {
+  get recovery(): Recovery {
     if (this.#attachment === undefined) return 'recoverIdle';
-    return this.#started ? 'recover' : 'recoverAttached';
+    if (!this.#started) return 'recoverAttached';
+    return this.#subject.pause.paused ? 'recoverQuiesced' : 'recover';
   }
 
   /** @throws {@link MdevError} see `MdevDevice.attach` and `MdevDevice.open`. */
@@ -66,7 +67,9 @@ export class DeviceHold {
     }
     const frozen = life.state === 'frozen';
     if (!frozen) life.check('attach');
-    if (!frozen && pause.paused) throw new MdevError('EBUSY', `${life.who} is suspended by its owner`);
+    // A frozen one that was paused goes on with its reset, unless its state is being taken, or somebody else goes on with it.
+    if (frozen ? pause.transferred : pause.paused)
+      throw new MdevError('EBUSY', `${life.who} is suspended by its owner`);
     this.#takeMemory(holder, options);
     try {
       // As vfio-pci resets a function that is opened: nothing else could mend it for a client that begins with config space.
@@ -144,7 +147,7 @@ export class DeviceHold {
       const wasQuiesced = life.state === 'quiesced';
       life.transit('detach');
       // Who was told may have closed or failed it.
-      if (goesOn && wasQuiesced && this.#subject.life.state === 'created') pause.clientGone();
+      if (goesOn && wasQuiesced && this.#subject.life.state === 'created') pause.goOnUnlessTransferred();
     }
     life.tell('detached', held.holder);
     this.#released?.resolve();

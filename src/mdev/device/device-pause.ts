@@ -39,6 +39,11 @@ export class DevicePause {
     return this.#paused;
   }
 
+  /** Its state is being taken, or was: nobody else lets it go on. */
+  get transferred(): boolean {
+    return this.#pausers.has('transfer');
+  }
+
   /**
    * Pauses a running instance, or keeps one paused that is.
    * @param limit Milliseconds to wait at most; without it, as long as the behaviour takes.
@@ -163,23 +168,23 @@ export class DevicePause {
     if (!this.#pausers.delete(by) || this.#pausers.size > 0 || !this.#paused) return;
     const before: MdevState = life.state;
     if (before === 'failed' || before === 'closed') return;
-    const failure = this.goOn();
+    const failure = this.#goOn();
     if (failure !== undefined) throw new MdevError('EIO', `${life.who} failed to resume`, { cause: failure.error });
     if (before === 'quiesced') life.transit('resume');
   }
 
-  /** Its client is gone, and with it the one to say when to go on: only a transfer keeps the instance paused. */
-  clientGone(): void {
+  /** Its client is gone, and with it the one to say when to go on, or a reset has mended it: only a transfer keeps the instance paused. */
+  goOnUnlessTransferred(): void {
     if (this.#pausers.has('transfer')) {
       this.#pausers.delete('owner');
       this.#pausers.delete('client');
     } else {
-      this.goOn();
+      this.#goOn();
     }
   }
 
   /** Lets the behaviour go on, whatever the state and whoever paused it. When it throws, the instance fails. */
-  goOn(): MdevFailure | undefined {
+  #goOn(): MdevFailure | undefined {
     this.#pausers.clear();
     this.#paused = false;
     this.#subject.function.setPaused(false);
@@ -196,6 +201,6 @@ export class DevicePause {
 
   /** A frozen one goes on with the reset that mends it. */
   #goOnUnlessEnded(): void {
-    if (!['frozen', 'failed', 'closed'].includes(this.#subject.life.state)) this.goOn();
+    if (!['frozen', 'failed', 'closed'].includes(this.#subject.life.state)) this.#goOn();
   }
 }

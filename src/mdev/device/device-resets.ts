@@ -8,13 +8,16 @@ import type { DevicePause } from './device-pause.ts';
 
 const { EIO } = constants.errno;
 
+/** Where the reset of a frozen instance leads: nobody holds it, its client has begun to use it, and then it may be paused, or has not begun. */
+export type Recovery = 'recoverIdle' | 'recover' | 'recoverQuiesced' | 'recoverAttached';
+
 /** Whom {@link DeviceResets} resets. */
 export interface ResetSubject {
   readonly life: DeviceLife;
   readonly function: Pick<MdevFunction, 'isolated' | 'rejoin' | 'reset'>;
-  readonly pause: Pick<DevicePause, 'goOn' | 'paused'>;
-  /** Where a frozen instance goes on: nobody holds it, its client has begun to use it, or has not. */
-  readonly recovery: () => 'recoverIdle' | 'recover' | 'recoverAttached';
+  readonly pause: Pick<DevicePause, 'goOnUnlessTransferred' | 'paused'>;
+  /** Where a frozen instance goes on. */
+  readonly recovery: () => Recovery;
 }
 
 /** The resets of one instance from outside of its guest, and the end of `frozen` with them. */
@@ -41,8 +44,8 @@ export class DeviceResets {
     });
     if (failure !== undefined) throw new MdevError('EIO', `${who} failed during a reset`, { cause: failure.error });
     if (!frozen) return;
-    // It was paused when it froze, and goes on now.
-    if (pause.paused && !mdevFunction.isolated) pause.goOn();
+    // It was paused when it froze, and goes on now; unless its state is being taken, which is not its client's to end.
+    if (pause.paused && !mdevFunction.isolated) pause.goOnUnlessTransferred();
     // What the reset told may have closed, failed or mended the instance, or frozen it again.
     if (this.#subject.life.state !== 'frozen') return;
     if (mdevFunction.isolated) throw new MdevError('EIO', `${who} froze again during its reset`);

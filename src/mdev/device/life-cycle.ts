@@ -26,6 +26,8 @@ export type MdevTransition =
   | 'recover'
   /** Out of `frozen` while a client holds it that has not begun to use it. */
   | 'recoverAttached'
+  /** Out of `frozen` while a client uses it and its state is being taken. */
+  | 'recoverQuiesced'
   /** Out of `frozen` while no client holds it. */
   | 'recoverIdle'
   | 'fail'
@@ -39,6 +41,7 @@ export const LIFE_CYCLE: Readonly<Record<MdevState, Readonly<Partial<Record<Mdev
   quiesced: { resume: 'running', detach: 'created', freeze: 'frozen', fail: 'failed', close: 'closed' },
   frozen: {
     recover: 'running',
+    recoverQuiesced: 'quiesced',
     recoverAttached: 'attached',
     recoverIdle: 'created',
     /** Again, during the reset that should mend it. */

@@ -40,7 +40,7 @@ export interface MdevBehaviour<R extends Regions = Regions, C extends readonly C
   /**
    * The function was reset; registers, config space and locks have their reset values already. A reset ends a pause that the
    * client asked for to migrate the instance, and one that ends `frozen` ends any pause: `resume` is called after it. An
-   * instance that its owner has paused stays so.
+   * instance that its owner has paused stays so, and so does any whose state is being taken (`StateTransfer.suspend`).
    */
   readonly reset?: (kind: ResetKind) => void;
   /**

@@ -80,6 +80,54 @@ describe('an instance that several want to pause', () => {
   });
 });
 
+describe('a frozen instance that is suspended', () => {
+  it.each(['owner', 'client'])('is mended by a reset of its %s, and stays suspended', async (who) => {
+    const one = await counter();
+    const session = one.device.open({ name: 'vmm' });
+    const { transfer } = one.device;
+    one.device.error({ uncorrectable: 'poisonedTlp' });
+    await transfer?.suspend();
+    if (who === 'owner') one.device.reset();
+    else session.sync.reset();
+    expect([one.device.state, one.running]).toEqual(['quiesced', false]);
+    expect(() => {
+      one.device.resume();
+    }).toThrow('suspended while it moves');
+    expect((await transfer?.save())?.length).toBeGreaterThan(0);
+    transfer?.resume();
+    expect([one.device.state, one.running]).toEqual(['running', true]);
+    session.sync.close();
+  });
+
+  it('stays so without a client, whoever comes, until it is let go', async () => {
+    const one = await counter();
+    const { transfer } = one.device;
+    one.device.error({ uncorrectable: 'poisonedTlp' });
+    await transfer?.suspend();
+    for (const state of ['frozen', 'created']) {
+      expect(() => one.device.open({ name: 'next' })).toThrow(expect.objectContaining({ code: 'EBUSY' }));
+      expect([one.device.state, one.running]).toEqual([state, false]);
+      one.device.reset();
+    }
+    transfer?.resume();
+    one.device.open({ name: 'next' }).sync.close();
+    expect([one.device.state, one.running]).toEqual(['created', true]);
+  });
+
+  it("is nobody's any more when another one goes on with its client", async () => {
+    const one = await counter();
+    one.device.open({ name: 'vmm' });
+    one.device.error({ uncorrectable: 'poisonedTlp' });
+    await one.device.transfer?.suspend();
+    one.device.transfer?.abandon();
+    for (const state of ['frozen', 'created']) {
+      expect(() => one.device.open({ name: 'next' })).toThrow(/suspended by its owner/);
+      expect([one.device.state, one.running, one.device.attachment]).toEqual([state, false, undefined]);
+      one.device.reset();
+    }
+  });
+});
+
 describe('a pause that comes too late', () => {
   it('is over even if it comes in the same turn as the end of the wait', async () => {
     vi.useFakeTimers();

@@ -13,6 +13,7 @@ const transitions: readonly MdevTransition[] = [
   'freeze',
   'recover',
   'recoverAttached',
+  'recoverQuiesced',
   'recoverIdle',
   'fail',
   'close',

@@ -48,7 +48,7 @@ test.each([
   ['that was answered what it did not ask', 0x8002, 1],
   ['that goes on', 0x8000, 1],
   ['that is disabled', 0x8100, 0],
-])("a guest finds its page request interface %s as it was", async (_how, status, enabled) => {
+])('a guest finds its page request interface %s as it was', async (_how, status, enabled) => {
   const [from, to] = await Promise.all([svaCard({ behaviour: migratable }), svaCard({ behaviour: migratable })]);
   using source = from.device.open({ name: 'source' });
   enable(source);

@@ -9,6 +9,7 @@ import { describeDevice, type DeviceDescription } from '../type/device-descripti
 import type { ErrorReport } from '../errors/device-errors.ts';
 import { DeviceSession } from '../session/device-session.ts';
 import type { GuestError } from '../errors/guest-errors.ts';
+import { checkTimeLimit } from '../errors/time-limit.ts';
 import type { IommuGroup } from '../iommu/iommu-group.ts';
 import type { IoEventFd } from '../regions/io-event-fd.ts';
 import type { MdevState } from './life-cycle.ts';
@@ -227,12 +228,13 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
 
   /**
    * Pauses a running instance. Its client may stop it for a migration meanwhile, which ends without its going on.
-   * @param limit Milliseconds to wait at most; without it, as long as the behaviour takes.
-   * @throws {@link MdevError} `ENOTTY` when its behaviour cannot, `ETIMEDOUT` when it did not in time and goes on, `EIO` when its behaviour
+   * @param limit Milliseconds to wait at most, 1 to 2^31 - 1; without it, as long as the behaviour takes.
+   * @throws {@link MdevError} `EINVAL` for another limit, `ENOTTY` when its behaviour cannot, `ETIMEDOUT` when it did not in time and goes on, `EIO` when its behaviour
    * rejected, which fails it, else what the life cycle says.
    */
-  quiesce(limit?: number): Promise<void> {
-    return this.#parts.pause.quiesce('owner', limit);
+  async quiesce(limit?: number): Promise<void> {
+    checkTimeLimit('the limit of quiesce', limit);
+    await this.#parts.pause.quiesce('owner', limit);
   }
 
   /**

@@ -1,9 +1,10 @@
 import { MdevError } from '../errors/mdev-error.ts';
+import { checkTimeLimit } from '../errors/time-limit.ts';
 import type { DeviceState } from './device-state.ts';
 
 /** How long a step of a {@link StateTransfer} may take. */
 export interface TransferLimit {
-  /** Milliseconds; the platform's `answersWithin` when absent. */
+  /** Milliseconds, 1 to 2^31 - 1; the platform's `answersWithin` when absent. */
   readonly within?: number;
 }
 
@@ -78,6 +79,7 @@ export class InstanceTransfer implements StateTransfer {
   }
 
   async suspend(limit: TransferLimit = {}): Promise<void> {
+    checkTimeLimit('within', limit.within);
     if (this.#suspended) throw new MdevError('EBUSY', `${this.#host.who} is suspended already`);
     this.#suspended = true;
     try {
@@ -89,6 +91,7 @@ export class InstanceTransfer implements StateTransfer {
   }
 
   async save(limit: TransferLimit = {}): Promise<Uint8Array> {
+    checkTimeLimit('within', limit.within);
     this.#check();
     return Buffer.concat([this.header(), await this.#host.save(limit)]);
   }

@@ -1,5 +1,6 @@
 import { type Attribute, attributeValue, choice, expectedValues, flag, integer } from '../type/attributes.ts';
 import { MdevError } from '../errors/mdev-error.ts';
+import { MAX_TIMER_MS } from '../errors/time-limit.ts';
 import { defaultPlatformCapabilities as defaults, type PlatformCapabilities } from './platform-capabilities.ts';
 import { suggest } from '../base/suggestion.ts';
 
@@ -12,8 +13,6 @@ interface NamesSwitch {
 
 /** What an operator may set of a platform. */
 export type PlatformSwitch = Attribute | NamesSwitch;
-
-const MAX_TIMEOUT = 2 ** 31 - 1;
 
 /**
  * Every switch of {@link PlatformCapabilities} that has a text form, by name: the one table that their values are checked by, wherever they come from.
@@ -46,7 +45,7 @@ export const PLATFORM_SWITCHES: Readonly<Record<string, PlatformSwitch>> = {
   }),
   answersWithin: integer({
     minimum: 1,
-    maximum: MAX_TIMEOUT,
+    maximum: MAX_TIMER_MS,
     default: defaults.answersWithin,
     description: 'milliseconds within which a step of a migration is answered; QEMU waits 5000',
   }),

@@ -1,4 +1,5 @@
 import { type ConfigSpace, DeclarationError } from '../../emulation/index.ts';
+import { MAX_TIMER_MS } from '../errors/time-limit.ts';
 
 /**
  * What a type says of shared virtual addressing (SVA): that its instances reach memory by PASID, in address spaces of a VMM in their process. How many
@@ -27,7 +28,6 @@ export interface SvaLimits {
 export const SVA_CAPABILITIES = ['ATS', 'PASID', 'PRI'] as const;
 
 const DEFAULT_TIMEOUT_MS = 10_000;
-const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 /**
  * What a type can do, also those parts that its platform hides.
@@ -48,7 +48,7 @@ export function svaLimits(sva: SvaDeclaration, { capabilities, hidden }: ConfigS
   const most = 2 ** pasidBits - 1;
   const { maxPasids = most, pageRequestTimeout = DEFAULT_TIMEOUT_MS } = sva;
   within('maxPasids', maxPasids, most);
-  within('pageRequestTimeout', pageRequestTimeout, MAX_TIMEOUT_MS);
+  within('pageRequestTimeout', pageRequestTimeout, MAX_TIMER_MS);
   const pageRequestCapacity = has('PRI') ? reset('PRI', 'CAPACITY') : undefined;
   return { pasidBits, maxPasids, pageRequestCapacity, pageRequestTimeout };
 }

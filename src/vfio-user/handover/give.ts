@@ -1,5 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 
+import { checkTimeLimit } from '../../mdev/errors/time-limit.ts';
 import { coreOf } from '../../native/device-handle.ts';
 import { resumeClient, saveClient } from '../native.ts';
 import type { SavedClient } from '../server/served-connection.ts';
@@ -20,11 +21,17 @@ export interface HandOverOptions {
   readonly instance?: InstanceFacts;
   /**
    * Milliseconds that clients wait at most while everything moves; then the handover is called off and the server goes on. 4,000 when absent: QEMU
-   * gives up on a server that does not answer for 5 s.
+   * gives up on a server that does not answer for 5 s. 1 to 2^31 - 1.
    */
   readonly within?: number;
-  /** Milliseconds that the successor has to get ready, before anything stops. 30,000 when absent. */
+  /** Milliseconds that the successor has to get ready, before anything stops, 1 to 2^31 - 1. 30,000 when absent. */
   readonly prepareWithin?: number;
+}
+
+/** @throws `MdevError` `EINVAL` that names the option that is out of range. */
+export function checkHandOverOptions({ prepareWithin, within }: HandOverOptions): void {
+  checkTimeLimit('within', within);
+  checkTimeLimit('prepareWithin', prepareWithin);
 }
 
 const WITHIN_MS = 4000;
@@ -126,7 +133,7 @@ async function move(subject: HandoverSubject, peer: HandoverPeer, within: number
   const kept = new KeptFds(device);
   /** What this call has stopped: nobody else's pause ends with it. */
   const stopped = { device: false, client: false };
-  const leftOver = (): number => Math.max(deadline - performance.now(), 0);
+  const leftOver = (): number => Math.max(deadline - performance.now(), 1);
   try {
     for (const connection of subject.connections) connection.suspend();
     await until(() => subject.connections.every(({ settled }) => settled));

@@ -2,7 +2,8 @@ import { EventEmitter } from 'eventemitter3';
 
 import { createListener, type NativeListener, peerProcess } from '../native.ts';
 import type { Server } from '../server/server.ts';
-import type { HandOverOptions } from './give.ts';
+import { checkHandOverOptions, type HandOverOptions } from './give.ts';
+import { HandoverError } from './handover-error.ts';
 
 /** What a {@link SuccessorListener} tells. */
 export interface SuccessorEvents {
@@ -17,10 +18,13 @@ export interface SuccessorEvents {
 /** Waits at a path for the process that is to take a server's place. Made by {@link listenForSuccessor}. */
 export class SuccessorListener extends EventEmitter<SuccessorEvents> implements Disposable {
   readonly #listener: NativeListener;
+  #retry: NodeJS.Timeout | undefined;
 
   /** @internal */
   constructor(server: Server, path: string, options: HandOverOptions) {
     super();
+    checkHandOverOptions(options);
+    if (server.isClosed) throw new HandoverError('EBUSY', `nobody can come to ${path}: the server is closed`);
     this.#listener = createListener(path, {
       connection: (fd) => {
         const successor = nameOf(fd);
@@ -37,7 +41,7 @@ export class SuccessorListener extends EventEmitter<SuccessorEvents> implements 
       failed: (code) => {
         // Without a descriptor to spare there is no handover either: whoever waits is taken when one is free.
         this.emit('failed', 'a successor that waits', new Error(`it cannot be accepted: ${code}`));
-        setTimeout(() => {
+        this.#retry = setTimeout(() => {
           this.#listener.resume();
         }, ACCEPT_RETRY_MS).unref();
       },
@@ -50,6 +54,7 @@ export class SuccessorListener extends EventEmitter<SuccessorEvents> implements 
 
   /** Stops listening and removes the path. Repeats do nothing. */
   close(): void {
+    clearTimeout(this.#retry);
     this.#listener.close();
   }
 
@@ -72,7 +77,8 @@ function nameOf(fd: number): string {
  * Lets a process of the same user take a server's place: it listens at `path` (a new socket that is open to its owner alone, at most 107 bytes), and
  * whoever connects there with `requestHandover` is handed the server over. It closes with the server.
  *
- * @throws Error with a `code` that names the path: see `serve`.
+ * @throws Error with a `code` that names the path: see `serve`; {@link HandoverError} `EBUSY` when the server is closed; `MdevError` `EINVAL` for an
+ * option out of range. Nothing is listened at then.
  */
 export function listenForSuccessor(server: Server, path: string, options: HandOverOptions = {}): SuccessorListener {
   return new SuccessorListener(server, path, options);

@@ -1,3 +1,4 @@
+import { checkTimeLimit } from '../../mdev/errors/time-limit.ts';
 import { MdevError, type MdevErrorCode } from '../../mdev/index.ts';
 import type { ServeAddress, ServeOptions } from './serve-options.ts';
 import type { ServedDevice } from './served-device.ts';
@@ -8,8 +9,6 @@ const MISTAKES: ReadonlySet<unknown> = new Set<MdevErrorCode>([
   ...(['EACCES', 'EADDRINUSE', 'EBADF', 'EINVAL', 'ENAMETOOLONG', 'ENOENT', 'ENOTCONN', 'ENOTDIR'] as const),
 ]);
 const MAX_FD = 0x7fff_ffff;
-/** The longest that a timer of Node.js waits. */
-const MAX_TIMEOUT_MS = 0x7fff_ffff;
 
 /**
  * Serves a device over vfio-user, one client at a time. The server stays up between clients; a second one that comes while the device is held is
@@ -25,7 +24,7 @@ const MAX_TIMEOUT_MS = 0x7fff_ffff;
  */
 export function serve(device: ServedDevice, address: ServeAddress, options: ServeOptions = {}): Server {
   checkAddress(address);
-  checkTimeout(options.negotiationTimeout);
+  checkTimeLimit('negotiationTimeout', options.negotiationTimeout);
   device.checkServable?.();
   try {
     return new Server(device, address, options);
@@ -39,11 +38,6 @@ function checkAddress(address: ServeAddress): void {
   const { fd } = address;
   if (Number.isInteger(fd) && fd >= 0 && fd <= MAX_FD) return;
   throw new MdevError('EBADF', `fd is ${fd}; expected a file descriptor, 0 to ${MAX_FD}`);
-}
-
-function checkTimeout(timeout: number | undefined): void {
-  if (timeout === undefined || (timeout >= 1 && timeout <= MAX_TIMEOUT_MS)) return;
-  throw new MdevError('EINVAL', `negotiationTimeout is ${timeout}; expected 1 to ${MAX_TIMEOUT_MS} milliseconds`);
 }
 
 function mistakeOf(error: unknown): MdevError | undefined {

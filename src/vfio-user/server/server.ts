@@ -4,11 +4,12 @@ import { EventEmitter } from 'eventemitter3';
 
 import { deferred, type Deferred } from '../../mdev/base/deferred.ts';
 import { guarded } from '../../mdev/base/guarded.ts';
+import { messageOf } from '../../mdev/base/message-of.ts';
 import { closeFd, type DeviceCore } from '../../native/binding.ts';
 import { coreOf } from '../../native/device-handle.ts';
 import { errnoOfError } from '../../native/errno.ts';
 import { abandonDevice } from '../handover/abandon-device.ts';
-import { giveAway, type HandOverOptions, refuseHandover } from '../handover/give.ts';
+import { checkHandOverOptions, giveAway, type HandOverOptions, refuseHandover } from '../handover/give.ts';
 import { HandoverError } from '../handover/handover-error.ts';
 import { closeClient, type ReceivedClient } from '../handover/saved-client.ts';
 import { isListening } from '../native.ts';
@@ -112,9 +113,16 @@ export class Server extends EventEmitter<ServerEvents> implements AsyncDisposabl
    * When it is done this server is closed, and the device is a husk: nobody holds it, it reaches nothing of its guest, and it stays suspended. Close it.
    *
    * @param fd the socket, which is taken in every case.
-   * @throws {@link HandoverError} when it does not come about; this server goes on then as if nothing had been.
+   * @throws {@link HandoverError} when it does not come about; this server goes on then as if nothing had been. `MdevError` `EINVAL` for an option out of
+   * range.
    */
   async handOver(fd: number, options: HandOverOptions = {}): Promise<void> {
+    try {
+      checkHandOverOptions(options);
+    } catch (error) {
+      await refuseHandover(fd, messageOf(error));
+      throw error;
+    }
     if (this.#isHandingOver || this.#isClosed) {
       const reason = this.#isClosed ? 'the server is closed' : 'another handover is under way';
       await refuseHandover(fd, reason);

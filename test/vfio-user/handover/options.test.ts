@@ -1,0 +1,54 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { describe, expect, it } from 'vitest';
+
+import { listenForSuccessor, requestHandover } from '../../../src/vfio-user/index.ts';
+import { socketPair } from '../../../src/vfio-user/native.ts';
+import { openFiles } from '../support/bench.ts';
+import { Relay } from './support.ts';
+
+describe.each(['within', 'prepareWithin'] as const)('a handover whose %s', (name) => {
+  it.each([0, -1, NaN, 2 ** 31, Infinity])('is %d ms is refused, and its successor told why', async (value) => {
+    await using relay = await Relay.start();
+    const message = `${name} is ${value}; expected 1 to 2147483647 milliseconds`;
+    const before = openFiles();
+    const [near, far] = socketPair();
+    const given = relay.server.handOver(near, { [name]: value });
+    await expect(requestHandover({ fd: far })).rejects.toMatchObject({
+      code: 'ECANCELED',
+      message: expect.stringContaining(message) as string,
+    });
+    await expect(given).rejects.toMatchObject({ code: 'EINVAL', message });
+    const path = join(relay.directory, 'handover.sock');
+    expect(() => listenForSuccessor(relay.server, path, { [name]: value })).toThrow(
+      expect.objectContaining({ code: 'EINVAL', message }),
+    );
+    expect([existsSync(path), openFiles()]).toEqual([false, before]);
+    await relay.handOver();
+  });
+});
+
+describe('a server that is closed', () => {
+  it('has no successor to wait for', async () => {
+    await using relay = await Relay.start();
+    const path = join(relay.directory, 'handover.sock');
+    await relay.server.close();
+    const before = openFiles();
+    expect(() => listenForSuccessor(relay.server, path)).toThrow(
+      expect.objectContaining({ code: 'EBUSY', message: expect.stringContaining('the server is closed') as string }),
+    );
+    expect([existsSync(path), openFiles()]).toEqual([false, before]);
+  });
+
+  it('listens for none any more', async () => {
+    await using relay = await Relay.start();
+    const path = join(relay.directory, 'handover.sock');
+    const before = openFiles();
+    using listener = listenForSuccessor(relay.server, path);
+    await relay.server.close();
+    expect(existsSync(path)).toBe(false);
+    listener.close();
+    expect(openFiles()).toBeLessThan(before);
+  });
+});

@@ -105,7 +105,7 @@ export class RegisterRegion<B extends RegisterBlock = RegisterBlock> {
     };
     if (options.adopt === true) return;
     for (const entry of entries) this.#storage.store(entry, entry.resetLow, entry.resetHigh);
-    this.#clearLocks();
+    this.releaseLocks();
     this.dropStaged();
   }
 
@@ -142,8 +142,19 @@ export class RegisterRegion<B extends RegisterBlock = RegisterBlock> {
       if ((low & high) === -1) this.#storage.store(entry, entry.resetLow, entry.resetHigh);
       else if ((low | high) !== 0) this.#storage.assign(entry, low, high, entry.resetLow, entry.resetHigh);
     }
-    this.#clearLocks();
+    this.releaseLocks();
     this.dropStaged();
+  }
+
+  /** Whether the block declares locks. */
+  get hasLocks(): boolean {
+    return this.#layout.locks.length > 0 || this.#layout.elementLocks.size > 0;
+  }
+
+  /** Releases all locks, those of array elements included. */
+  releaseLocks(): void {
+    const first = this.#layout.lockOffset / 4;
+    for (let word = first; word < first + this.#layout.lockWords; word++) Atomics.store(this.#storage.words, word, 0);
   }
 
   /** Drops the bytes that wait for the last one of their register. */
@@ -172,11 +183,6 @@ export class RegisterRegion<B extends RegisterBlock = RegisterBlock> {
    */
   restore(bytes: Uint8Array): void {
     applySnapshot(this.#layout, this.#bytes, bytes);
-  }
-
-  #clearLocks(): void {
-    const first = this.#layout.lockOffset / 4;
-    for (let word = first; word < first + this.#layout.lockWords; word++) Atomics.store(this.#storage.words, word, 0);
   }
 }
 

@@ -48,7 +48,7 @@ export type { PciDeclaration } from './type/device-declaration.ts';
 export { defineMdevType, type MdevType, type MdevTypeDeclaration } from './type/mdev-type.ts';
 export { type Migration, MigrationFlag, MigrationState, type Settle } from './migration/migration.ts';
 export type { MigrationBehaviour } from './migration/migration-behaviour.ts';
-export type { StateTransfer, TransferLimit } from './migration/state-transfer.ts';
+export type { StateTransfer, SuspendOptions, TransferLimit } from './migration/state-transfer.ts';
 export { migrationPath } from './migration/migration-path.ts';
 export { type InstanceIdentity, ParentDevice, type ParentDeviceOptions } from './registry/parent-device.ts';
 export { defaultPlatformCapabilities, type PlatformCapabilities } from './platform/platform-capabilities.ts';

@@ -44,6 +44,9 @@ export function dsaMigration(
     });
   };
 
+  /** The command that runs resets the device. */
+  let resetsDevice = false;
+
   return {
     version: 2,
     /** VERSION, OPCAP and the sizes of queues and transfers: what descriptors that are under way may count on. */
@@ -71,14 +74,16 @@ export function dsaMigration(
       const [flags = 0xff] = payload;
       if (flags > 3) throw new MdevError('EINVAL', `the flags of the command are ${flags}; expected 0 to 3`);
       checkRestoredRegisters(region, device);
-      // Not those that the stream has: they say what the guest may write.
-      restoreLocks(region);
-      region.locks.resetActive = registers.CMDSTATUS.active && (flags & RunningCommand.resetsDevice) !== 0;
+      resetsDevice = (flags & RunningCommand.resetsDevice) !== 0;
       const configurations = registers.WQCFG.map((_, index) => configurationOf(index));
       queues.restore(payload.subarray(1), configurations, remainingEffects(flags));
       commands.interrupts = (flags & RunningCommand.interrupts) !== 0;
       if (registers.GENSTS.state === DeviceState.disabled) return;
       groups.assign(registers.GRPCFG.map((group) => bitsOf(enginesOf(group))));
+    },
+    takeLocks: () => {
+      restoreLocks(region);
+      region.locks.resetActive = resetsDevice && registers.CMDSTATUS.active;
     },
   };
 }

@@ -23,7 +23,7 @@ export interface MigrationSubject {
   readonly attributes: AttributeValues;
   readonly attributeDefaults: AttributeValues;
   readonly function: MdevFunction;
-  readonly pause: Pick<DevicePause, 'quiesce' | 'quiesceFrozen' | 'release' | 'suspend'>;
+  readonly pause: Pick<DevicePause, 'quiesce' | 'quiesceFrozen' | 'quiesced' | 'release' | 'suspend'>;
   readonly life: Pick<DeviceLife, 'fail' | 'failure' | 'freeze' | 'state'>;
   readonly hold: Pick<DeviceHold, 'abandon'>;
   /** @throws {@link MdevError} `EBUSY` when the instance has what does not migrate. */
@@ -40,7 +40,7 @@ export interface DeviceMigration {
 
 /**
  * The migration of an instance, or undefined when its behaviour has none.
- * @throws DeclarationError when the behaviour has migration and cannot be paused.
+ * @throws DeclarationError when the behaviour has migration and cannot be paused, or does not say which locks are held.
  */
 export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour): DeviceMigration | undefined {
   const { attributeDefaults, attributes, driver, function: mdevFunction, hold, life, pause, type, who } = subject;
@@ -49,6 +49,12 @@ export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour)
   if (migration === undefined) return undefined;
   if (quiesce === undefined || resume === undefined) {
     throw new DeclarationError(`type ${type}: a behaviour with migration needs quiesce and resume`);
+  }
+  const locked = mdevFunction.registers.all().find(([, region]) => region.hasLocks);
+  if (locked !== undefined && migration.takeLocks === undefined) {
+    throw new DeclarationError(
+      `type ${type}: migration of registers with locks (VFIO region ${locked[0]}) needs takeLocks`,
+    );
   }
   const state = new DeviceState({
     type: `${driver}-${type}`,
@@ -74,6 +80,10 @@ export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour)
     if (await endsWithin(saved, limit)) return await saved;
     throw new MdevError('ETIMEDOUT', `${who} was not saved within ${Math.ceil(limit)} ms; it stays where it was`);
   };
+  const checkRestorable = (): void => {
+    if (life.state !== 'frozen') return;
+    throw new MdevError('EIO', `${who} is frozen: only a reset mends it, and then it can take another's state`);
+  };
   const machine: MigrationMachine = new MigrationMachine({
     answersWithin,
     stop: async (limit) => {
@@ -90,8 +100,8 @@ export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour)
     save,
     estimate: () => state.estimate(),
     receive: () => {
-      if (life.state !== 'frozen') return state.receive();
-      throw new MdevError('EIO', `${who} is frozen: only a reset mends it, and then it can take another's state`);
+      checkRestorable();
+      return state.receive();
     },
     restore: (stream) => {
       state.restore(stream);
@@ -103,8 +113,12 @@ export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour)
       checkMigratable();
       return await save(within);
     },
-    suspend: async ({ within = answersWithin }) => {
+    checkRestorable,
+    suspend: async ({ unlessQuiesced = false, within = answersWithin }) => {
       checkMigratable();
+      if (unlessQuiesced && pause.quiesced) {
+        throw new MdevError('EBUSY', `${who} is quiesced by its owner, whom nobody asks where it would go on`);
+      }
       // A frozen one is in error, which is no way to anywhere.
       if (machine.state !== MigrationState.running && life.state !== 'frozen') {
         throw new MdevError('EBUSY', `${who} is being migrated by its client; try again when that is over`);

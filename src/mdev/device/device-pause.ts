@@ -39,6 +39,11 @@ export class DevicePause {
     return this.#paused;
   }
 
+  /** Its owner has it paused, or on its way there. */
+  get quiesced(): boolean {
+    return this.#pausers.has('owner');
+  }
+
   /** Its state is being taken, or was: nobody else lets it go on. */
   get transferred(): boolean {
     return this.#pausers.has('transfer');

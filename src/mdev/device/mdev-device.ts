@@ -204,9 +204,9 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
 
   /**
    * Resets the function as VFIO_DEVICE_RESET does: config space and registers have their reset values, eventfds and
-   * memory maps stay. A frozen instance goes on afterwards.
+   * memory maps stay. A frozen instance goes on afterwards, unless its state is being taken (`transfer`).
    * @param kind `cold` is switching power off and on: registers that survive a function-level reset are reset too.
-   * @throws {@link MdevError} `EIO` when it has failed, also when it does during the reset; `ENODEV` when it is closed.
+   * @throws {@link MdevError} `EIO` when it has failed, also when it does or freezes again during the reset; `ENODEV` when it is closed.
    */
   reset(kind: 'cold' | 'function' = 'function'): void {
     this.#parts.resets.reset('owner', kind);
@@ -239,7 +239,8 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
 
   /**
    * Ends {@link quiesce}; the instance goes on unless its client has stopped it for a migration, or its state is being taken.
-   * @throws {@link MdevError} when it is not quiesced; `EBUSY` when it is so only because of these.
+   * @throws {@link MdevError} `EBUSY` when it is not quiesced, or only because of these; `EIO` when it is frozen or has failed, also when its behaviour threw
+   * now, which fails it; `ENODEV` when it is closed.
    */
   resume(): void {
     this.#parts.pause.resume();
@@ -252,8 +253,9 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
 
   /**
    * Ends the instance: takes it away from its client, stops its work and closes its behaviour. Idempotent. What it
-   * took from its parent is given back. Resolves within about 4 s: a behaviour that
-   * does not close within 2 s, and tasks that ignore their signal for 2 s, are left alone (`abandoned`).
+   * took from its parent is given back. First, engines leave its guest's memory, which lasts as long as a page that one waits for (decision 13); about 4 s
+   * after that it resolves at the latest: a behaviour that does not close within 2 s, and tasks that ignore their signal for 2 s, are left alone (`abandoned`).
+   * Rejects with what the behaviour's `close` throws; the instance is closed all the same.
    */
   close(): Promise<void> {
     return this.#parts.closing.close();

@@ -107,6 +107,7 @@ export class DeviceState {
     }
     const { behaviour } = this.#subject;
     try {
+      for (const [, region] of this.#subject.function.registers.all()) region.releaseLocks();
       callSynchronously('restore', behaviour.restore.bind(behaviour, payload, early, header.payloadVersion));
     } catch (error) {
       putSections(this.#sections, before);
@@ -117,7 +118,19 @@ export class DeviceState {
       }
       throw refused(`its payload is refused: ${messageOf(error)}`, error);
     }
+    this.#takeLocks();
     this.#frozen.apply();
+  }
+
+  /** Behind the vendor's part, which cannot be undone. */
+  #takeLocks(): void {
+    const { behaviour } = this.#subject;
+    try {
+      callSynchronously('takeLocks', () => behaviour.takeLocks?.());
+    } catch (error) {
+      this.#subject.fail('migration.takeLocks', error);
+      throw this.#failed('takeLocks', error);
+    }
   }
 
   /** @returns bytes of all its sections. */

@@ -137,7 +137,7 @@ async function move(subject: HandoverSubject, peer: HandoverPeer, within: number
   try {
     for (const connection of subject.connections) connection.suspend();
     await until(() => subject.connections.every(({ settled }) => settled));
-    await device.transfer?.suspend({ within: leftOver() });
+    await device.transfer?.suspend({ within: leftOver(), unlessQuiesced: true });
     stopped.device = true;
     check();
     const requestsBy = Math.min(performance.now() + REQUESTS_WITHIN_MS, deadline);

@@ -32,3 +32,17 @@ describe('how long a step may take', () => {
     expect(await session.migrationFlags()).not.toBe(0);
   });
 });
+
+describe('an instance that is frozen', () => {
+  it("takes no other's state, also when it froze while it waited for one", async () => {
+    const source = await counter();
+    await source.device.transfer?.suspend();
+    const state = (await source.device.transfer?.save()) ?? new Uint8Array(0);
+    const target = await counter();
+    await target.device.transfer?.suspend();
+    target.device.error({ uncorrectable: 'poisonedTlp' });
+    target.count = 5;
+    expect(() => target.device.transfer?.restore(state)).toThrow(expect.objectContaining({ code: 'EIO' }));
+    expect([target.device.state, target.count]).toEqual(['frozen', 5]);
+  });
+});

@@ -42,6 +42,8 @@ const counterRegisters = registerBlock(0x1000, {
 
 /** Offsets in BAR0 and config space. */
 export const At = { cause: 4, limit: 8, raise: 0x10, count: 0x14, slot: 0x100, command: 4, msixControl: 0x42 } as const;
+/** A counter that has counted more is counting, to its migration: LIMIT is locked. */
+const LOCKS_FROM = 70;
 const MEMORY = 0x2000;
 const regions = {
   bar0: mmio(counterRegisters),
@@ -165,6 +167,9 @@ export async function counter(options: CounterOptions = {}): Promise<Counter> {
             if (!Number.isSafeInteger(count)) throw new RangeError('no count');
             hidden.count = count;
             hidden.early = early;
+          },
+          takeLocks: () => {
+            context.bar0.locks.counting = hidden.count > LOCKS_FROM;
           },
         },
       };

@@ -90,6 +90,20 @@ describe('a handover that is called off', () => {
     expect(await client.readRegister(CONFIG, 0, 2)).toBe(0x1d0f);
   });
 
+  it('happens when its owner has quiesced the device: the successor would let it run', async () => {
+    await using relay = await Relay.start();
+    const client = await relay.client();
+    await relay.counter.device.quiesce();
+    expect(await outcome(relay.handOver())).toMatchObject({
+      code: 'ECANCELED',
+      message: expect.stringContaining('quiesced by its owner') as string,
+    });
+    expect([relay.counter.device.state, relay.counter.running]).toEqual(['quiesced', false]);
+    relay.counter.device.resume();
+    await relay.handOver();
+    expect(await client.readRegister(CONFIG, 0, 2)).toBe(0x1d0f);
+  });
+
   it('lets clients go on with a device that cannot: it has failed', async () => {
     await using relay = await Relay.start({ cannotResume: true });
     const client = await relay.client();

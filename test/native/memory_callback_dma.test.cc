@@ -1,5 +1,5 @@
 // clang-format off
-// sources: memory/callback_dma.cc memory/queued_dma.cc memory/dirty_log.cc memory/dirty_tracker.cc memory/epoch.cc memory/epoch_process.cc
+// sources: memory/callback_dma.cc memory/queued_dma.cc memory/dirty_chunks.cc memory/dirty_log.cc memory/dirty_tracker.cc memory/epoch.cc memory/epoch_process.cc
 // sanitize: thread
 // clang-format on
 #include <atomic>

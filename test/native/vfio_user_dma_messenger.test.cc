@@ -1,4 +1,4 @@
-// sources: vfio_user/dma_messenger.cc memory/queued_dma.cc memory/dirty_log.cc memory/dirty_tracker.cc memory/epoch.cc memory/epoch_process.cc transport/output_queue.cc base/fd_closer.cc
+// sources: vfio_user/dma_messenger.cc memory/queued_dma.cc memory/dirty_chunks.cc memory/dirty_log.cc memory/dirty_tracker.cc memory/epoch.cc memory/epoch_process.cc transport/output_queue.cc base/fd_closer.cc
 // sanitize: thread
 #include <array>
 #include <atomic>

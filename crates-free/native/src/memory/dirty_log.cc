@@ -1,9 +1,9 @@
 #include "memory/dirty_log.h"
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <bit>
-#include <iterator>
-#include <new>
 #include <utility>
 
 namespace mdev {
@@ -28,21 +28,13 @@ struct DirtyLog::Inner {
   std::array<std::atomic<void*>, kFan> child{};
 };
 
-/// What `take` was asked for, in page numbers.
+/// What `take` was asked for.
 struct DirtyLog::Take {
-  uint64_t first;
-  uint64_t last;
+  Pages pages;
   bool keepFirst;
   bool keepLast;
   bool keepAll;
   const Visitor& visit;
-};
-
-/// What `uncover` was asked for, in page numbers.
-struct DirtyLog::Uncover {
-  uint64_t first;
-  uint64_t last;
-  const Keep& keep;
 };
 
 DirtyLog::DirtyLog(uint64_t pageSize)
@@ -51,10 +43,23 @@ DirtyLog::DirtyLog(uint64_t pageSize)
 
 DirtyLog::~DirtyLog() = default;
 
-bool DirtyLog::charge(uint64_t bytes, uint64_t limit) {
-  if (bytes > limit || bytes_ > limit - bytes) return false;
-  bytes_ += bytes;
-  return true;
+template <typename Visit, typename Left>
+void DirtyLog::walk(void* node, unsigned level, uint64_t prefix, Pages pages, const Visit& visit, const Left& left) {
+  const unsigned shift = kChunkPagesShift + kFanShift * level;
+  const uint64_t lowest = prefix << kFanShift;
+  const uint64_t first = std::max(lowest, pages.first >> shift);
+  const uint64_t last = std::min(lowest | (kFan - 1), pages.last >> shift);
+  for (uint64_t index = first; index <= last; ++index) {
+    if (level == 0) {
+      visit(*static_cast<Leaf*>(node), index);
+      continue;
+    }
+    Inner& inner = *static_cast<Inner*>(node);
+    void* const child = inner.child[index % kFan].load(std::memory_order_relaxed);
+    if (child == nullptr) continue;
+    walk(child, level - 1, index, pages, visit, left);
+    left(inner, index % kFan, level - 1);
+  }
 }
 
 DirtyLog::Leaf* DirtyLog::leafOf(uint64_t chunk) const {
@@ -87,24 +92,27 @@ void DirtyLog::mark(uint64_t first, uint64_t last) const {
   }
 }
 
+template <typename Node>
+Node* DirtyLog::makeNode(std::map<void*, std::unique_ptr<Node>>& nodes, uint64_t limit) {
+  if (sizeof(Node) > limit || bytes() > limit - sizeof(Node)) return nullptr;
+  auto node = std::make_unique<Node>();
+  Node* const made = nodes.emplace(node.get(), std::move(node)).first->second.get();
+  nodeBytes_ += sizeof(Node);
+  return made;
+}
+
 DirtyLog::Leaf* DirtyLog::makeLeaf(uint64_t chunk, uint64_t limit) {
-  const auto makeInner = [&]() -> Inner* {
-    if (!charge(sizeof(Inner), limit)) return nullptr;
-    auto inner = std::make_unique<Inner>();
-    return inners_.emplace(inner.get(), std::move(inner)).first->second.get();
+  const auto make = [&](unsigned level) -> void* {
+    if (level == 0) return makeNode(leaves_, limit);
+    return makeNode(inners_, limit);
   };
-  const auto make = [&]() -> Leaf* {
-    if (!charge(sizeof(Leaf), limit)) return nullptr;
-    auto leaf = std::make_unique<Leaf>();
-    return leaves_.emplace(leaf.get(), std::move(leaf)).first->second.get();
-  };
-  if (root_ == nullptr) root_ = levels_ == 0 ? static_cast<void*>(make()) : makeInner();
+  if (root_ == nullptr) root_ = make(levels_);
   void* node = root_;
   for (unsigned level = levels_; level > 0 && node != nullptr; --level) {
     std::atomic<void*>& child = static_cast<Inner*>(node)->child[chunk >> (kFanShift * level) & (kFan - 1)];
     void* below = child.load(std::memory_order_relaxed);
     if (below == nullptr) {
-      below = level == 1 ? static_cast<void*>(make()) : makeInner();
+      below = make(level - 1);
       if (below != nullptr) ++static_cast<Inner*>(node)->used;
       child.store(below, std::memory_order_release);
     }
@@ -113,56 +121,17 @@ DirtyLog::Leaf* DirtyLog::makeLeaf(uint64_t chunk, uint64_t limit) {
   return static_cast<Leaf*>(node);
 }
 
-// Chunks come in slabs that the kernel fills with zeros when they are touched: a guest of a terabyte costs nothing
-// until its memory is written.
-uint64_t* DirtyLog::makeWords(uint64_t wanted, uint64_t limit) {
-  if (spareChunks_ != 0) {
-    for (auto& [words, slab] : slabs_)
-      if (slab.used < slab.chunks) return takeWords(slab);
-  }
-  const uint64_t chunks = std::min<uint64_t>(wanted, kFan);
-  if (!charge(chunks * kChunkBytes, limit)) return nullptr;
-  Slab slab{.words = {}, .chunks = chunks, .used = 0, .taken = {}};
-  slab.words.reset(static_cast<uint64_t*>(std::calloc(chunks, kChunkBytes)));
-  if (slab.words == nullptr) throw std::bad_alloc();
-  uint64_t* const begin = slab.words.get();
-  Slab& added = slabs_.emplace(begin, std::move(slab)).first->second;
-  spareChunks_ += chunks;
-  return takeWords(added);
-}
-
-uint64_t* DirtyLog::takeWords(Slab& slab) {
-  std::size_t chunk = 0;
-  while (slab.taken.test(chunk)) ++chunk;
-  slab.taken.set(chunk);
-  ++slab.used;
-  --spareChunks_;
-  return slab.words.get() + chunk * kChunkWords;
-}
-
-void DirtyLog::dropWords(uint64_t* words) {
-  const auto place = std::prev(slabs_.upper_bound(words));
-  Slab& slab = place->second;
-  slab.taken.reset(static_cast<std::size_t>(words - slab.words.get()) / kChunkWords);
-  --slab.used;
-  ++spareChunks_;
-  if (slab.used != 0) return;
-  spareChunks_ -= slab.chunks;
-  bytes_ -= slab.chunks * kChunkBytes;
-  slabs_.erase(place);
-}
-
 bool DirtyLog::cover(uint64_t first, uint64_t last, uint64_t limit) {
   const uint64_t lastChunk = last >> pageShift_ >> kChunkPagesShift;
   uint64_t chunk = first >> pageShift_ >> kChunkPagesShift;
   // Each chunk that is not there costs more than its bits; do not even begin what cannot end well.
-  if (lastChunk - chunk > limit / (kChunkWords * sizeof(uint64_t))) return false;
+  if (lastChunk - chunk > limit / DirtyChunks::kBytes) return false;
   for (;; ++chunk) {
     Leaf* leaf = makeLeaf(chunk, limit);
     if (leaf == nullptr) return false;
     std::atomic<uint64_t*>& words = leaf->words[chunk % kFan];
     if (words.load(std::memory_order_relaxed) == nullptr) {
-      uint64_t* made = makeWords(lastChunk - chunk + 1, limit);
+      uint64_t* made = chunks_.take(lastChunk - chunk + 1, limit - std::min(limit, nodeBytes_));
       if (made == nullptr) return false;
       ++leaf->used;
       words.store(made, std::memory_order_release);
@@ -171,46 +140,38 @@ bool DirtyLog::cover(uint64_t first, uint64_t last, uint64_t limit) {
   }
 }
 
-void DirtyLog::uncoverChunk(Leaf& leaf, uint64_t chunk, const Uncover& order) {
+void DirtyLog::uncoverChunk(Leaf& leaf, uint64_t chunk, const Keep& keep) {
   const std::size_t slot = chunk % kFan;
   uint64_t* const words = leaf.words[slot].load(std::memory_order_relaxed);
   const uint64_t first = chunk << kChunkPagesShift << pageShift_;
   const uint64_t last = first | ((kChunkPages << pageShift_) - 1);
-  if (words == nullptr || order.keep(first, last)) return;
+  if (words == nullptr || keep(first, last)) return;
   leaf.words[slot].store(nullptr, std::memory_order_relaxed);
   // Whoever gets it next expects zeros.
-  if (leaf.touched[slot].exchange(false, std::memory_order_acq_rel)) std::fill_n(words, kChunkWords, 0);
-  dropWords(words);
+  if (leaf.touched[slot].exchange(false, std::memory_order_acq_rel)) std::fill_n(words, DirtyChunks::kWords, 0);
+  chunks_.give(words);
   --leaf.used;
 }
 
-bool DirtyLog::uncoverBelow(void* node, unsigned level, uint64_t prefix, const Uncover& order) {
-  const unsigned shift = kChunkPagesShift + kFanShift * level;
-  const uint64_t lowest = prefix << kFanShift;
-  const uint64_t first = std::max(lowest, order.first >> shift);
-  const uint64_t last = std::min(lowest | (kFan - 1), order.last >> shift);
-  for (uint64_t index = first; index <= last; ++index) {
-    if (level == 0) {
-      uncoverChunk(*static_cast<Leaf*>(node), index, order);
-      continue;
-    }
-    Inner& inner = *static_cast<Inner*>(node);
-    void* const child = inner.child[index % kFan].load(std::memory_order_relaxed);
-    if (child == nullptr || uncoverBelow(child, level - 1, index, order)) continue;
-    inner.child[index % kFan].store(nullptr, std::memory_order_relaxed);
-    --inner.used;
-    bytes_ -= level == 1 ? sizeof(Leaf) : sizeof(Inner);
-    if (level == 1) {
-      leaves_.erase(child);
-    } else {
-      inners_.erase(child);
-    }
+void DirtyLog::dropIfEmpty(Inner& parent, std::size_t slot, unsigned level) {
+  void* const node = parent.child[slot].load(std::memory_order_relaxed);
+  if ((level == 0 ? static_cast<Leaf*>(node)->used : static_cast<Inner*>(node)->used) != 0) return;
+  parent.child[slot].store(nullptr, std::memory_order_relaxed);
+  --parent.used;
+  nodeBytes_ -= level == 0 ? sizeof(Leaf) : sizeof(Inner);
+  if (level == 0) {
+    leaves_.erase(node);
+  } else {
+    inners_.erase(node);
   }
-  return level == 0 ? static_cast<Leaf*>(node)->used != 0 : static_cast<Inner*>(node)->used != 0;
 }
 
 void DirtyLog::uncover(uint64_t first, uint64_t last, const Keep& keep) {
-  if (root_ != nullptr) uncoverBelow(root_, levels_, 0, {first >> pageShift_, last >> pageShift_, keep});
+  if (root_ == nullptr) return;
+  walk(
+      root_, levels_, 0, {first >> pageShift_, last >> pageShift_},
+      [&](Leaf& leaf, uint64_t chunk) { uncoverChunk(leaf, chunk, keep); },
+      [&](Inner& parent, std::size_t slot, unsigned level) { dropIfEmpty(parent, slot, level); });
 }
 
 void DirtyLog::takeChunk(Leaf& leaf, uint64_t chunk, const Take& order) const {
@@ -218,10 +179,11 @@ void DirtyLog::takeChunk(Leaf& leaf, uint64_t chunk, const Take& order) const {
   uint64_t* words = leaf.words[slot].load(std::memory_order_relaxed);
   if (words == nullptr || !leaf.touched[slot].load(std::memory_order_acquire)) return;
   const uint64_t base = chunk << kChunkPagesShift;
-  const uint64_t first = std::max(base, order.first);
-  const uint64_t last = std::min(base | (kChunkPages - 1), order.last);
+  const auto [firstAsked, lastAsked] = order.pages;
+  const uint64_t first = std::max(base, firstAsked);
+  const uint64_t last = std::min(base | (kChunkPages - 1), lastAsked);
   const bool whole = !order.keepAll && first == base && last == (base | (kChunkPages - 1)) &&
-                     !(order.keepFirst && first == order.first) && !(order.keepLast && last == order.last);
+                     !(order.keepFirst && first == firstAsked) && !(order.keepLast && last == lastAsked);
   if (whole) leaf.touched[slot].exchange(false, std::memory_order_acq_rel);
   for (uint64_t at = first; at <= last; at = (at | 63) + 1) {
     const uint64_t end = std::min(last, at | 63);
@@ -229,8 +191,8 @@ void DirtyLog::takeChunk(Leaf& leaf, uint64_t chunk, const Take& order) const {
     const std::atomic_ref<uint64_t> word(words[at % kChunkPages / 64]);
     if ((word.load(std::memory_order_relaxed) & wanted) == 0) continue;
     uint64_t clear = order.keepAll ? 0 : wanted;
-    if (order.keepFirst && at == order.first) clear &= ~(uint64_t{1} << at % 64);
-    if (order.keepLast && end == order.last) clear &= ~(uint64_t{1} << end % 64);
+    if (order.keepFirst && at == firstAsked) clear &= ~(uint64_t{1} << at % 64);
+    if (order.keepLast && end == lastAsked) clear &= ~(uint64_t{1} << end % 64);
     uint64_t dirty = word.fetch_and(~clear, std::memory_order_acq_rel) & wanted;
     while (dirty != 0) {
       const auto from = static_cast<unsigned>(std::countr_zero(dirty));
@@ -243,28 +205,19 @@ void DirtyLog::takeChunk(Leaf& leaf, uint64_t chunk, const Take& order) const {
   }
 }
 
-void DirtyLog::takeBelow(void* node, unsigned level, uint64_t prefix, const Take& order) const {
-  if (node == nullptr) return;
-  const unsigned shift = kChunkPagesShift + kFanShift * level;
-  const uint64_t lowest = prefix << kFanShift;
-  const uint64_t first = std::max(lowest, order.first >> shift);
-  const uint64_t last = std::min(lowest | (kFan - 1), order.last >> shift);
-  for (uint64_t index = first; index <= last; ++index) {
-    if (level == 0) {
-      takeChunk(*static_cast<Leaf*>(node), index, order);
-    } else {
-      std::atomic<void*>& child = static_cast<Inner*>(node)->child[index % kFan];
-      takeBelow(child.load(std::memory_order_relaxed), level - 1, index, order);
-    }
-  }
+void DirtyLog::takeAll(const Take& order) const {
+  if (root_ == nullptr) return;
+  walk(
+      root_, levels_, 0, order.pages, [&](Leaf& leaf, uint64_t chunk) { takeChunk(leaf, chunk, order); },
+      [](const Inner&, std::size_t, unsigned) {});
 }
 
 void DirtyLog::take(uint64_t first, uint64_t last, bool keepFirst, bool keepLast, const Visitor& visit) const {
-  takeBelow(root_, levels_, 0, {first >> pageShift_, last >> pageShift_, keepFirst, keepLast, false, visit});
+  takeAll({{first >> pageShift_, last >> pageShift_}, keepFirst, keepLast, false, visit});
 }
 
 void DirtyLog::read(const Visitor& visit) const {
-  takeBelow(root_, levels_, 0, {0, ~uint64_t{0} >> pageShift_, false, false, true, visit});
+  takeAll({{0, ~uint64_t{0} >> pageShift_}, false, false, true, visit});
 }
 
 }  // namespace mdev

@@ -1,16 +1,13 @@
 // Which pages of guest memory the device wrote: marked by any thread, read and cleared by one.
 #pragma once
 
-#include <array>
-#include <atomic>
-#include <bitset>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <functional>
 #include <map>
 #include <memory>
-#include <vector>
+
+#include "memory/dirty_chunks.h"
 
 namespace mdev {
 
@@ -47,7 +44,7 @@ class DirtyLog {
   /// costs what is covered, not how large the range is.
   void uncover(uint64_t first, uint64_t last, const Keep& keep);
   /// Memory that the log takes, bytes. What was never marked takes address space only.
-  uint64_t bytes() const { return bytes_; }
+  uint64_t bytes() const { return nodeBytes_ + chunks_.bytes(); }
 
   /// Called with an interval of addresses [first, last] that consists of whole dirty pages.
   using Visitor = std::function<void(uint64_t first, uint64_t last)>;
@@ -60,48 +57,39 @@ class DirtyLog {
  private:
   static constexpr unsigned kChunkPagesShift = 15;
   static constexpr uint64_t kChunkPages = uint64_t{1} << kChunkPagesShift;
-  static constexpr std::size_t kChunkWords = kChunkPages / 64;
-  static constexpr uint64_t kChunkBytes = kChunkWords * sizeof(uint64_t);
+  static_assert(kChunkPages == DirtyChunks::kWords * 64);
   static constexpr unsigned kFanShift = 9;
   static constexpr std::size_t kFan = std::size_t{1} << kFanShift;
 
   struct Leaf;
   struct Inner;
+  /// Page numbers, both ends included.
+  struct Pages {
+    uint64_t first;
+    uint64_t last;
+  };
   struct Take;
-  struct Uncover;
-  struct Free {
-    void operator()(uint64_t* words) const { std::free(words); }
-  };
-  /// The words of so many chunks, of which some are in use.
-  struct Slab {
-    std::unique_ptr<uint64_t[], Free> words;
-    std::size_t chunks = 0;
-    std::size_t used = 0;
-    std::bitset<kFan> taken;
-  };
 
   Leaf* leafOf(uint64_t chunk) const;
   Leaf* makeLeaf(uint64_t chunk, uint64_t limit);
-  uint64_t* makeWords(uint64_t wanted, uint64_t limit);
-  uint64_t* takeWords(Slab& slab);
-  void dropWords(uint64_t* words);
-  /// Whether anything is left below the node.
-  bool uncoverBelow(void* node, unsigned level, uint64_t prefix, const Uncover& order);
-  void uncoverChunk(Leaf& leaf, uint64_t chunk, const Uncover& order);
-  bool charge(uint64_t bytes, uint64_t limit);
-  void takeBelow(void* node, unsigned level, uint64_t prefix, const Take& order) const;
+  template <typename Node>
+  Node* makeNode(std::map<void*, std::unique_ptr<Node>>& nodes, uint64_t limit);
+  /// Calls `visit` with leaf and number of each chunk below the node that lies in `pages` and has a leaf, ascending;
+  /// and `left` with an inner node, and slot and level of its child, behind what is below that one.
+  template <typename Visit, typename Left>
+  static void walk(void* node, unsigned level, uint64_t prefix, Pages pages, const Visit& visit, const Left& left);
+  void uncoverChunk(Leaf& leaf, uint64_t chunk, const Keep& keep);
+  void dropIfEmpty(Inner& parent, std::size_t slot, unsigned level);
+  void takeAll(const Take& order) const;
   void takeChunk(Leaf& leaf, uint64_t chunk, const Take& order) const;
 
   const unsigned pageShift_;
   /// Levels of inner nodes above the leaves.
   const unsigned levels_;
-  uint64_t bytes_ = 0;
+  uint64_t nodeBytes_ = 0;
   std::map<void*, std::unique_ptr<Inner>> inners_;
   std::map<void*, std::unique_ptr<Leaf>> leaves_;
-  /// By the address of their words.
-  std::map<uint64_t*, Slab> slabs_;
-  /// Chunks of slabs that are in no use.
-  std::size_t spareChunks_ = 0;
+  DirtyChunks chunks_;
   /// Stays as long as the log.
   void* root_ = nullptr;
 };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace mdev {
@@ -25,6 +26,13 @@ struct DmaLimits {
   uint64_t maxDirtyLogBytes = uint64_t{64} << 20;
 };
 
+/// Whether they make sense; see DmaSpace::setLimits.
+bool wellFormed(const DmaLimits& limits);
+/// Whether a map of [first, last] lies in one of the windows.
+bool inWindow(const DmaLimits& limits, uint64_t first, uint64_t last);
+/// Whether [first, last] consists of whole pages, and lies in one of the windows.
+bool fits(const DmaLimits& limits, uint64_t first, uint64_t last);
+
 /// VFIO_IOMMU_GET_INFO: what holds for the present client.
 struct DmaInfo {
   uint64_t pageSizes;
@@ -32,6 +40,28 @@ struct DmaInfo {
   /// Maps that may still be made.
   uint64_t mappingsAvailable;
   uint64_t maxDirtyLogBytes;
+};
+
+/// What holds for the present client: the operator's limits, and what VERSION agreed on.
+class AgreedLimits {
+ public:
+  const DmaLimits& operatorsOwn() const { return limits_; }
+  void setOperatorsOwn(DmaLimits limits) { limits_ = std::move(limits); }
+  /// See DmaSpace::setClientLimits.
+  void setClients(uint64_t maxMappings, uint64_t pageSizes);
+  void resetClients() { setClients(~uint64_t{0}, 0); }
+
+  /// What maps are multiples of, bytes.
+  uint64_t pageSize() const;
+  uint64_t maxMappings() const;
+  uint64_t maxDirtyLogBytes() const { return limits_.maxDirtyLogBytes; }
+  /// `mappings`: how many there are.
+  DmaInfo info(uint64_t mappings) const;
+
+ private:
+  DmaLimits limits_;
+  uint64_t clientMappings_ = ~uint64_t{0};
+  uint64_t clientPageSize_ = 1;
 };
 
 }  // namespace mdev

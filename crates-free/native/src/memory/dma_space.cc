@@ -1,8 +1,6 @@
 // The owner's side of DmaSpace.
 #include "memory/dma_space.h"
 
-#include <algorithm>
-#include <bit>
 #include <cerrno>
 #include <new>
 #include <utility>
@@ -15,24 +13,6 @@ namespace mdev {
 namespace {
 
 constexpr uint64_t kLastAddress = ~uint64_t{0};
-
-uint64_t smallestPage(uint64_t pageSizes) { return uint64_t{1} << std::countr_zero(pageSizes); }
-
-bool allowed(const std::vector<IovaRange>& windows, uint64_t first, uint64_t last) {
-  const auto behind = std::ranges::upper_bound(windows, first, {}, &IovaRange::first);
-  return behind != windows.begin() && last <= std::prev(behind)->last;
-}
-
-bool wellFormed(const DmaLimits& limits) {
-  if (limits.pageSizes == 0 || smallestPage(limits.pageSizes) < kOffsetAlignment || limits.windows.empty())
-    return false;
-  for (std::size_t index = 0; index < limits.windows.size(); ++index) {
-    const IovaRange& window = limits.windows[index];
-    if (window.first > window.last) return false;
-    if (index > 0 && window.first <= limits.windows[index - 1].last) return false;
-  }
-  return true;
-}
 
 /// Takes everything in [first, last] out of the space. Returns when no reader is left, with the bytes that were mapped.
 uint64_t removeMaps(EpochDomain& epochs, IovaTree& tree, FileRegistry& files, uint64_t first, uint64_t last) {
@@ -65,15 +45,12 @@ DmaSpace::~DmaSpace() {
   epochs_->retire(std::move(retirement_));
 }
 
-uint64_t DmaSpace::pageSize() const { return std::max(smallestPage(state_->limits.pageSizes), state_->clientPageSize); }
-
-uint64_t DmaSpace::maxMappings() const { return std::min(state_->limits.maxMappings, state_->clientMappings); }
-
 int DmaSpace::map(uint64_t iova, uint64_t size, uint32_t rights, ForeignFd fd, uint64_t offset) try {
-  if (size == 0 || ((iova | size) & (pageSize() - 1)) != 0 || offset % kOffsetAlignment != 0) return EINVAL;
+  const AgreedLimits& limits = state_->limits;
+  if (size == 0 || ((iova | size) & (limits.pageSize() - 1)) != 0 || offset % kOffsetAlignment != 0) return EINVAL;
   if (rights == 0 || (rights & ~(kDmaRead | kDmaWrite)) != 0) return EINVAL;
   const uint64_t last = iova + (size - 1);
-  if (last < iova || !allowed(state_->limits.windows, iova, last)) return EINVAL;
+  if (last < iova || !inWindow(limits.operatorsOwn(), iova, last)) return EINVAL;
 
   FileFacts facts{};
   MemoryFile* known = nullptr;
@@ -92,12 +69,12 @@ int DmaSpace::map(uint64_t iova, uint64_t size, uint32_t rights, ForeignFd fd, u
     const bool identical = there->first == iova && there->last == last && there->rights() == rights && sameMemory;
     return identical ? 0 : EEXIST;
   }
-  if (size > kMaxMapBytes || state_->tree.size() >= maxMappings()) return ENOSPC;
+  if (size > kMaxMapBytes || state_->tree.size() >= limits.maxMappings()) return ENOSPC;
 
   // What can fail comes first; the insertion cannot.
   state_->tree.reserve();
   MemoryFile* file = nullptr;
-  int error = state_->tracker->mapping(iova, last, state_->limits.maxDirtyLogBytes);
+  int error = state_->tracker->mapping(iova, last, limits.maxDirtyLogBytes());
   if (error == 0 && fd) error = state_->files.acquire(fd.known(), facts, {offset, offset + size}, file);
   if (error != 0) {
     state_->tracker->unmapped(iova, last, mappedIn(state_->tree));
@@ -224,57 +201,23 @@ uint64_t DmaSpace::mappings() const { return state_->tree.size(); }
 
 int DmaSpace::setLimits(DmaLimits limits) {
   if (!wellFormed(limits)) return EINVAL;
-  bool fits = state_->tree.size() <= limits.maxMappings;
-  state_->tree.forEach([&](const IovaEntry& entry) {
-    const uint64_t within = smallestPage(limits.pageSizes) - 1;
-    return fits = fits && (entry.first & within) == 0 && (entry.last & within) == within &&
-                  allowed(limits.windows, entry.first, entry.last);
-  });
-  if (!fits) return EBUSY;
-  state_->limits = std::move(limits);
+  bool fitting = state_->tree.size() <= limits.maxMappings;
+  state_->tree.forEach(
+      [&](const IovaEntry& entry) { return fitting = fitting && fits(limits, entry.first, entry.last); });
+  if (!fitting) return EBUSY;
+  state_->limits.setOperatorsOwn(std::move(limits));
   return 0;
 }
 
 void DmaSpace::setClientLimits(uint64_t maxMappings, uint64_t pageSizes) {
-  state_->clientMappings = maxMappings;
-  state_->clientPageSize = pageSizes == 0 ? 1 : smallestPage(pageSizes);
+  state_->limits.setClients(maxMappings, pageSizes);
 }
 
 void DmaSpace::resetClient() {
-  setClientLimits(~uint64_t{0}, 0);
+  state_->limits.resetClients();
   stopDirtyLog();
 }
 
-DmaInfo DmaSpace::info() const {
-  const uint64_t used = mappings();
-  return {.pageSizes = state_->limits.pageSizes & ~(pageSize() - 1),
-          .windows = state_->limits.windows,
-          .mappingsAvailable = maxMappings() - std::min(used, maxMappings()),
-          .maxDirtyLogBytes = state_->limits.maxDirtyLogBytes};
-}
-
-int DmaSpace::startDirtyLog(uint64_t pageSize, std::span<const DirtyRange> ranges) {
-  return state_->tracker->start(pageSize, ranges, state_->limits.maxDirtyLogBytes, [&](const auto& cover) {
-    state_->tree.forEach([&](const IovaEntry& entry) { return cover(entry.first, entry.last); });
-  });
-}
-
-void DmaSpace::stopDirtyLog() { state_->tracker->stop(); }
-
-uint64_t DmaSpace::dirtyPageSize() const { return state_->tracker->pageSize(); }
-
-int DmaSpace::reportDirty(uint64_t iova, uint64_t length, const DirtyQuery& query) const {
-  const DirtyTracker& tracker = *state_->tracker;
-  if (const int error = tracker.check(iova, length, query.pageSize); error != 0) return error;
-  if (query.bitmap.size() != dirtyBitmapBytes(length, query.pageSize)) return EINVAL;
-  const uint64_t last = iova + (length - 1);
-  if (!tracker.tracks(iova, last)) return ENOENT;
-  if (tracker.tracksAll()) {
-    const IovaEntry* there = state_->tree.firstFrom(iova);
-    if (there == nullptr || there->first > last) return ENOENT;
-  }
-  tracker.report(iova, length, query.pageSize, query.bitmap);
-  return 0;
-}
+DmaInfo DmaSpace::info() const { return state_->limits.info(mappings()); }
 
 }  // namespace mdev

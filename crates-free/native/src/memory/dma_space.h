@@ -185,8 +185,6 @@ class DmaSpace {
   int checkUnmap(uint64_t iova, uint64_t size) const;
   int unmap(uint64_t iova, uint64_t size, const DirtyQuery* query, uint64_t* unmapped);
   void updateReachable();
-  uint64_t pageSize() const;
-  uint64_t maxMappings() const;
 
   std::shared_ptr<State> state_;
   EpochDomain* const epochs_;

@@ -26,10 +26,7 @@ struct DmaSpace::State {
   FileRegistry files{epochs};
   /// Shared with the channel, which notes what the client writes.
   std::shared_ptr<DirtyTracker> tracker = std::make_shared<DirtyTracker>(epochs);
-  DmaLimits limits;
-  /// What the present client was promised.
-  uint64_t clientMappings = ~uint64_t{0};
-  uint64_t clientPageSize = 1;
+  AgreedLimits limits;
   bool busMaster = false;
   bool enforceBusMaster = true;
   /// What the two say together; the readers' copy.

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "memory/dirty_tracker.h"
-#include "memory/dma_space_state.h"
 
 namespace mdev {
 
@@ -75,14 +74,6 @@ int DirtyTracker::restore(HandoverReader& archive, uint64_t limit, const MapWalk
     next = first + run;
     log_->mark(first << shift, ((next - 1) << shift) | (log_->pageSize() - 1));
   }
-}
-
-void DmaSpace::saveDirtyLog(HandoverWriter& archive) const { state_->tracker->save(archive); }
-
-int DmaSpace::restoreDirtyLog(HandoverReader& archive) {
-  return state_->tracker->restore(archive, state_->limits.maxDirtyLogBytes, [&](const auto& cover) {
-    state_->tree.forEach([&](const IovaEntry& entry) { return cover(entry.first, entry.last); });
-  });
 }
 
 }  // namespace mdev

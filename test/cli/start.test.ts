@@ -26,7 +26,8 @@ describe('npm start', () => {
     const { code, stderr, stdout } = await (await demo('--type', type)).ended;
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/│ 000 +│ VENDOR_ID +│ 8086 +│/);
-    expect(stdout).toContain('Capabilities: [40] PCIE, 60 bytes; [80] MSIX, 12 bytes; [90] PM, 8 bytes');
+    const capabilities = '[40] PCIE, 60 bytes; [80] MSIX, 12 bytes; [90] PM, 8 bytes; [100] AER, 72 bytes';
+    expect(stdout).toContain(`Capabilities: ${capabilities}\n`);
     for (const operation of ['Memory move', 'Fill', 'Compare, equal', 'Compare, different', 'CRC-32C', 'Batch']) {
       expect(stdout).toMatch(new RegExp(`│ ${operation}[^│]*│ +\\d+ │ +[\\d.]+ (µs|ms) │ status 1 │ vector 1 +│ \\S`));
     }

@@ -1,4 +1,4 @@
-import { msix, pciExpress, powerManagement } from '../../emulation/index.ts';
+import { advancedErrorReporting, msix, pciExpress, powerManagement } from '../../emulation/index.ts';
 import type { PciDeclaration } from '../../mdev/index.ts';
 import type { DsaDescription } from './description.ts';
 import { msixPlaces } from './layout.ts';
@@ -10,10 +10,21 @@ export const DEVICE_ID = 0x0b25;
 /** Base system peripheral, other. */
 export const CLASS_CODE = 0x08_80_00;
 
+/** Uncorrectable errors of a function that is integrated into the root complex: it has no link that could have others. */
+const TRANSACTION_ERRORS = [
+  'poisonedTlp',
+  'completionTimeout',
+  'completerAbort',
+  'unexpectedCompletion',
+  'malformedTlp',
+  'unsupportedRequest',
+  'internal',
+] as const;
+
 /**
- * The PCI function, laid out as that of the physical device (DSA specification, appendix C). It has no extended
- * capabilities, because nothing behind AER, LTR, TPH, VC, ATS, PASID or PRI exists here; and DEVCAP2 leaves out what
- * would belong to them, and deferrable memory writes.
+ * The PCI function, laid out as that of the physical device (DSA specification, appendix C). Of its extended
+ * capabilities it has AER, where `MdevDevice.error` records; nothing behind LTR, TPH, VC, ATS, PASID or PRI exists here,
+ * and DEVCAP2 leaves out what would belong to them, and deferrable memory writes.
  */
 export function pciDeclaration(device: DsaDescription): PciDeclaration {
   return {
@@ -30,6 +41,11 @@ export function pciDeclaration(device: DsaDescription): PciDeclaration {
       }),
       msix({ offset: 0x80, ...msixPlaces(device.queues) }),
       powerManagement({ offset: 0x90 }),
+      advancedErrorReporting({
+        offset: 0x100,
+        uncorrectable: TRANSACTION_ERRORS,
+        correctable: ['advisoryNonFatal'],
+      }),
     ],
   };
 }

@@ -42,7 +42,14 @@ const expected: readonly (readonly [name: string, offset: number, value: number]
   ['MSI-X pending bits', 0x88, 0x3000],
   ['power management', 0x90, 0x0003_0001],
   ['PMCSR', 0x94, 0x8],
-  ['extended capabilities', 0x100, 0],
+  ['AER, the last capability', 0x100, 0x0002_0001],
+  ['AER, uncorrectable status', 0x104, 0],
+  ['AER, uncorrectable mask', 0x108, 0x0040_0000],
+  ['AER, uncorrectable severity', 0x10c, 0x0044_0000],
+  ['AER, correctable status', 0x110, 0],
+  ['AER, correctable mask', 0x114, 0x0000_2000],
+  ['AER, control', 0x118, 0],
+  ['where LTR would be', 0x150, 0],
 ];
 
 describe('config space', () => {
@@ -79,6 +86,21 @@ describe('config space', () => {
       expect(guest.read16(offset, CONFIG)).toBe(seen);
     }
   });
+
+  test('writable bits of AER: those of errors that a function without a link has', async () => {
+    const guest = await guestOf('dsa-cfg-v1');
+    for (const [offset, seen] of [
+      [0x104, 0],
+      [0x108, 0x0055_d000],
+      [0x10c, 0x0055_d000],
+      [0x110, 0],
+      [0x114, 0x0000_2000],
+      [0x118, 0],
+    ] as const) {
+      guest.write32(offset, 0xffff_ffff, CONFIG);
+      expect([offset, guest.read32(offset, CONFIG)]).toEqual([offset, seen]);
+    }
+  });
 });
 
 test('describe agrees with what the guest reads', async () => {
@@ -93,5 +115,6 @@ test('describe agrees with what the guest reads', async () => {
     ['PCIE', 0x40],
     ['MSIX', 0x80],
     ['PM', 0x90],
+    ['AER', 0x100],
   ]);
 });

@@ -44,7 +44,7 @@ const ENGINE_SLOTS = 1024;
  * `depth` descriptors are in flight; `group` of them share a send and a completion interrupt, or are one batch. A sample is `descriptors` long.
  *
  * @type {readonly { name: string, title: string, bytes: number, depth: number, group: number, descriptors: number, batch: boolean,
- *   slotWrites?: boolean, target?: number }[]}
+ *   slotWrites?: boolean, cached?: boolean, target?: number }[]}
  */
 const ENGINE_RUNS = [
   { name: '64k', title: '64 KiB', bytes: 65_536, depth: 128, group: 64, descriptors: 1024, batch: false, target: 0.9 },
@@ -67,6 +67,16 @@ const ENGINE_RUNS = [
     descriptors: 1024,
     batch: false,
     slotWrites: true,
+  },
+  {
+    name: '64k-cached',
+    title: '64 KiB in batches, to caches',
+    bytes: 65_536,
+    depth: 1024,
+    group: 512,
+    descriptors: 1024,
+    batch: true,
+    cached: true,
   },
   { name: '4k', title: '4 KiB', bytes: 4096, depth: 128, group: 64, descriptors: 4096, batch: false },
   { name: '4k-batch', title: '4 KiB in batches', bytes: 4096, depth: 1024, group: 512, descriptors: 4096, batch: true },
@@ -119,7 +129,7 @@ const MEASURES = [
       client: ['dma', '--samples', '2048', '--maps', String(maps)],
     },
   ]),
-  ...ENGINE_RUNS.map(({ name, bytes, depth, group, descriptors, batch, slotWrites }) => ({
+  ...ENGINE_RUNS.map(({ name, bytes, depth, group, descriptors, batch, slotWrites, cached }) => ({
     name: `engine-${name}`,
     server: /** @type {const} */ ('idxd'),
     client: [
@@ -127,6 +137,7 @@ const MEASURES = [
       ...['--group', String(group), '--descriptors', String(descriptors), '--samples', '8'],
       ...(batch ? ['--batch'] : []),
       ...(slotWrites ? ['--slot-writes'] : []),
+      ...(cached ? ['--cached'] : []),
     ],
   })),
   {

@@ -25,6 +25,7 @@ enum option_id {
   kBatch,
   kDescriptors,
   kSlotWrites,
+  kCached,
   kMaps,
 };
 
@@ -45,6 +46,7 @@ static const struct option kOptions[] = {
     {"batch", no_argument, NULL, kBatch},
     {"descriptors", required_argument, NULL, kDescriptors},
     {"slot-writes", no_argument, NULL, kSlotWrites},
+    {"cached", no_argument, NULL, kCached},
     {"maps", required_argument, NULL, kMaps},
     {0},
 };
@@ -106,6 +108,9 @@ static void apply(struct options* options, enum option_id id, const char* text) 
       break;
     case kSlotWrites:
       options->slot_writes = true;
+      break;
+    case kCached:
+      options->cached = true;
       break;
     case kMaps:
       options->maps = number(text);

@@ -25,8 +25,8 @@ enum { kCmdEnableDevice = 1, kCmdResetDevice = 5, kCmdEnableQueue = 6 };
 
 enum opcode { kBatch = 0x01, kMove = 0x03, kFill = 0x04, kCompare = 0x05, kCrc = 0x10 };
 
-/// Completion address valid, completion record requested, completion interrupt requested.
-enum { kFlagAddressValid = 1 << 2, kFlagRecord = 1 << 3, kFlagInterrupt = 1 << 4 };
+/// Completion address valid, completion record requested, completion interrupt requested, cache control 1.
+enum { kFlagAddressValid = 1 << 2, kFlagRecord = 1 << 3, kFlagInterrupt = 1 << 4, kFlagCacheControl = 1 << 8 };
 
 enum { kStatusSuccess = 1 };
 

@@ -62,7 +62,9 @@ static bool last_of_group(const struct engine_queue* queue, size_t slot) {
 static struct descriptor descriptor_of(const struct engine_queue* queue, enum operation operation, size_t slot) {
   size_t size = queue->options->size;
   bool interrupt = !queue->options->batch && last_of_group(queue, slot);
-  uint32_t flags = kFlagAddressValid | kFlagRecord | (interrupt ? kFlagInterrupt : 0);
+  bool cached = queue->options->cached && (operation == kOpMove || operation == kOpFill);
+  uint32_t flags =
+      kFlagAddressValid | kFlagRecord | (interrupt ? kFlagInterrupt : 0) | (cached ? kFlagCacheControl : 0);
   return (struct descriptor){
       .flags_opcode = flags | (uint32_t)kOpcodes[operation] << 24,
       .completion = address_of(queue, &queue->records[slot]),

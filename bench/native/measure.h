@@ -23,6 +23,7 @@ struct options {
   bool batch;          ///< engine: a group is one batch descriptor
   size_t descriptors;  ///< engine: descriptors per sample
   bool slot_writes;    ///< engine: eight 8-byte writes per descriptor, as a guest without 64-byte stores produces
+  bool cached;         ///< engine: what is written is to stay in the caches (cache control 1)
 };
 
 /// Round trips of a 4-byte REGION_READ. Series: read.

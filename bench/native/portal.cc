@@ -1,6 +1,6 @@
-// portal [--size BYTES] [--slots N] [--depth N] [--group N] [--descriptors N] [--samples N] [--slot-writes]: times an
-// engine's moves, each submitted by a write to the portal inside this process. What is left is portal, engine and
-// record: no socket, no decoder, no event loop. The work is that of `client engine` (engine_queue.c): same buffers,
+// portal [--size BYTES] [--slots N] [--depth N] [--group N] [--descriptors N] [--samples N] [--slot-writes] [--cached]:
+// times an engine's moves, each submitted by a write to the portal inside this process. What is left is portal, engine
+// and record: no socket, no decoder, no event loop. The work is that of `client engine` (engine_queue.c): same buffers,
 // same order, as many in flight, an interrupt for each group. Prints one line of JSON, as the client does (samples.h).
 #include <getopt.h>
 #include <poll.h>
@@ -40,14 +40,14 @@ constexpr int kInterruptMs = 5000;
 
 struct Options {
   std::size_t size = 65536, slots = 1024, depth = 128, group = 64, descriptors = 1024, samples = 8;
-  bool slotWrites = false;
+  bool slotWrites = false, cached = false;
 };
 
 Options parse(int argc, char** argv) {
   Options options;
   const std::array<std::size_t*, 6> places{&options.size,  &options.slots,       &options.depth,
                                            &options.group, &options.descriptors, &options.samples};
-  constexpr int kSlotWrites = places.size();
+  constexpr int kSlotWrites = places.size(), kCached = kSlotWrites + 1;
   const option known[] = {{"size", required_argument, nullptr, 0},
                           {"slots", required_argument, nullptr, 1},
                           {"depth", required_argument, nullptr, 2},
@@ -55,11 +55,14 @@ Options parse(int argc, char** argv) {
                           {"descriptors", required_argument, nullptr, 4},
                           {"samples", required_argument, nullptr, 5},
                           {"slot-writes", no_argument, nullptr, kSlotWrites},
+                          {"cached", no_argument, nullptr, kCached},
                           {}};
   for (int id = 0; (id = ::getopt_long(argc, argv, "", known, nullptr)) != -1;) {
     REQUIRE(id != '?', "see the top of portal.cc");
     if (id == kSlotWrites) {
       options.slotWrites = true;
+    } else if (id == kCached) {
+      options.cached = true;
     } else {
       *places[static_cast<std::size_t>(id)] = std::strtoull(optarg, nullptr, 10);
       REQUIRE(*places[static_cast<std::size_t>(id)] > 0, "not a number above 0: %s", optarg);
@@ -153,7 +156,8 @@ class Queue {
       return kBase + static_cast<uint64_t>(pointer - records_);
     };
     const uint32_t interrupt = lastOfGroup(slot) ? kFlagRequestCompletionInterrupt : 0;
-    const uint32_t flags = kFlagCompletionAddressValid | kFlagRequestCompletionRecord | interrupt;
+    const uint32_t caching = options_.cached ? kFlagCacheControl1 : 0;
+    const uint32_t flags = kFlagCompletionAddressValid | kFlagRequestCompletionRecord | interrupt | caching;
     struct {
       uint32_t pasid, flags;
       uint64_t record, source, destination;
@@ -223,16 +227,19 @@ int main(int argc, char** argv) {
   queue.verify();
   std::array series = {samples_create("move", options.samples, options.descriptors),
                        samples_create("memcpy", options.samples, options.descriptors)};
-  // The first turn warms caches.
-  for (std::size_t sample = 0; sample < options.samples + 1; ++sample) {
+  const auto timed = [](const auto& work) {
     const uint64_t start = now_ns();
-    queue.run(options.descriptors);
-    const uint64_t between = now_ns();
-    queue.copy(options.descriptors);
-    const uint64_t end = now_ns();
-    if (sample == 0) continue;
-    samples_add(&series[0], between - start);
-    samples_add(&series[1], end - between);
+    work();
+    return now_ns() - start;
+  };
+  const auto move = [&] { queue.run(options.descriptors); };
+  const auto copy = [&] { queue.copy(options.descriptors); };
+  for (std::size_t sample = 0; sample < options.samples; ++sample) {
+    // What is timed finds the caches as it leaves them itself.
+    move();
+    samples_add(&series[0], timed(move));
+    copy();
+    samples_add(&series[1], timed(copy));
   }
   samples_print(series.data(), series.size());
 }

@@ -44,15 +44,16 @@ function scramble(seed: number): void {
 
 describe('large transfers', () => {
   it('move as if through a copy, wherever source and destination lie', () => {
-    const property = fc.property(transfer, fc.integer(), ({ size: length, first, second }, seed) => {
+    const caching = fc.constantFrom(0, Flag.cacheControl);
+    const property = fc.property(transfer, caching, fc.integer(), ({ size: length, first, second }, flags, seed) => {
       scramble(seed);
       const expected = device.memory.slice();
       expected.copyWithin(second, first, first + length);
-      const fields = { opcode: Opcode.memoryMove, first: BASE + first, second: BASE + second, size: length };
+      const fields = { opcode: Opcode.memoryMove, flags, first: BASE + first, second: BASE + second, size: length };
       expect(device.execute(fields)).toMatchObject({ status: Status.success, completed: 0, result: 0 });
       expect(Buffer.compare(device.memory.subarray(DATA), expected.subarray(DATA))).toBe(0);
     });
-    fc.assert(property, { numRuns: 60 });
+    fc.assert(property, { numRuns: 80 });
   });
 
   it('fill with the pattern from the first byte on, and nothing around', () => {

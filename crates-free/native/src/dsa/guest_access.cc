@@ -215,11 +215,9 @@ bool GuestAccess::wasCancelled(unsigned slot) const {
          own.buffer->error() == ECANCELED;
 }
 
-void GuestAccess::prefetchOperand(uint64_t address) {
-  // What the processor's own prefetching needs to take over.
+void GuestAccess::prefetchOperand(uint64_t address, uint64_t bytes) {
   constexpr uint64_t kLine = 64;
-  constexpr uint64_t kLines = 8;
-  const Translation piece = dma_->translate(address, kLines * kLine, 0, &found_);
+  const Translation piece = dma_->translate(address, bytes, 0, &found_);
   if (piece.kind != Translation::Kind::mapped) return;
   for (uint64_t at = 0; at < piece.length; at += kLine) __builtin_prefetch(piece.pointer + at);
 }

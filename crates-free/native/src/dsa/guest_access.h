@@ -110,9 +110,9 @@ class GuestAccess {
     return own.buffer != nullptr && own.buffer->issued > 0;
   }
 
-  /// Brings the beginning of what is mapped at `address`, or the cache line of a record to be written, nearer. A hint:
-  /// has no effect but on time, and wrong addresses do no harm.
-  void prefetchOperand(uint64_t address);
+  /// Brings the first `bytes` of what is mapped at `address`, or the cache line of a record to be written, nearer. A
+  /// hint: has no effect but on time, and wrong addresses do no harm.
+  void prefetchOperand(uint64_t address, uint64_t bytes);
   void prefetchRecord(uint64_t address);
 
   /// Some reply is missing.

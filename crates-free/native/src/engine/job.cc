@@ -7,6 +7,7 @@
 #include "dsa/flags.h"
 #include "dsa/opcode.h"
 #include "dsa/operations/operation.h"
+#include "dsa/operations/past_caches.h"
 #include "dsa/status.h"
 #include "engine/device_context.h"
 #include "engine/engine.h"
@@ -22,6 +23,8 @@ using dsa::Step;
 
 /// Transfer size from which it pays to fetch the beginning of the operands ahead, bytes.
 constexpr uint32_t kWorthPreparing = 16 * 1024;
+/// What the processor's own fetching ahead needs to take over, bytes.
+constexpr uint64_t kOperandHead = 512;
 
 }  // namespace
 
@@ -42,8 +45,7 @@ void Job::begin(std::shared_ptr<QueueRun> run, Engine& engine, uint64_t sequence
   retry_ = adopted_ = false;
   own_.member = false;
   start(own_, descriptor);
-  upcoming_ = {};
-  if (next != nullptr) upcoming_ = {next->address1(), next->address2(), next->size()};
+  upcoming_ = next != nullptr ? upcomingOf(*next) : Upcoming{};
 }
 
 void Job::adopt(std::shared_ptr<QueueRun> run, Engine& engine) {
@@ -187,6 +189,10 @@ Step Job::operate(Unit& unit, Budget& budget) {
   }
 }
 
+Job::Upcoming Job::upcomingOf(const Descriptor& descriptor) {
+  return {descriptor.address1(), descriptor.address2(), descriptor.size(), dsa::passesCaches(descriptor)};
+}
+
 /// The operands of what comes next arrive while this unit's record is written and the next one is begun.
 void Job::lookAhead(const Unit& unit) {
   Upcoming next = upcoming_;
@@ -194,11 +200,11 @@ void Job::lookAhead(const Unit& unit) {
     if (batch_.taken == batch_.fetched) return;
     Descriptor descriptor;
     std::memcpy(descriptor.bytes.data(), batch_.list.data() + batch_.taken, dsa::kDescriptorSize);
-    next = {descriptor.address1(), descriptor.address2(), descriptor.size()};
+    next = upcomingOf(descriptor);
   }
   if (next.size < kWorthPreparing) return;
-  memory_.prefetchOperand(next.address1);
-  memory_.prefetchOperand(next.address2);
+  memory_.prefetchOperand(next.address1, next.passesCaches ? dsa::kCopyAhead : kOperandHead);
+  if (!next.passesCaches) memory_.prefetchOperand(next.address2, kOperandHead);
 }
 
 Step Job::drain(Unit& unit) {

@@ -136,6 +136,8 @@ class Job {
     uint64_t address2 = 0;
     /// 0: nothing to prepare for.
     uint32_t size = 0;
+    /// The second operand is not wanted in the caches.
+    bool passesCaches = false;
   };
 
   template <typename Self, typename Archive>
@@ -144,6 +146,7 @@ class Job {
   const Unit& activeUnit() const;
 
   void start(Unit& unit, const dsa::Descriptor& descriptor);
+  static Upcoming upcomingOf(const dsa::Descriptor& descriptor);
   void lookAhead(const Unit& unit);
   dsa::Step advance(Unit& unit, dsa::Budget& budget);
   void check(Unit& unit);

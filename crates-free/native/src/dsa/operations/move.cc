@@ -1,7 +1,10 @@
 // Memory move and dualcast. DSA specification 8.3.4 and 8.3.10.
 #include <cstring>
 
+#include "dsa/flags.h"
+#include "dsa/opcode.h"
 #include "dsa/operations/operation.h"
+#include "dsa/operations/past_caches.h"
 #include "dsa/operations/stream.h"
 #include "dsa/operations/vector.h"
 #include "dsa/status.h"
@@ -13,8 +16,18 @@ constexpr StreamOperand kMove[] = {{16, false, FaultOperand::source1}, {24, true
 constexpr StreamOperand kDualcast[] = {
     {16, false, FaultOperand::source1}, {24, true, FaultOperand::destination1}, {40, true, FaultOperand::destination2}};
 
-uint64_t moveKernel(Execution&, std::byte* const* pointers, uint64_t length) {
-  std::memmove(pointers[1], pointers[0], length);
+bool overlap(const std::byte* left, const std::byte* right, uint64_t length) {
+  const auto distance = reinterpret_cast<uintptr_t>(left) - reinterpret_cast<uintptr_t>(right);
+  return distance < length || -distance < length;
+}
+
+uint64_t moveKernel(Execution& execution, std::byte* const* pointers, uint64_t length) {
+  const bool large = length >= kWorthPassingCaches;
+  if (large && passesCaches(execution.descriptor) && !overlap(pointers[0], pointers[1], length)) {
+    copyPastCaches(pointers[1], pointers[0], length);
+  } else {
+    std::memmove(pointers[1], pointers[0], length);
+  }
   return length;
 }
 
@@ -42,6 +55,11 @@ uint64_t dualcastKernel(Execution&, std::byte* const* pointers, uint64_t length)
 }
 
 }  // namespace
+
+bool passesCaches(const Descriptor& descriptor) {
+  return descriptor.opcode() == kOpMemoryMove && !descriptor.has(kFlagCacheControl1) &&
+         descriptor.size() >= kWorthPassingCaches;
+}
 
 Step memoryMove(Execution& execution, GuestAccess& memory, Budget& budget) {
   const Descriptor& descriptor = execution.descriptor;

@@ -9,6 +9,10 @@ namespace mdev::dsa {
 /// again until it ends.
 using Operation = Step (*)(Execution& execution, GuestAccess& memory, Budget& budget);
 
+/// Whether the descriptor's data goes to memory, past the caches: a move of some size whose cache control says so (DSA
+/// specification 8.1.2).
+bool passesCaches(const Descriptor& descriptor);
+
 Step memoryMove(Execution& execution, GuestAccess& memory, Budget& budget);
 Step dualcast(Execution& execution, GuestAccess& memory, Budget& budget);
 Step fill(Execution& execution, GuestAccess& memory, Budget& budget);

@@ -27,7 +27,8 @@ export class HandoverPeer {
   readonly #channel: NativeChannel;
   readonly #received: PeerMessage[] = [];
   #closed: string | undefined;
-  #wake: () => void = () => undefined;
+  /** Several may wait: one to be told something, another for its refusal to be sent. */
+  readonly #waiting = new Set<() => void>();
   #nextId = 0;
 
   /**
@@ -157,15 +158,21 @@ export class HandoverPeer {
     for (const { fds } of this.#received.splice(0)) for (const fd of fds) closeFd(fd);
   }
 
+  #wake(): void {
+    for (const wake of this.#waiting) wake();
+  }
+
   /** Resolves when something has happened, or after a time in milliseconds. */
   async #change(milliseconds: number): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {
-      this.#wake = resolve;
-      timer = setTimeout(resolve, milliseconds);
+      const wake = (): void => {
+        clearTimeout(timer);
+        this.#waiting.delete(wake);
+        resolve();
+      };
+      const timer = setTimeout(wake, milliseconds);
+      this.#waiting.add(wake);
     });
-    clearTimeout(timer);
-    this.#wake = () => undefined;
   }
 }
 

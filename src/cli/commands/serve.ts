@@ -15,7 +15,8 @@ import { print, tell } from '../messages.ts';
 import { asUsageError, availableParents, selectType, type TypeSelection } from '../parents.ts';
 import { readyLine } from '../ready-line.ts';
 import type { SetValues } from '../set-option.ts';
-import { restoreState, saveState } from '../state-file.ts';
+import { checkSavable, restoreState, saveState } from '../state-file.ts';
+import { checkStateOptions, isSameFile } from '../state-options.ts';
 import { catchStopSignals } from '../stop-signals.ts';
 import { Successors } from '../successors.ts';
 import { untilUseless } from '../until-useless.ts';
@@ -41,7 +42,7 @@ export interface ServeOptions extends TypeSelection {
  * has taken over. With `handover`, it takes over itself from whoever serves there. An instance that has failed is of no use to another client: the
  * command ends when the present one leaves.
  *
- * @throws UsageError, MdevError, HandoverFailure, or the listener's Error with a `code`; then nothing is left behind
+ * @throws UsageError, MdevError, HandoverFailure, StateFileFailure, or the listener's Error with a `code`; then nothing is left behind
  */
 export async function serveInstance(options: ServeOptions): Promise<ExitCode> {
   const stopped = catchStopSignals();
@@ -49,6 +50,7 @@ export async function serveInstance(options: ServeOptions): Promise<ExitCode> {
   const path = handoverPathOf(options);
   const own = uuidOf(options);
   const { attributes, parent, type } = selectType(availableParents(), options);
+  await checkStateOptions(options);
   const platform = { ...hiddenPasid(type.platform), ...platformOf(options) };
   const registry = new MdevRegistry();
   registry.register(parent);
@@ -58,6 +60,7 @@ export async function serveInstance(options: ServeOptions): Promise<ExitCode> {
     offer = path === undefined ? undefined : await takingOver(path, () => requestHandover({ path }));
     const uuid = await takingOver(path, () => (offer === undefined ? own : checkOffer(offer, { ...options, ...own })));
     const device = await registry.create({ parent: parent.name, type: type.id, attributes, platform, ...uuid });
+    if (options.saveOnExit !== undefined) checkSavable(device);
     logDevice(device);
     const shown = 'socketPath' in address ? { socketPath: resolve(address.socketPath) } : address;
     warnOfPasid(device);
@@ -107,9 +110,9 @@ async function begin(
     started(server);
     return server;
   }
-  const { restore, saveOnExit } = options;
+  const { restore } = options;
   const removeState =
-    restore === undefined ? undefined : await restoreState(device, restore, { mayBeMissing: restore === saveOnExit });
+    restore === undefined ? undefined : await restoreState(device, restore, { mayBeMissing: isSameFile(options) });
   const server = serve(device, address, treatment);
   try {
     started(server);

@@ -1,3 +1,4 @@
+import { checkInteger } from './checks.ts';
 import { type Engine, nativeEngine } from './engine.ts';
 import { native, type NativeGroup } from './native.ts';
 
@@ -10,6 +11,21 @@ export function nativeGroup(group: Group): NativeGroup {
   return found;
 }
 
+/** How many descriptors of a queue are in progress when nothing else is said. */
+const IN_PROGRESS = 32;
+const MAX_IN_PROGRESS = 64;
+
+/** What a {@link Group} may be told. */
+export interface GroupOptions {
+  /**
+   * How many descriptors of each queue may be in progress at once, 1 to 64; 32 when absent. Those that wait for an answer
+   * to a request by message, or for other descriptors, count, but keep no engine busy: it takes the queue's next one on,
+   * which may end first. Each takes 192 KiB of address space while its queue is enabled; what is never reached by message
+   * takes no memory for it. With 1, the descriptors of a queue end in their order.
+   */
+  readonly inProgress?: number;
+}
+
 /**
  * Work queues, of one device or several, and the engines that serve them.
  *
@@ -17,10 +33,12 @@ export function nativeGroup(group: Group): NativeGroup {
  * get new ones (DSA specification 3.7). So priorities 6 and 2 share dispatches 3 to 1.
  */
 export class Group implements Disposable {
-  readonly #native: NativeGroup = new native.Group();
+  readonly #native: NativeGroup;
   #engines: readonly Engine[] = [];
 
-  constructor() {
+  /** @throws RangeError that names the option and what was expected. */
+  constructor({ inProgress = IN_PROGRESS }: GroupOptions = {}) {
+    this.#native = new native.Group(checkInteger('inProgress', inProgress, 1, MAX_IN_PROGRESS));
     nativeGroups.set(this, this.#native);
   }
 

@@ -3,7 +3,7 @@
  * the DSA specification. TypeScript configures it; descriptors never reach JavaScript.
  */
 export { Engine, type EngineOptions } from './engine.ts';
-export { Group } from './group.ts';
+export { Group, type GroupOptions } from './group.ts';
 export { supportedOperations } from './operations.ts';
 export {
   type CommandEffects,

@@ -53,7 +53,7 @@ export interface NativeQueueDevice {
 
 interface Addon {
   readonly Engine: new (name: string) => NativeEngine;
-  readonly Group: new () => NativeGroup;
+  readonly Group: new (inProgress: number) => NativeGroup;
   readonly QueueDevice: new (
     device: DeviceCore,
     portalRegion: number,

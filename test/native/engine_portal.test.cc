@@ -287,10 +287,10 @@ void testFlush() {
   device.dma->setMessageDma(client);
   device.addEngines(3);
   for (uint32_t queue = 0; queue < kQueues; ++queue) device.enable(queue, Device::config());
-  // Each needs an engine of its own: one does not take a second descriptor of a queue before the first has ended.
+  // Each waits for the client, and keeps no engine from the next one.
   for (int i = 0; i < 3; ++i) device.post(0, move(0x8000000000, kBase, 64));
   device.queues->portal()->flush();
-  await("three engines", [&] { return client->waiting() == 3; });
+  await("three requests", [&] { return client->waiting() == 3; });
   while (client->answer()) {
   }
   await("their end", [&] { return device.queues->queue(0).run()->inFlight() == 0; });

@@ -120,6 +120,7 @@ void testQuietAfterReset() {
 void testLeavingEngine() {
   for (const bool closed : {false, true}) {
     Device device;
+    device.group = std::make_shared<Group>(1);
     device.mapAll();
     device.addEngines(1);
     device.enable(0, Device::config());

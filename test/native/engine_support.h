@@ -177,14 +177,14 @@ class Client final : public MessageDma {
     return requests_.size();
   }
   uint64_t answered() const { return answered_; }
-  /// Answers the oldest request, with an error if there is one; false when there is no request.
-  bool answer(int error = 0) {
+  /// Answers a request, 0 being the oldest, with an error if there is one; false when there is no such request.
+  bool answer(int error = 0, std::size_t place = 0) {
     std::shared_ptr<MessageRequest> request;
     {
       const std::lock_guard lock(mutex_);
-      if (requests_.empty()) return false;
-      request = std::move(requests_.front());
-      requests_.pop_front();
+      if (place >= requests_.size()) return false;
+      request = std::move(requests_[place]);
+      requests_.erase(requests_.begin() + static_cast<std::ptrdiff_t>(place));
     }
     const uint64_t offset = request->address - base_;
     CHECK(request->count >= 1 && request->count <= kMessageDmaMax);

@@ -316,8 +316,8 @@ void testReset() {
     Scene scene;
     scene.submit(0, move(kBehind, kBase + kData, 64).record(kBase + kRecord));
     scene.awaitRequests(1);
-    scene.submit(0, noOp().record(kBase + kRecord + 32));
     scene.host->suspend(false);
+    scene.submit(0, noOp().record(kBase + kRecord + 32));
     if (moved) scene.replace();
     scene.host->queues->reset();
     await("the end", [&] { return scene.counters(0).abandoned == 2; });

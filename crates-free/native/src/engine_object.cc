@@ -54,11 +54,16 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   std::shared_ptr<Engine> engine_;
 };
 
-/// `new Group()`: queues and the engines that serve them.
+/// `new Group(inProgress)`: queues and the engines that serve them.
 class GroupObject : public Napi::ObjectWrap<GroupObject> {
  public:
-  explicit GroupObject(const Napi::CallbackInfo& info)
-      : Napi::ObjectWrap<GroupObject>(info), group_(std::make_shared<Group>()) {
+  explicit GroupObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<GroupObject>(info) {
+    if (!info[0].IsNumber()) throw Napi::TypeError::New(info.Env(), "inProgress: expected a number");
+    try {
+      group_ = std::make_shared<Group>(info[0].As<Napi::Number>().Uint32Value());
+    } catch (const std::invalid_argument& error) {
+      throw Napi::RangeError::New(info.Env(), error.what());
+    }
     info.This().As<Napi::Object>().TypeTag(&kGroupTag);
   }
   ~GroupObject() override { end(); }

@@ -59,18 +59,23 @@ void Engine::refreshGroup() {
 }
 
 void Engine::run() {
-  while (!closing_.load()) {
+  for (bool woken = false;;) {
+    // Before anything is looked at: what comes later wakes the engine again.
+    woken = parker_->takeWake() || woken;
+    if (closing_.load()) break;
     refreshGroup();
+    if (std::exchange(woken, false)) unpark();
     if (work()) continue;
     if (std::exchange(starved_, false)) {
       parker_->parkFor(kStarvedMilliseconds);
-      continue;
+    } else if (currentGroup_ == nullptr || currentGroup_->idle(*this)) {
+      parker_->park();
     }
-    if (currentGroup_ != nullptr && !currentGroup_->idle(*this)) continue;
-    parker_->park();
+    woken = true;
   }
-  if (new_ != nullptr) append(*std::exchange(new_, nullptr));
-  while (Job* const job = pop()) handBack(*job);
+  if (new_ != nullptr) working_.append(*std::exchange(new_, nullptr));
+  while (Job* const job = working_.pop()) handBack(*job);
+  while (Job* const job = parked_.pop()) handBack(*job);
   currentGroup_.reset();
 }
 
@@ -103,7 +108,7 @@ void Engine::turn(Job& job) {
     case Turn::yield:
     case Turn::parked:
     case Turn::excluded:
-      append(job);
+      keep(job);
       break;
     case Turn::completed:
       finish(job, true);
@@ -118,7 +123,7 @@ void Engine::finish(Job& job, bool completed) {
   std::shared_ptr<QueueRun> reference = job.release();
   // What is taken next keeps it alive when it takes the reference over.
   QueueRun& run = *reference;
-  if (run.groupAddress == currentGroup_.get() && jobs_ == 0 && !closing_.load()) {
+  if (run.groupAddress == currentGroup_.get() && new_ == nullptr && working_.size() == 0 && !closing_.load()) {
     // Nothing else is to have a turn first.
     new_ = currentGroup_->finishAndTake(*this, job, completed, reference);
   } else {
@@ -138,16 +143,8 @@ Job* Engine::takeNew() {
 /// The engine ends: somebody else goes on with the job.
 void Engine::handBack(Job& job) {
   const std::shared_ptr<QueueRun> run = job.run();
-  for (bool insist = false; !run->handBack(job, insist);) {
-    // Aborted, and nothing keeps it from ending: here. A turn of a detached run touches no guest memory.
-    const Turn result = run->detached() ? job.turn() : guarded(job);
-    if (result == Turn::completed || result == Turn::abandoned) {
-      finish(job, result == Turn::completed);
-      return;
-    }
-    // Who waits for the end of this thread may be the one that keeps readers out.
-    insist = result == Turn::excluded;
-  }
+  run->handBack(job);
+  run->device->command.check();
   announce(*run);
 }
 
@@ -159,29 +156,22 @@ void Engine::announce(const QueueRun& run) {
   }
 }
 
+/// What waited, and does no more, gets its turns again.
+void Engine::unpark() {
+  for (std::size_t left = parked_.size(); left > 0; --left) {
+    Job* const job = parked_.pop();
+    if (job->ready()) job->unpark();
+    keep(*job);
+  }
+}
+
 Job* Engine::nextReady() {
-  for (std::size_t left = jobs_; left > 0; --left) {
-    Job* const job = pop();
+  for (std::size_t left = working_.size(); left > 0; --left) {
+    Job* const job = working_.pop();
     if (job->ready() && job->epochs().admits()) return job;
-    append(*job);
+    working_.append(*job);
   }
   return nullptr;
-}
-
-void Engine::append(Job& job) {
-  job.next = nullptr;
-  (last_ != nullptr ? last_->next : first_) = &job;
-  last_ = &job;
-  ++jobs_;
-}
-
-Job* Engine::pop() {
-  Job* const job = first_;
-  if (job == nullptr) return nullptr;
-  first_ = job->next;
-  if (first_ == nullptr) last_ = nullptr;
-  --jobs_;
-  return job;
 }
 
 }  // namespace mdev

@@ -8,18 +8,18 @@
 #include <string>
 #include <thread>
 
+#include "engine/job_list.h"
 #include "engine/parker.h"
 #include "memory/epoch.h"
 
 namespace mdev {
 
 class Group;
-class Job;
 class QueueRun;
-enum class Turn : uint8_t;
 
-/// Serves the queues of its group: at most one descriptor of each at a time, all of them in turns of one chunk, so that
-/// a long one does not keep others waiting.
+/// Serves the queues of its group: works on at most one descriptor of each at a time, all of them in turns of one
+/// chunk, so that a long one does not keep others waiting. One that waits for the client, or for other descriptors, is
+/// parked meanwhile, and the queue's next one is taken on: as many as the group has in progress.
 class Engine {
  public:
   /// Starts the thread. `name` is what the operating system shows, at most 15 bytes of it. Throws std::system_error
@@ -53,9 +53,9 @@ class Engine {
   void announce(const QueueRun& run);
   void refreshGroup();
   Job* takeNew();
+  void keep(Job& job) { (job.parked() ? parked_ : working_).append(job); }
+  void unpark();
   Job* nextReady();
-  void append(Job& job);
-  Job* pop();
 
   const std::shared_ptr<Parker> parker_ = std::make_shared<Parker>();
   std::atomic<bool> closing_{false};
@@ -68,9 +68,9 @@ class Engine {
   EpochDomain::Reader reader_{[parker = parker_] { parker->wake(); }};
   std::shared_ptr<Group> currentGroup_;
   uint64_t currentVersion_ = 0;
-  Job* first_ = nullptr;
-  Job* last_ = nullptr;
-  std::size_t jobs_ = 0;
+  JobList working_;
+  /// Looked at when the engine was woken.
+  JobList parked_;
   /// Taken when the one before it ended.
   Job* new_ = nullptr;
   bool starved_ = false;

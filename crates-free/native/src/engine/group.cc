@@ -19,7 +19,12 @@ std::mutex& assignment() {
 
 }  // namespace
 
-Group::Group() : mutex_(std::make_shared<std::mutex>()) {}
+Group::Group(uint32_t inProgress) : mutex_(std::make_shared<std::mutex>()), inProgress_(inProgress) {
+  if (inProgress < 1 || inProgress > kMostInProgress) {
+    throw std::invalid_argument("inProgress: " + std::to_string(inProgress) + "; expected 1 to " +
+                                std::to_string(kMostInProgress));
+  }
+}
 
 Group::~Group() = default;
 
@@ -33,8 +38,6 @@ void Group::setEngines(std::vector<std::shared_ptr<Engine>> engines) {
   for (const auto& engine : engines) members.push_back({engine, false});
   {
     const std::lock_guard lock(*mutex_);
-    // What can fail comes first: then nothing has changed.
-    for (const auto& run : runs_) run->reserve(members.size());
     members_.swap(members);
     idleMembers_.store(0);
   }
@@ -63,7 +66,7 @@ void Group::close() {
 
 void Group::attach(std::shared_ptr<QueueRun> run) {
   const std::lock_guard lock(*mutex_);
-  run->reserve(members_.size());
+  run->reserve(inProgress_);
   run->credits = run->config.priority;
   runs_.push_back(std::move(run));
 }

@@ -15,12 +15,20 @@ class QueueRun;
 
 /// Chooses whose descriptor is dispatched next: each queue has credits, as many as its priority; a dispatch costs one;
 /// when no queue that could be served has any left, all get new ones. DSA specification 3.7.
+///
+/// A descriptor that waits is overtaken by those behind it (decision 16).
 class Group : public std::enable_shared_from_this<Group> {
  public:
   /// As many as a device has at most (ENGCAP, DSA specification 9.2.6).
   static constexpr uint32_t kMostEngines = 64;
+  /// Descriptors of a queue in progress: twice as many as a connection has requests on the wire.
+  static constexpr uint32_t kInProgress = 32;
+  static constexpr uint32_t kMostInProgress = 64;
 
-  Group();
+  /// `inProgress`: so many descriptors of each queue, 1 to kMostInProgress, may be begun and not ended, those that wait
+  /// for the client or for others among them. Each queue has them for itself, with 192 KiB of address space each: what
+  /// waits for one client keeps nothing from another's queue. Throws std::invalid_argument.
+  explicit Group(uint32_t inProgress = kInProgress);
   ~Group();
   Group(const Group&) = delete;
   Group& operator=(const Group&) = delete;
@@ -69,6 +77,7 @@ class Group : public std::enable_shared_from_this<Group> {
 
   /// Also the lock of its runs, which may outlive the group: an engine passes it once for each descriptor.
   const std::shared_ptr<std::mutex> mutex_;
+  const uint32_t inProgress_;
   std::vector<Member> members_;
   std::vector<std::shared_ptr<QueueRun>> runs_;
   /// The run that is looked at first.

@@ -41,6 +41,7 @@ void Job::begin(std::shared_ptr<QueueRun> run, Engine& engine, uint64_t sequence
   sequence_ = sequence;
   waitsForEarlier_ = false;
   ending_.store(false, std::memory_order_relaxed);
+  unpark();
   abandoned_ = false;
   retry_ = adopted_ = false;
   own_.member = false;
@@ -54,6 +55,7 @@ void Job::adopt(std::shared_ptr<QueueRun> run, Engine& engine) {
   run_ = std::move(run);
   engine_ = &engine;
   adopted_ = true;
+  unpark();
 }
 
 void Job::handBack() {
@@ -94,6 +96,15 @@ bool Job::ready() const {
 }
 
 Turn Job::turn() {
+  const Turn result = takeTurn();
+  // Nothing that comes from now on is missed: it wakes the engine, which looks at what it has parked.
+  if (result == Turn::parked && (memory_.outstanding() || waitsForEarlier_)) {
+    parked_.store(true, std::memory_order_relaxed);
+  }
+  return result;
+}
+
+Turn Job::takeTurn() {
   // Inside the guard: who suspends the device waits for the turns that have not seen it.
   if (run_->device->suspended.load() && !run_->detached()) return Turn::parked;
   const bool retry = std::exchange(retry_, false) && !aborted();

@@ -50,8 +50,8 @@ class Job {
   void adopt(std::shared_ptr<QueueRun> run, Engine& engine);
   /// Its engine lets go of the descriptor, which waits for another one.
   void handBack();
-  /// The last turn of a descriptor that was aborted while no engine had it, and for which nothing is outstanding: it
-  /// touches no guest memory, and tells the guest only what that may have seen already.
+  /// The last turn of a descriptor that was aborted, and for which nothing is outstanding unless the run is detached:
+  /// it touches no guest memory, and tells the guest only what that may have seen already. By whoever has the job then.
   Turn endAbandoned(QueueRun& run);
   /// The descriptor has ended: the job is free.
   void end();
@@ -68,10 +68,15 @@ class Job {
   /// now, waiting for nobody.
   bool ending() const { return ending_.load(std::memory_order_acquire); }
 
+  /// Its engine has nothing to do for it: it waits for an answer to a request by message, or for other descriptors.
+  bool parked() const { return parked_.load(std::memory_order_relaxed); }
+
   // --- Its engine's thread ---
 
   /// Whether a turn would get anywhere.
   bool ready() const;
+  /// What it was parked for may have come.
+  void unpark() { parked_.store(false, std::memory_order_relaxed); }
   /// Of the guest memory that a turn works on.
   const EpochDomain& epochs() const { return memory_.dma().epochs(); }
   /// Works for at most one chunk. Inside a guard of `epochs()`.
@@ -142,6 +147,7 @@ class Job {
 
   template <typename Self, typename Archive>
   static void exchange(Self& self, Archive& archive, bool aborted);
+  Turn takeTurn();
   bool plausible(const DeviceContext& device, const dsa::QueueLimits& limits) const;
   const Unit& activeUnit() const;
 
@@ -189,6 +195,8 @@ class Job {
   uint64_t sequence_ = 0;
   bool waitsForEarlier_ = false;
   std::atomic<bool> ending_{false};
+  /// Written by its engine's thread.
+  std::atomic<bool> parked_{false};
 };
 
 }  // namespace mdev

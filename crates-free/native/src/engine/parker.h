@@ -16,6 +16,8 @@ class Parker final : public Waker {
   void park();
   /// The same, for at most so many milliseconds.
   void parkFor(uint32_t milliseconds);
+  /// Woken since the last time: takes that away, as `park` would. The same thread.
+  bool takeWake() { return state_.load(std::memory_order_relaxed) == kWoken && state_.exchange(kAwake) == kWoken; }
   void wake() override;
 
  private:

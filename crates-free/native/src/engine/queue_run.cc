@@ -1,7 +1,7 @@
 #include "engine/queue_run.h"
 
 #include <algorithm>
-#include <new>
+#include <span>
 #include <utility>
 
 #include "engine/engine.h"
@@ -63,7 +63,11 @@ void QueueRun::abort() {
   const std::lock_guard lock(*mutex_);
   messages_.abandonedBefore.store(tail_.load());
   dropWaiting();
-  for (const auto& job : jobs_) {
+  wakeEngines();
+}
+
+void QueueRun::wakeEngines() const {
+  for (const Job* const job : jobs_.busy()) {
     if (job->engine() != nullptr) job->engine()->wake();
   }
 }
@@ -71,10 +75,14 @@ void QueueRun::abort() {
 void QueueRun::endAbandoned() {
   if (device->suspended.load()) return;
   const std::lock_guard lock(*mutex_);
-  for (const auto& job : jobs_) {
-    if (!job->waitsForEngine() || !aborted(job->sequence()) || job->outstanding()) continue;
-    withoutEngine_.fetch_sub(1);
-    endLocked(*job, job->endAbandoned(*this) == Turn::completed);
+  for (std::size_t place = 0; place < jobs_.busy().size();) {
+    Job& job = *jobs_.busy()[place];
+    if (job.waitsForEngine() && aborted(job.sequence()) && !job.outstanding()) {
+      withoutEngine_.fetch_sub(1);
+      endLocked(job, job.endAbandoned(*this) == Turn::completed);
+    } else {
+      ++place;
+    }
   }
 }
 
@@ -83,15 +91,18 @@ void QueueRun::detach() {
   messages_.abandonedBefore.store(kEverything);
   const std::lock_guard lock(*mutex_);
   dropWaiting();
-  for (const auto& job : jobs_) {
-    if (job->waitsForEngine()) endLocked(*job, false);
+  for (std::size_t place = 0; place < jobs_.busy().size();) {
+    Job& job = *jobs_.busy()[place];
+    if (job.waitsForEngine()) {
+      endLocked(job, false);
+    } else {
+      ++place;
+    }
   }
   withoutEngine_.store(0);
   // From now on nothing is dispatched; whatever the guest did to the count, the next enable begins at 0.
   takeOccupancy(status_, kOccupancy);
-  for (const auto& job : jobs_) {
-    if (job->engine() != nullptr) job->engine()->wake();
-  }
+  wakeEngines();
 }
 
 void QueueRun::dropWaiting() {
@@ -104,15 +115,6 @@ void QueueRun::dropWaiting() {
 
 bool QueueRun::ended() const { return !accepting_ && endedBefore(submitted()); }
 
-void QueueRun::reserve(std::size_t engines) {
-  places_ = std::max(places_, engines);
-  while (jobs_.size() < engines) {
-    auto job = std::make_unique<Job>();
-    if (!job->prepare()) throw std::bad_alloc();
-    jobs_.push_back(std::move(job));
-  }
-}
-
 uint64_t QueueRun::waiting() const {
   const std::lock_guard lock(*mutex_);
   return tail_.load() - head_.load();
@@ -120,7 +122,7 @@ uint64_t QueueRun::waiting() const {
 
 uint32_t QueueRun::inFlight() const {
   const std::lock_guard lock(*mutex_);
-  return static_cast<uint32_t>(std::count_if(jobs_.begin(), jobs_.end(), [](const auto& job) { return job->busy(); }));
+  return static_cast<uint32_t>(jobs_.busy().size());
 }
 
 bool QueueRun::endedBefore(uint64_t sequence) const {
@@ -129,16 +131,14 @@ bool QueueRun::endedBefore(uint64_t sequence) const {
 }
 
 bool QueueRun::endedBeforeLocked(uint64_t sequence) const {
-  if (head_.load() < sequence) return false;
-  return std::none_of(jobs_.begin(), jobs_.end(),
-                      [sequence](const auto& job) { return job->busy() && job->sequence() < sequence; });
+  return head_.load() >= sequence && jobs_.noneBefore(sequence);
 }
 
 bool QueueRun::endingBeforeLocked(uint64_t sequence) const {
+  const std::span<Job* const> busy = jobs_.busy();
   return head_.load() >= sequence && !endedBeforeLocked(sequence) &&
-         std::all_of(jobs_.begin(), jobs_.end(), [sequence](const auto& job) {
-           return !job->busy() || job->sequence() >= sequence || job->ending();
-         });
+         std::all_of(busy.begin(), busy.end(),
+                     [sequence](const Job* job) { return job->sequence() >= sequence || job->ending(); });
 }
 
 void QueueRun::awaitEnding(uint64_t sequence) {
@@ -155,21 +155,18 @@ void QueueRun::awaitEnding(uint64_t sequence) {
 /// The job that the engine is to work with next: one that it goes on with, or a free one for the next descriptor. Null
 /// when there is nothing for it.
 Job* QueueRun::jobFor(const Engine& engine) const {
-  Job* free = nullptr;
   Job* left = nullptr;
   uint64_t own = kEverything;
-  for (const auto& job : jobs_) {
-    if (!job->busy()) {
-      free = job.get();
-    } else if (job->engine() == &engine) {
-      own = std::min(own, job->sequence());
-    } else if (job->waitsForEngine() && (left == nullptr || job->sequence() < left->sequence())) {
-      left = job.get();
+  for (Job* const job : jobs_.busy()) {
+    if (job->engine() == &engine) {
+      if (own == kEverything && !job->parked()) own = job->sequence();
+    } else if (left == nullptr && job->waitsForEngine()) {
+      left = job;
     }
   }
   // Those before everything that waits, and the oldest first: later ones may wait for it, even what the engine has.
   if (left != nullptr) return left->sequence() < own ? left : nullptr;
-  return own == kEverything && head_.load() != tail_.load() ? free : nullptr;
+  return own == kEverything && head_.load() != tail_.load() ? jobs_.free() : nullptr;
 }
 
 bool QueueRun::availableTo(const Engine& engine) const {
@@ -193,42 +190,39 @@ Job* QueueRun::take(std::shared_ptr<QueueRun>&& self, Engine& engine) {
   const bool last = head + 1 == tail_.load();
   job->begin(std::move(self), engine, head, ring_[head % ring_.size()],
              last ? nullptr : &ring_[(head + 1) % ring_.size()]);
+  jobs_.begun(*job);
   head_.store(head + 1, std::memory_order_release);
   takeOccupancy(status_, 1);
   return job;
 }
 
-bool QueueRun::handBack(Job& job, bool insist) {
+void QueueRun::handBack(Job& job) {
   const std::lock_guard lock(*mutex_);
   // Requests that are not cancelled yet belong to an abort that has not come to `endAbandoned`; a suspended device
-  // stays as it is.
-  const bool waits = insist || job.outstanding() || device->suspended.load();
-  if (detached() || (aborted(job.sequence()) && !waits)) return false;
+  // stays as it is. Not left to the next engine: there may be none for a long time, and a command waits.
+  const bool waits = job.outstanding() || device->suspended.load();
+  if (detached() || (aborted(job.sequence()) && !waits)) {
+    endLocked(job, job.endAbandoned(*this) == Turn::completed);
+    return;
+  }
   job.handBack();
   withoutEngine_.fetch_add(1);
-  return true;
 }
 
 void QueueRun::finish(Job& job, bool completed) {
   const std::lock_guard lock(*mutex_);
-  finishLocked(job, completed);
-}
-
-void QueueRun::finishLocked(Job& job, bool completed) {
   endLocked(job, completed);
-  if (jobs_.size() <= places_) return;
-  std::erase_if(jobs_, [&](const auto& own) { return own.get() == &job; });
 }
 
 void QueueRun::endLocked(Job& job, bool completed) {
   (completed ? counters_->completed : counters_->abandoned).fetch_add(1, std::memory_order_relaxed);
   job.end();
+  jobs_.ended(job);
   if (ownerWaits_) owner_.wake();
-  for (const auto& other : jobs_) {
-    if (other->engine() != nullptr && other->waitsForEarlier() && endedBeforeLocked(other->sequence())) {
-      other->engine()->wake();
-    }
-  }
+  // Whoever waits for all before it is the oldest then.
+  if (jobs_.busy().empty()) return;
+  const Job& oldest = *jobs_.busy().front();
+  if (oldest.engine() != nullptr && oldest.waitsForEarlier()) oldest.engine()->wake();
 }
 
 bool QueueRun::waitForEarlier(Job& job) {

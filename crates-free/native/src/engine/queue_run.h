@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dsa/descriptor.h"
+#include "engine/job_table.h"
 #include "engine/parker.h"
 #include "engine/queue_config.h"
 #include "memory/message_dma.h"
@@ -103,9 +104,9 @@ class QueueRun {
 
   // --- Engines ---
 
-  /// The job's engine ends: another one may go on where it stopped. False for a descriptor that was abandoned and has
-  /// nothing to wait for: the engine ends it. With `insist`, an aborted one is left to the next engine, too.
-  bool handBack(Job& job, bool insist);
+  /// The job's engine ends: another one may go on where it stopped. A descriptor that was abandoned and has nothing to
+  /// wait for ends now.
+  void handBack(Job& job);
   /// The job's descriptor has ended, and is in flight no more.
   void finish(Job& job, bool completed);
   /// True when everything before `job` has ended; else its engine is woken when that comes true.
@@ -113,14 +114,15 @@ class QueueRun {
 
   // --- Under the group's lock ---
 
-  /// Makes sure that so many engines can work on it at once. Throws std::bad_alloc.
-  void reserve(std::size_t engines);
-  /// Whether `take` would give this engine something: an engine works on one descriptor of a queue at a time.
+  /// So many descriptors may be in progress at once. Throws std::bad_alloc.
+  void reserve(uint32_t inProgress) { jobs_.reserve(inProgress); }
+  /// Whether `take` would give this engine something: an engine works on one descriptor of a queue at a time, besides
+  /// those that are parked.
   bool availableTo(const Engine& engine) const;
   /// Dispatches the next descriptor to the engine, or null. The job then has the reference `self`.
   Job* take(std::shared_ptr<QueueRun>&& self, Engine& engine);
   /// As `finish`.
-  void finishLocked(Job& job, bool completed);
+  void finishLocked(Job& job, bool completed) { endLocked(job, completed); }
   /// Dispatches left before the other queues' turn.
   uint32_t credits = 0;
 
@@ -135,6 +137,7 @@ class QueueRun {
   Job* jobFor(const Engine& engine) const;
   void endLocked(Job& job, bool completed);
   void dropWaiting();
+  void wakeEngines() const;
 
   const std::shared_ptr<QueueCounters> counters_;
   const std::atomic_ref<uint32_t> status_;
@@ -147,9 +150,7 @@ class QueueRun {
   MessageOwner messages_;
 
   const std::shared_ptr<std::mutex> mutex_;
-  std::vector<std::unique_ptr<Job>> jobs_;
-  /// As many as `reserve` wants; what a restored run has beyond goes when its descriptor has ended.
-  std::size_t places_ = 0;
+  JobTable jobs_;
   /// How many jobs have a descriptor that no engine has, because its engine has ended or the run was restored. Looked
   /// at without the lock.
   std::atomic<uint32_t> withoutEngine_{0};

@@ -1,5 +1,6 @@
 // A run while its device is suspended.
 #include <algorithm>
+#include <span>
 
 #include "base/state_archive.h"
 #include "dsa/guest_access.h"
@@ -13,8 +14,9 @@ namespace {
 
 /// More than any device submits; far below what would wrap.
 constexpr uint64_t kMostSequences = uint64_t{1} << 62;
-/// A job for each engine that serves the queue.
-constexpr uint32_t kMostJobs = Group::kMostEngines;
+/// What a state may say; releases that had a job for each engine read no more.
+constexpr uint32_t kMostJobs = 64;
+static_assert(Group::kMostInProgress <= kMostJobs);
 
 }  // namespace
 
@@ -22,8 +24,8 @@ void QueueRun::awaitRest() {
   for (;;) {
     {
       const std::lock_guard lock(*mutex_);
-      ownerWaits_ =
-          std::any_of(jobs_.begin(), jobs_.end(), [](const auto& job) { return job->busy() && job->ending(); });
+      const std::span<Job* const> busy = jobs_.busy();
+      ownerWaits_ = std::any_of(busy.begin(), busy.end(), [](const Job* job) { return job->ending(); });
       if (!ownerWaits_) return;
     }
     owner_.park();
@@ -32,15 +34,14 @@ void QueueRun::awaitRest() {
 
 uint32_t QueueRun::resume() {
   const std::lock_guard lock(*mutex_);
-  for (const auto& job : jobs_) {
-    if (job->engine() != nullptr) job->engine()->wake();
-  }
+  wakeEngines();
   return static_cast<uint32_t>(tail_.load() - head_.load()) + withoutEngine_.load();
 }
 
 bool QueueRun::outstanding() const {
   const std::lock_guard lock(*mutex_);
-  return std::any_of(jobs_.begin(), jobs_.end(), [](const auto& job) { return job->busy() && job->outstanding(); });
+  const std::span<Job* const> busy = jobs_.busy();
+  return std::any_of(busy.begin(), busy.end(), [](const Job* job) { return job->outstanding(); });
 }
 
 void QueueRun::cancelMessages(MessageDma* channel) {
@@ -51,17 +52,15 @@ void QueueRun::cancelMessages(MessageDma* channel) {
   channel->cancelOwner(messages_);
   messages_.abandonedBefore.store(before);
   const std::lock_guard lock(*mutex_);
-  for (const auto& job : jobs_) {
-    if (job->busy()) job->interrupted();
-  }
+  for (Job* const job : jobs_.busy()) job->interrupted();
 }
 
 bool QueueRun::worthSaving() const {
   if (accepting_) return true;
   const std::lock_guard lock(*mutex_);
-  const auto alive = [this](const auto& job) { return !aborted(job->sequence()) || job->revealed(); };
-  return head_.load() != tail_.load() ||
-         std::any_of(jobs_.begin(), jobs_.end(), [&](const auto& job) { return job->busy() && alive(job); });
+  const auto alive = [this](const Job* job) { return !aborted(job->sequence()) || job->revealed(); };
+  const std::span<Job* const> busy = jobs_.busy();
+  return head_.load() != tail_.load() || std::any_of(busy.begin(), busy.end(), alive);
 }
 
 void QueueRun::save(StateWriter& archive) const {
@@ -77,12 +76,9 @@ void QueueRun::save(StateWriter& archive) const {
   {
     // Only while it looks who is busy: engines of other devices wait for the same lock.
     const std::lock_guard lock(*mutex_);
-    for (const auto& job : jobs_) {
-      if (job->busy()) inFlight.push_back(job.get());
-    }
+    // The oldest last: each has a smaller number than the one before.
+    inFlight.assign(jobs_.busy().rbegin(), jobs_.busy().rend());
   }
-  // The oldest last: each has a smaller number than the one before.
-  std::sort(inFlight.begin(), inFlight.end(), [](const Job* a, const Job* b) { return a->sequence() > b->sequence(); });
   exchangeCount(archive, inFlight.size(), kMostJobs);
   for (const Job* job : inFlight) job->save(archive, aborted(job->sequence()));
 }
@@ -106,12 +102,12 @@ void QueueRun::restore(StateReader& archive) {
     job->restore(archive, *device, config.limits);
     archive.require(job->sequence() < later);
     later = job->sequence();
-    jobs_.push_back(std::move(job));
+    jobs_.add(std::move(job));
   }
   head_.store(head);
   tail_.store(tail);
   messages_.abandonedBefore.store(abandonedBefore);
-  withoutEngine_.store(static_cast<uint32_t>(jobs_.size()));
+  withoutEngine_.store(static_cast<uint32_t>(jobs_.busy().size()));
 }
 
 }  // namespace mdev

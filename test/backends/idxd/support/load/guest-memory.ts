@@ -58,8 +58,8 @@ export class GuestMemory {
     const recordPart = part(Math.ceil((records * RECORD) / PAGE) * PAGE);
     this.size = Math.ceil(end / PAGE) * PAGE;
     end = this.size;
-    // Behind the file.
-    this.messages = arenas(24, LIST, 0x1000);
+    // Behind the file: so many that each queue comes to have as many descriptors waiting for the client as it may.
+    this.messages = arenas(240, LIST, 0x1000);
     this.expected = new Uint8Array(end);
     this.message = new Uint8Array(end - this.size);
     this.#record = recordPart.at;

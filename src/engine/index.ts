@@ -5,13 +5,8 @@
 export { Engine, type EngineOptions } from './engine.ts';
 export { Group, type GroupOptions } from './group.ts';
 export { supportedOperations } from './operations.ts';
-export {
-  type CommandEffects,
-  type DeviceHandle,
-  type QueueCommand,
-  QueueDevice,
-  type SoftwareErrorReport,
-} from './queue-device.ts';
+export type { CommandEffects, QueueCommand } from './queue-command.ts';
+export { type DeviceHandle, QueueDevice, type SoftwareErrorReport } from './queue-device.ts';
 export type {
   QueueCapabilities,
   QueueDeviceOptions,

@@ -1,51 +1,22 @@
 import { setTimeout } from 'node:timers/promises';
 
-import type { RegisterEffect } from '../emulation/index.ts';
 import { type DeviceCore, whileReadersAreOut } from '../native/binding.ts';
 import { coreOf, type DeviceHandle } from '../native/device-handle.ts';
-import { checkInteger, checkOperations } from './checks.ts';
+import { checkConfig, checkOptions, checkVectors } from './check-options.ts';
+import { checkInteger } from './checks.ts';
 import { nativeGroup } from './group.ts';
 import { native, type NativeQueueDevice } from './native.ts';
-import { supportedOperations } from './operations.ts';
+import type { CommandEffects, QueueCommand } from './queue-command.ts';
 import type { QueueDeviceOptions, WorkQueueConfig } from './queue-options.ts';
 import { queueStatistics, type QueueStatistics } from './queue-statistics.ts';
-import { capabilityBits, CONFIGURATION_WORDS, configurationWords, effectWords, errorWords, MAX_WORD } from './words.ts';
+import { capabilityBits, CONFIGURATION_WORDS, configurationWords, effectWords, errorWords } from './words.ts';
 
 export type { DeviceHandle };
 
-const MAX_QUEUES = 256;
-const MAX_VECTORS = 2048;
-const MAX_ENTRIES = 0xffff;
-const MAX_PRIORITY = 15;
-const MAX_PASID = 0xfffff;
-const MAX_TRANSFER_SHIFT = 31;
-const MAX_BATCH_SHIFT = 15;
-const MAX_REGION = 8;
 /** How long a client may take for its answers when nothing else is said. */
 const ANSWERS_WITHIN_MS = 100;
 const MAX_ANSWERS_WITHIN_MS = 60_000;
 const ANSWER_LOOK_MS = 1;
-
-/** What becomes visible when a command ends. */
-export interface CommandEffects {
-  /** Applied in this order, each with release semantics; see `wordEffect` and `lockEffect`. */
-  readonly registers: readonly RegisterEffect[];
-  /** MSI-X vectors, raised after that. */
-  readonly vectors: readonly number[];
-}
-
-/** A command over some queues of a device. */
-export interface QueueCommand {
-  readonly queues: readonly number[];
-  /** They take no descriptors any more, until they are enabled again. */
-  readonly stopAccepting: boolean;
-  /**
-   * What was submitted is abandoned at its next chunk, instead of waited for. What it has asked of the client by message
-   * is cancelled: nobody waits for an answer.
-   */
-  readonly abort: boolean;
-  readonly effects: CommandEffects;
-}
 
 /** An error for SWERROR (DSA specification 9.2.15). */
 export interface SoftwareErrorReport {
@@ -72,24 +43,8 @@ export class QueueDevice implements Disposable {
 
   /** @throws RangeError or TypeError that names the option and what was expected. */
   constructor(device: DeviceHandle, options: QueueDeviceOptions) {
-    const { capabilities, registers } = options;
-    checkInteger('portalRegion', options.portalRegion, 0, MAX_REGION);
-    checkInteger('registerRegion', options.registerRegion, 0, MAX_REGION);
-    checkInteger('queues', options.queues, 1, MAX_QUEUES);
-    checkInteger('vectors', options.vectors, 0, MAX_VECTORS);
-    checkInteger('capabilities.maxTransferShift', capabilities.maxTransferShift, 0, MAX_TRANSFER_SHIFT);
-    checkInteger('capabilities.maxBatchShift', capabilities.maxBatchShift, 0, MAX_BATCH_SHIFT);
-    checkOperations('capabilities.operations', capabilities.operations, supportedOperations(), 'the engine');
-    const places = {
-      'registers.softwareError': registers.softwareError,
-      'registers.interruptCause': registers.interruptCause,
-      'registers.generalControl': registers.generalControl,
-      'registers.workQueueStatus.offset': registers.workQueueStatus.offset,
-      'registers.workQueueStatus.stride': registers.workQueueStatus.stride,
-      'registers.msixPermissions.offset': registers.msixPermissions.offset,
-      'registers.msixPermissions.stride': registers.msixPermissions.stride,
-    };
-    for (const [name, value] of Object.entries(places)) checkInteger(name, value, 0, MAX_WORD);
+    const places = checkOptions(options);
+    const { capabilities } = options;
     this.#options = { ...options, capabilities: { ...capabilities, operations: capabilities.operations.slice() } };
     this.#core = coreOf(device);
     this.#native = new native.QueueDevice(
@@ -98,7 +53,7 @@ export class QueueDevice implements Disposable {
       options.registerRegion,
       options.queues,
       options.vectors,
-      Uint32Array.from(Object.values(places)),
+      places,
       capabilityBits(capabilities),
     );
   }
@@ -111,22 +66,8 @@ export class QueueDevice implements Disposable {
    */
   enable(queue: number, config: WorkQueueConfig): void {
     checkInteger('queue', queue, 0, this.#options.queues - 1);
-    const operations = this.#checkConfig(config);
+    const operations = checkConfig(config, this.#options.capabilities);
     this.#native.enable(queue, nativeGroup(config.group), configurationWords(config), operations);
-  }
-
-  /** @returns the operations that the queue takes. */
-  #checkConfig(config: WorkQueueConfig): Uint8Array {
-    const { capabilities } = this.#options;
-    checkInteger('size', config.size, 1, MAX_ENTRIES);
-    checkInteger('threshold', config.threshold, 0, config.size);
-    checkInteger('priority', config.priority, 1, MAX_PRIORITY);
-    checkInteger('maxTransferShift', config.maxTransferShift, 0, capabilities.maxTransferShift);
-    checkInteger('maxBatchShift', config.maxBatchShift, 0, capabilities.maxBatchShift);
-    if (config.pasid !== undefined) checkInteger('pasid', config.pasid, 0, MAX_PASID);
-    const operations = config.operations ?? capabilities.operations;
-    checkOperations('operations', operations, capabilities.operations, 'the device');
-    return operations;
   }
 
   /**
@@ -139,7 +80,7 @@ export class QueueDevice implements Disposable {
   command(command: QueueCommand): boolean {
     const { effects, queues, stopAccepting, abort } = command;
     for (const queue of queues) checkInteger('queue', queue, 0, this.#options.queues - 1);
-    for (const vector of effects.vectors) checkInteger('vector', vector, 0, MAX_VECTORS - 1);
+    checkVectors(effects.vectors);
     return this.#native.command(
       Uint32Array.from(queues),
       stopAccepting,
@@ -226,10 +167,10 @@ export class QueueDevice implements Disposable {
   restore(state: Uint8Array, queues: readonly (WorkQueueConfig | undefined)[], effects?: CommandEffects): void {
     const count = this.#options.queues;
     checkInteger('number of queues', queues.length, count, count);
-    for (const vector of effects?.vectors ?? []) checkInteger('vector', vector, 0, MAX_VECTORS - 1);
+    checkVectors(effects?.vectors ?? []);
     const configurations = queues.map((config) => {
       if (config === undefined) return { words: new Uint32Array(CONFIGURATION_WORDS), operations: new Uint8Array(32) };
-      return { words: configurationWords(config), operations: this.#checkConfig(config) };
+      return { words: configurationWords(config), operations: checkConfig(config, this.#options.capabilities) };
     });
     this.#native.restore(
       state,

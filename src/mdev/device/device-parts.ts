@@ -228,7 +228,7 @@ export class DeviceParts {
       declaration: type.sva,
       configSpace: mdevFunction.configSpace,
       core: mdevFunction.core,
-      registers: () => mdevFunction.svaRegisters,
+      registers: () => mdevFunction.config.svaRegisters,
       pool: parent.pasids,
       gate: mdevFunction.gate,
       behaviour: () => behaviour().sva,

@@ -44,7 +44,7 @@ export class DeviceErrors {
     if (state === 'closed' || state === 'failed') {
       throw new MdevError(state === 'closed' ? 'ENODEV' : 'EIO', `${who} is ${state}: it can have no error any more`);
     }
-    const message = this.#function.recordError(error);
+    const message = this.#function.config.recordError(error);
     const isolated = !this.#function.isolated && isolates(error, message);
     const { irqs, platform } = this.#function;
     const reported = isolated && platform.reportErrors && irqs.device.error.count > 0 && this.#isHeld();

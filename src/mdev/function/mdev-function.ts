@@ -1,13 +1,4 @@
-import {
-  type Capability,
-  type ConfigSpace,
-  type ErrorMessage,
-  type PciError,
-  PciFunction,
-  type PciHost,
-  type RegisterRegion,
-  type ResetKind,
-} from '../../emulation/index.ts';
+import type { ConfigSpace, RegisterRegion, ResetKind } from '../../emulation/index.ts';
 import { createDeviceCore, type DeviceCore, type DeviceStatistics } from '../../native/binding.ts';
 import { type DeviceHandle, deviceHandle } from '../../native/device-handle.ts';
 import type { MdevBehaviour } from '../type/behaviour.ts';
@@ -15,20 +6,18 @@ import { bindHooks } from '../regions/bind-hooks.ts';
 import { buildRegions, fillMemories, type RegionMemories } from '../regions/build-regions.ts';
 import { callSynchronously } from '../base/call-synchronously.ts';
 import { checkMsixOwner } from '../interrupts/check-msix.ts';
-import type { DeviceConfigSpace } from '../type/device-config-space.ts';
 import type { DeviceDeclaration } from '../type/device-declaration.ts';
 import { irqInfos, regionInfos } from '../vfio/device-info.ts';
 import { applyDmaLimits } from '../dma/dma-limits.ts';
 import type { GuestError } from '../errors/guest-errors.ts';
 import { HookFailure } from '../errors/hook-guard.ts';
 import { Irqs } from '../interrupts/irqs.ts';
-import { MdevError } from '../errors/mdev-error.ts';
 import type { PlatformCapabilities } from '../platform/platform-capabilities.ts';
 import { type RegionName, type Regions, regionsOf } from '../regions/regions.ts';
 import { RegisterRegions } from '../regions/register-regions.ts';
 import { type IrqInfo, type RegionInfo, VfioRegion } from '../vfio/vfio.ts';
 import { controlHooks } from '../sva/control-hooks.ts';
-import type { SvaRegisters } from '../sva/sva-controls.ts';
+import { FunctionConfigSpace } from './function-config-space.ts';
 import { FunctionCounters } from './function-counters.ts';
 import { GuestControl } from './guest-control.ts';
 import { GuestMemoryGate } from './guest-memory-gate.ts';
@@ -55,9 +44,6 @@ export interface FunctionFollower {
   resetPageRequests(): void;
 }
 
-/** Name of the region of config space, for hooks and the paths of what they throw. */
-const CONFIG = 'config';
-
 /**
  * The PCI function of one instance: native core, register regions, config space and interrupts, and the behaviour that
  * reacts to them. It knows neither names nor life cycle.
@@ -66,7 +52,9 @@ export class MdevFunction {
   readonly core: DeviceCore;
   /** `core` for those that hand it on. */
   readonly handle: DeviceHandle;
+  /** As the instance shows it. */
   readonly configSpace: ConfigSpace;
+  readonly config: FunctionConfigSpace;
   readonly regions: readonly RegionInfo[];
   readonly irqInfos: readonly IrqInfo[];
   readonly irqs: Irqs;
@@ -77,7 +65,6 @@ export class MdevFunction {
   readonly platform: PlatformCapabilities;
   readonly #host: MdevFunctionHost;
   #behaviour: MdevBehaviour = {};
-  #pci: PciFunction | undefined;
   #follower: FunctionFollower | undefined;
   readonly #gate: GuestMemoryGate;
   readonly #control: GuestControl;
@@ -96,7 +83,7 @@ export class MdevFunction {
       this.registers = new RegisterRegions(this.core, () => !this.isolated);
       this.#counters = new FunctionCounters(this.core, this.registers);
       this.memories = buildRegions(this.core, this.registers, declaration.regions, platform);
-      this.registers.add(VfioRegion.config, this.configSpace.block);
+      this.config = new FunctionConfigSpace(this.configSpace, this.registers);
       this.regions = regionInfos(declaration.regions, this.configSpace, (index) => this.core.regionFile(index));
       this.irqs = new Irqs(this.core, this.configSpace, this.irqInfos, platform.msixOwner);
       this.irqs.bindPending();
@@ -122,22 +109,6 @@ export class MdevFunction {
     );
   }
 
-  /** The device's side of config space. */
-  deviceConfigSpace(): DeviceConfigSpace<readonly Capability[]> {
-    return {
-      registers: this.registers.get(VfioRegion.config).registers as DeviceConfigSpace<
-        readonly Capability[]
-      >['registers'],
-      recordError: (error) => this.recordError(error),
-    };
-  }
-
-  /** See {@link DeviceConfigSpace.recordError}. */
-  recordError(error: PciError): ErrorMessage | undefined {
-    if (this.#pci === undefined) throw new MdevError('EINVAL', 'recordError: the instance is still being made');
-    return this.#pci.recordError(error);
-  }
-
   /**
    * Gives the function its behaviour and opens it for accesses.
    * @throws `DeclarationError` when the behaviour's hooks do not mirror the blocks.
@@ -146,7 +117,13 @@ export class MdevFunction {
     const { config, ...hooks } = (behaviour.hooks ?? {}) as { readonly config?: object };
     bindHooks(this.registers, this.declaredRegions, this.irqs, hooks);
     const follower = this.#follower;
-    this.#bindConfigSpace(follower === undefined ? config : controlHooks(config ?? {}, this.configSpace, follower));
+    const functionReset = (cause: ResetCause): void => {
+      // Config space is reset already.
+      this.#stop();
+      this.#resetRegions(cause, 'function');
+    };
+    const configHooks = follower === undefined ? config : controlHooks(config ?? {}, this.configSpace, follower);
+    this.config.bind({ ...this.#control.host, functionReset }, configHooks);
     this.#behaviour = behaviour;
     this.core.setTrapHandler({
       access: (region, offset, data, write) => this.#access(region, offset, data, write),
@@ -170,19 +147,9 @@ export class MdevFunction {
     return this.#gate;
   }
 
-  /** The capabilities that steer PASIDs, from the device's side. */
-  get svaRegisters(): SvaRegisters {
-    return this.registers.get(VfioRegion.config).registers;
-  }
-
   /** Whether the device may reach guest memory. */
   get busMaster(): boolean {
     return this.#gate.granted;
-  }
-
-  /** The address that the guest gave a BAR. */
-  barAddress(index: 0 | 1 | 2 | 3 | 4 | 5): bigint | undefined {
-    return this.#pci?.barAddress(index);
   }
 
   /** Counters of what the guest and the client did, and of what was refused. */
@@ -201,7 +168,7 @@ export class MdevFunction {
   /** Resets function and config space. What the behaviour throws passes through. */
   reset(cause: ResetCause, kind: 'cold' | 'function' = 'function'): void {
     this.#stop();
-    this.#pci?.reset(kind);
+    this.config.reset(kind);
     this.#resetRegions(cause, kind);
   }
 
@@ -238,7 +205,7 @@ export class MdevFunction {
   /** Follows config space that was restored. The behaviour is not told: it is about to be given its own state. */
   followConfigSpace(): void {
     this.#follower?.restored();
-    this.#pci?.synchronize();
+    this.config.synchronize();
     this.#control.restored();
   }
 
@@ -251,20 +218,6 @@ export class MdevFunction {
 
   #stop(): void {
     callSynchronously('stop', () => this.#behaviour.stop?.());
-  }
-
-  #bindConfigSpace(hooks: object | undefined): void {
-    const host: PciHost = {
-      ...this.#control.host,
-      functionReset: (cause) => {
-        // Config space is reset already.
-        this.#stop();
-        this.#resetRegions(cause, 'function');
-      },
-    };
-    const pci = new PciFunction(this.configSpace, host, hooks);
-    pci.bind(this.registers.bind(VfioRegion.config, CONFIG, this.configSpace.block, pci.hooks));
-    this.#pci = pci;
   }
 
   /** Everything but config space, which is reset already. The behaviour has stopped. */

@@ -36,7 +36,7 @@ export function createContext(parts: ContextParts): object {
     attributes,
     resources,
     device: mdevFunction.handle,
-    config: mdevFunction.deviceConfigSpace(),
+    config: mdevFunction.config.device(),
     irqs: mdevFunction.irqs.device,
     platform: mdevFunction.platform,
     memory: mdevFunction.memories,

@@ -73,7 +73,7 @@ export function describeDevice(device: MdevDevice, mdevFunction: MdevFunction): 
       size,
       width,
       prefetchable,
-      address: mdevFunction.barAddress(index) ?? 0n,
+      address: mdevFunction.config.barAddress(index) ?? 0n,
     })),
     capabilities: configSpace.capabilities.map(({ name, id, offset, size, version }) => ({
       name,

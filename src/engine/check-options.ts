@@ -1,0 +1,60 @@
+import { checkInteger, checkOperations } from './checks.ts';
+import { supportedOperations } from './operations.ts';
+import type { QueueCapabilities, QueueDeviceOptions, WorkQueueConfig } from './queue-options.ts';
+import { MAX_WORD } from './words.ts';
+
+const MAX_QUEUES = 256;
+const MAX_VECTORS = 2048;
+const MAX_ENTRIES = 0xffff;
+const MAX_PRIORITY = 15;
+const MAX_PASID = 0xfffff;
+const MAX_TRANSFER_SHIFT = 31;
+const MAX_BATCH_SHIFT = 15;
+const MAX_REGION = 8;
+
+/**
+ * @returns where the shared registers are, in the order of the native constructor.
+ * @throws RangeError that names the option and what was expected.
+ */
+export function checkOptions(options: QueueDeviceOptions): Uint32Array {
+  const { capabilities, registers } = options;
+  checkInteger('portalRegion', options.portalRegion, 0, MAX_REGION);
+  checkInteger('registerRegion', options.registerRegion, 0, MAX_REGION);
+  checkInteger('queues', options.queues, 1, MAX_QUEUES);
+  checkInteger('vectors', options.vectors, 0, MAX_VECTORS);
+  checkInteger('capabilities.maxTransferShift', capabilities.maxTransferShift, 0, MAX_TRANSFER_SHIFT);
+  checkInteger('capabilities.maxBatchShift', capabilities.maxBatchShift, 0, MAX_BATCH_SHIFT);
+  checkOperations('capabilities.operations', capabilities.operations, supportedOperations(), 'the engine');
+  const places = {
+    'registers.softwareError': registers.softwareError,
+    'registers.interruptCause': registers.interruptCause,
+    'registers.generalControl': registers.generalControl,
+    'registers.workQueueStatus.offset': registers.workQueueStatus.offset,
+    'registers.workQueueStatus.stride': registers.workQueueStatus.stride,
+    'registers.msixPermissions.offset': registers.msixPermissions.offset,
+    'registers.msixPermissions.stride': registers.msixPermissions.stride,
+  };
+  for (const [name, value] of Object.entries(places)) checkInteger(name, value, 0, MAX_WORD);
+  return Uint32Array.from(Object.values(places));
+}
+
+/**
+ * @returns the operations that the queue takes.
+ * @throws RangeError that names the value and what was expected.
+ */
+export function checkConfig(config: WorkQueueConfig, capabilities: QueueCapabilities): Uint8Array {
+  checkInteger('size', config.size, 1, MAX_ENTRIES);
+  checkInteger('threshold', config.threshold, 0, config.size);
+  checkInteger('priority', config.priority, 1, MAX_PRIORITY);
+  checkInteger('maxTransferShift', config.maxTransferShift, 0, capabilities.maxTransferShift);
+  checkInteger('maxBatchShift', config.maxBatchShift, 0, capabilities.maxBatchShift);
+  if (config.pasid !== undefined) checkInteger('pasid', config.pasid, 0, MAX_PASID);
+  const operations = config.operations ?? capabilities.operations;
+  checkOperations('operations', operations, capabilities.operations, 'the device');
+  return operations;
+}
+
+/** @throws RangeError for one that no device has. */
+export function checkVectors(vectors: readonly number[]): void {
+  for (const vector of vectors) checkInteger('vector', vector, 0, MAX_VECTORS - 1);
+}

@@ -1,0 +1,22 @@
+import type { RegisterEffect } from '../emulation/index.ts';
+
+/** What becomes visible when a command ends. */
+export interface CommandEffects {
+  /** Applied in this order, each with release semantics; see `wordEffect` and `lockEffect`. */
+  readonly registers: readonly RegisterEffect[];
+  /** MSI-X vectors, raised after that. */
+  readonly vectors: readonly number[];
+}
+
+/** A command over some queues of a device. */
+export interface QueueCommand {
+  readonly queues: readonly number[];
+  /** They take no descriptors any more, until they are enabled again. */
+  readonly stopAccepting: boolean;
+  /**
+   * What was submitted is abandoned at its next chunk, instead of waited for. What it has asked of the client by message
+   * is cancelled: nobody waits for an answer.
+   */
+  readonly abort: boolean;
+  readonly effects: CommandEffects;
+}

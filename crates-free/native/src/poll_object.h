@@ -5,8 +5,12 @@
 #include <memory>
 
 typedef struct napi_env__* napi_env;
+struct uv_poll_s;
 
 namespace mdev {
+
+template <typename Uv, typename Callback>
+class LoopHandleOf;
 
 /// Watches a file descriptor on the environment's own loop (uv_poll). Owner thread only.
 ///
@@ -30,7 +34,7 @@ class Poll {
   void setReferenced(bool referenced);
 
  private:
-  struct Handle;
+  using Handle = LoopHandleOf<uv_poll_s, Callback>;
   Handle* handle_;
 };
 

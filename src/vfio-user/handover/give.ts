@@ -159,10 +159,7 @@ async function move(subject: HandoverSubject, peer: HandoverPeer, within: number
     subject.decide();
     await giveInstance(peer, deadline);
   } catch (error) {
-    if (stopped.client) resumeClient(coreOf(device.handle));
-    if (stopped.device) resumeDevice(device);
-    for (const connection of subject.connections) connection.resume();
-    subject.resume();
+    goOn(subject, stopped);
     // That is why, whatever came of it.
     if (left !== undefined) throw new HandoverError('ECANCELED', left, { cause: error });
     throw error;
@@ -171,6 +168,18 @@ async function move(subject: HandoverSubject, peer: HandoverPeer, within: number
   }
   // The successor has begun: whatever fails from here on, this side does not go on.
   subject.handedOver();
+}
+
+/** Lets everything go on that a handover has stopped, and the server in any case: one that takes no clients and is not closed is of no use to anybody. */
+function goOn(subject: HandoverSubject, stopped: { readonly device: boolean; readonly client: boolean }): void {
+  const { device } = subject;
+  try {
+    if (stopped.client) resumeClient(coreOf(device.handle));
+    if (stopped.device) resumeDevice(device);
+    for (const connection of subject.connections) connection.resume();
+  } finally {
+    subject.resume();
+  }
 }
 
 function partsOf(

@@ -46,23 +46,17 @@ export class ReceivedImage {
     }
   }
 
-  /** The next part, which stays. @throws HandoverError `EIO` when there is none. */
-  peek(): ImagePart {
-    const [part] = this.#parts;
-    if (part === undefined) throw broken('a part is missing');
-    return part;
-  }
-
-  /** The next two parts. @throws HandoverError `EIO` when there are fewer; none is taken then. */
-  takePair(): readonly [ImagePart, ImagePart] {
-    if (this.#parts.length < 2) throw broken('a part is missing');
-    return [this.take(), this.take()];
+  /** The next three parts, which stay. @throws HandoverError `EIO` when there are fewer. */
+  peekThree(): readonly [ImagePart, ImagePart, ImagePart] {
+    const [one, two, three] = this.#parts;
+    if (one === undefined || two === undefined || three === undefined) throw broken('a part is missing');
+    return [one, two, three];
   }
 
   /** The next part, whose descriptors are the caller's from now on. @throws HandoverError `EIO` when there is none. */
   take(): ImagePart {
-    const part = this.peek();
-    this.#parts.shift();
+    const part = this.#parts.shift();
+    if (part === undefined) throw broken('a part is missing');
     for (const fd of part.fds) this.#left.delete(fd);
     return part;
   }

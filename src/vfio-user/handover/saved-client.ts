@@ -46,21 +46,26 @@ export function takeClients(image: ReceivedImage, count: number): readonly Recei
   }
 }
 
+/** The image's descriptors stay its own until all of the client is known to make sense. */
 function takeClient(image: ReceivedImage): ReceivedClient {
-  const { bytes, fds: sockets } = image.peek();
+  const [{ bytes, fds: sockets }, native, { fds }] = image.peekThree();
   const facts = decodeObject(bytes);
   const [fd, twinFd = -1] = sockets;
-  if (fd === undefined || !isFacts(facts)) throw new HandoverError('EIO', 'a client that came makes no sense');
+  if (fd === undefined || sockets.length > 2 || !isFacts(facts)) {
+    throw new HandoverError('EIO', 'a client that came makes no sense');
+  }
   const agreed = facts.agreed === null ? undefined : decodeAgreed(facts.agreed);
-  image.take();
-  const [native, { fds }] = image.takePair();
+  const agreement = agreed === undefined ? undefined : agreementOf(agreed);
   let at = 0;
   const ioFds = facts.ioFds.map(([region, count]) => {
     const own = { region, fds: fds.slice(at, at + count) };
     at += count;
     return own;
   });
-  const agreement = agreed === undefined ? undefined : agreementOf(agreed);
+  if (at !== fds.length) {
+    throw new HandoverError('EIO', `a client that came has ${fds.length} ioeventfds; expected ${at}`);
+  }
+  for (let left = 3; left > 0; left--) image.take();
   return { fd, native: { ...native, twinFd, agreement }, agreed, ioFds };
 }
 
@@ -76,7 +81,9 @@ function isFacts(facts: object): facts is Facts {
   return (
     (agreed === null || isPair(agreed, 'string')) &&
     Array.isArray(ioFds) &&
-    ioFds.every((entry) => isPair(entry, 'number'))
+    ioFds.every(
+      (entry) => isPair(entry, 'number') && (entry as number[]).every((one) => Number.isInteger(one) && one >= 0),
+    )
   );
 }
 

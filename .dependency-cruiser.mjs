@@ -31,6 +31,27 @@ export default {
     layerRule('engine', ['emulation', 'native']),
     layerRule('mdev', ['emulation', 'native']),
     layerRule('vfio-user', ['emulation', 'native', 'engine', 'mdev']),
+    {
+      name: 'vfio-user-client-knows-no-server',
+      comment: 'What both sides need is in src/vfio-user/protocol, or in a lower layer.',
+      severity: 'error',
+      from: { path: '^src/vfio-user/client/' },
+      to: { path: '^src/vfio-user/(server|handover)/' },
+    },
+    {
+      name: 'vfio-user-server-knows-no-client',
+      comment: 'What both sides need is in src/vfio-user/protocol, or in a lower layer.',
+      severity: 'error',
+      from: { path: '^src/vfio-user/(server|handover)/' },
+      to: { path: '^src/vfio-user/client/' },
+    },
+    {
+      name: 'vfio-user-protocol-knows-no-side',
+      comment: 'Facts of the protocol: what its messages are, and not who sends them.',
+      severity: 'error',
+      from: { path: '^src/vfio-user/protocol/' },
+      to: { path: '^src/vfio-user/', pathNot: '^src/vfio-user/protocol/' },
+    },
     layerRule('daemon', ['emulation', 'native', 'engine', 'mdev', 'vfio-user', 'backends']),
     layerRule('cli', ['emulation', 'native', 'engine', 'mdev', 'vfio-user', 'backends', 'daemon']),
     {

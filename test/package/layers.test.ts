@@ -30,6 +30,11 @@ const legal: Record<string, string> = {
     "import { EventEmitter } from 'eventemitter3';\nimport { load } from '../native/binding.ts';\nexport const life = [EventEmitter, load];\n",
   'src/vfio-user/index.ts':
     "export { life } from '../mdev/life.ts';\nexport * from '../engine/index.ts';\nexport { load as l } from '../native/binding.ts';\n",
+  'src/vfio-user/protocol/facts.ts': 'export const size = 16;\n',
+  'src/vfio-user/client/client.ts':
+    "import { size } from '../protocol/facts.ts';\nexport const client = size;\nexport type Client = typeof client;\n",
+  'src/vfio-user/server/server.ts':
+    "import { size } from '../protocol/facts.ts';\nexport const server = size;\nexport type Server = typeof server;\n",
   'src/backends/idxd/index.ts': "export * from './device.ts';\n",
   'src/backends/idxd/device.ts':
     "import { one } from '../../emulation/index.ts';\nimport * as e from '../../engine/index.ts';\nimport { life } from '../../mdev/index.ts';\nexport const device = [one, e, life];\n",
@@ -64,6 +69,18 @@ const planted: Record<string, { file: string; text: string }> = {
   'vfio-user-imports-only-below': {
     file: 'src/vfio-user/bad.ts',
     text: "export { device } from '../backends/idxd/index.ts';\n",
+  },
+  'vfio-user-client-knows-no-server': {
+    file: 'src/vfio-user/client/bad.ts',
+    text: "import type { Server } from '../server/server.ts';\nexport type S = Server;\n",
+  },
+  'vfio-user-server-knows-no-client': {
+    file: 'src/vfio-user/handover/bad.ts',
+    text: "import type { Client } from '../client/client.ts';\nexport type C = Client;\n",
+  },
+  'vfio-user-protocol-knows-no-side': {
+    file: 'src/vfio-user/protocol/bad.ts',
+    text: "import type { Client } from '../client/client.ts';\nexport type C = Client;\n",
   },
   'daemon-imports-only-below': { file: 'src/daemon/bad.ts', text: "export { cli } from '../cli/main.ts';\n" },
   'cli-imports-only-below': { file: 'src/cli/bad.ts', text: "export { kit } from '../testing/index.ts';\n" },

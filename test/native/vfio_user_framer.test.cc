@@ -1,5 +1,9 @@
 // sources: vfio_user/framer.cc transport/input_buffer.cc base/fd_closer.cc
 // sanitize: address,undefined
+#include <ctime>
+
+#include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <optional>
 
@@ -29,7 +33,9 @@ struct Seen {
 void takeAll(Framer& framer, std::vector<Seen>& seen) {
   while (std::optional<Message> message = framer.next()) {
     Seen entry{message->header, {message->body.begin(), message->body.end()}, {}, message->strayFds, message->badSize};
-    for (const ForeignFd& fd : message->fds) entry.files.push_back(identity(fd.get()));
+    for (const ForeignFd& fd : message->fds) {
+      if (fd) entry.files.push_back(identity(fd.get()));
+    }
     seen.push_back(std::move(entry));
     framer.consume();
   }
@@ -230,6 +236,63 @@ void repliesBehindGiveTheirPlaceBack() {
     }
     CHECK_EQUAL(openFiles(), before);
   }
+}
+
+/// Of this thread, nanoseconds.
+int64_t processorTime() {
+  timespec time{};
+  CHECK(::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) == 0);
+  return time.tv_sec * 1'000'000'000 + time.tv_nsec;
+}
+
+/// Fills what may be held behind a message with replies, and with commands that each brought a descriptor; takes the
+/// replies; and once again, after the first ones have given their place back. Returns how long that took.
+int64_t timeOfHeld(std::size_t most) {
+  constexpr uint16_t kReply = kCommandDmaRead;
+  const int64_t start = processorTime();
+  Framer framer = newFramer();
+  const auto receive = [&framer](std::span<std::byte> room, const Bytes& bytes, bool fd) {
+    CHECK(room.size() >= bytes.size());
+    std::copy(bytes.begin(), bytes.end(), room.begin());
+    std::vector<ForeignFd> fds;
+    // None that could be closed: what is counted is the way of a descriptor, not its end.
+    if (fd) fds.emplace_back();
+    framer.received(bytes.size(), std::move(fds));
+  };
+  receive(framer.room(), message(0, kCarriesNot), false);
+  CHECK(framer.next().has_value());
+  const Bytes reply = message(1, kReply);
+  const Bytes command = message(2, kCarries);
+  std::size_t taken = 0;
+  for (int times = 0; times < 2; ++times) {
+    for (bool replies = true;; replies = !replies) {
+      const auto room = framer.roomBehind(most);
+      if (room.size() < sizeof(Header)) break;
+      receive(room, replies ? reply : command, !replies);
+    }
+    while (framer.takeBehind([](const Header& header) { return header.command == kReply; })) ++taken;
+  }
+  // All of the second half, and half of the place that the first one gave back.
+  const std::size_t places = most / sizeof(Header) - 1;
+  CHECK(taken >= places / 2 + places / 4 && taken <= places / 2 + places / 4 + 2);
+  framer.consume();
+  std::vector<Seen> seen;
+  takeAll(framer, seen);
+  CHECK(seen.size() >= places / 2 + places / 4 - 2);
+  for (const Seen& entry : seen) CHECK(entry.header.command == kCarries && entry.files.size() == 0 && !entry.stray);
+  return processorTime() - start;
+}
+
+/// What it costs to hold a message does not depend on how many are held.
+void holdingIsLinear() {
+  constexpr std::size_t kHeld = std::size_t{1} << 20;
+  int64_t few = INT64_MAX;
+  for (int sample = 0; sample < 5; ++sample) few = std::min(few, timeOfHeld(kHeld / 16));
+  int64_t many = INT64_MAX;
+  for (int sample = 0; sample < 3; ++sample) many = std::min(many, timeOfHeld(kHeld));
+  std::printf("held messages: %lld us for 1/16, %lld us\n", static_cast<long long>(few / 1000),
+              static_cast<long long>(many / 1000));
+  CHECK(many < 16 * 4 * few);
 }
 
 /// A message behind the first one ends the line: those in front keep their files, those behind it are closed.
@@ -502,6 +565,7 @@ int main() {
   waitsForTheHeaderThatDecides();
   closesWhatIsTooMany();
   repliesBehindGiveTheirPlaceBack();
+  holdingIsLinear();
   whatIsBehindTheEndIsDropped();
   sizesThatAreNone();
   holdsTheLargestMessage();

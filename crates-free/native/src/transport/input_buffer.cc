@@ -1,5 +1,6 @@
 #include "transport/input_buffer.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace mdev {
@@ -16,6 +17,13 @@ std::span<std::byte> InputBuffer::room(std::size_t wanted) {
     moveTo(capacity_);
   }
   return {bytes_.get() + end_, capacity_ - end_};
+}
+
+std::span<std::byte> InputBuffer::roomFor(std::size_t most) {
+  if (size() >= most) return {};
+  // Larger than `most`, so that a buffer that is at its end has a long piece in front to give back.
+  if (end_ == capacity_) moveTo(begin_ >= capacity_ / 2 ? capacity_ : std::min(2 * capacity_, most + kInitialSize));
+  return {bytes_.get() + end_, std::min(capacity_ - end_, most - size())};
 }
 
 void InputBuffer::erase(std::span<const BufferGap> gaps) {

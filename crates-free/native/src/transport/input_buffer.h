@@ -33,6 +33,9 @@ class InputBuffer {
   }
   /// Where to put more, such that `wanted` bytes from begin() on have their place. Moves what is held.
   std::span<std::byte> room(std::size_t wanted);
+  /// Where to put more, whatever it is: some place unless `most` bytes or more are held, and never for more than that.
+  /// What is moved for that is a fixed multiple of what was appended and consumed, however small the pieces are.
+  std::span<std::byte> roomFor(std::size_t most);
   void append(std::size_t size) { end_ += size; }
   void consume(std::size_t size) { begin_ += size; }
   /// Drops everything from `position` on; begin() <= position <= end().

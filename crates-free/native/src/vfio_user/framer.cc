@@ -6,6 +6,31 @@
 
 namespace mdev::vfio_user {
 
+namespace {
+
+/// Where positions are when gaps are closed. To be asked in their order: then all of it is one pass over the gaps.
+class ClosedGaps {
+ public:
+  explicit ClosedGaps(std::span<const BufferGap> gaps) : gaps_(gaps) {}
+  /// The bytes from a gap on are at its start.
+  uint64_t operator()(uint64_t position) {
+    while (!gaps_.empty() && gaps_.front().position + gaps_.front().size <= position) {
+      closed_ += gaps_.front().size;
+      gaps_ = gaps_.subspan(1);
+    }
+    if (inGap(position)) return gaps_.front().position - closed_;
+    return position - closed_;
+  }
+  /// Of the position that was asked for last, or of one that is not in front of it.
+  bool inGap(uint64_t position) const { return !gaps_.empty() && gaps_.front().position <= position; }
+
+ private:
+  std::span<const BufferGap> gaps_;
+  uint64_t closed_ = 0;
+};
+
+}  // namespace
+
 Framer::Framer(CarriesFds carriesFds, uint32_t maxMessage, uint32_t maxFds)
     : carriesFds_(carriesFds), maxMessage_(maxMessage), maxFds_(maxFds) {}
 
@@ -39,30 +64,39 @@ void Framer::received(std::size_t size, std::vector<ForeignFd> fds, bool welcome
 
 bool Framer::decide() {
   const FdSet& set = undecided_.front();
-  // Whose bytes are in the read? Every message from the first one held on that ends behind its start and begins before
-  // its end.
+  // Whose bytes are in the read? Every message that ends behind its start and begins before its end.
+  decided_ = std::max(decided_, buffer_.begin());
   std::optional<uint64_t> owner;
-  uint64_t last = buffer_.begin();
-  for (uint64_t position = buffer_.begin(); position < set.end;) {
+  uint64_t last = decided_;
+  for (uint64_t position = decided_; position < set.end;) {
     const std::optional<Header> header = headerAt(position);
     if (!header) return false;
     const uint64_t end = position + lengthOf(*header);
+    last = position;
     if (end > set.begin) {
-      last = position;
       if (!badSize(*header) && carriesFds_(*header)) owner = position;
+    } else {
+      decided_ = position;
     }
     // Behind a message of unknown length nothing is known to be a message.
     if (header->size > maxMessage_) break;
     position = end;
   }
+  // The next fds came with a later read, which this one may reach into.
+  decided_ = last;
   FdSet decided = std::move(undecided_.front());
   undecided_.pop_front();
   give(owner.value_or(last), std::move(decided), !owner);
   return true;
 }
 
+std::deque<Framer::Owned>::iterator Framer::ownedFrom(uint64_t position) {
+  return std::lower_bound(owned_.begin(), owned_.end(), position,
+                          [](const Owned& entry, uint64_t message) { return entry.message < message; });
+}
+
 void Framer::give(uint64_t message, FdSet set, bool stray) {
-  auto place = std::find_if(owned_.begin(), owned_.end(), [&](const Owned& entry) { return entry.message >= message; });
+  auto place = ownedFrom(message);
   if (place == owned_.end() || place->message != message) place = owned_.insert(place, {message, {}, false});
   place->stray = place->stray || stray || set.dropped || place->fds.size() + set.fds.size() > maxFds_;
   if (place->stray) {
@@ -73,46 +107,51 @@ void Framer::give(uint64_t message, FdSet set, bool stray) {
 }
 
 void Framer::takeFds(uint64_t position, Message& message) {
-  const auto place =
-      std::find_if(owned_.begin(), owned_.end(), [position](const Owned& entry) { return entry.message == position; });
-  if (place == owned_.end()) return;
-  message.fds = std::move(place->fds);
+  const auto place = ownedFrom(position);
+  if (place == owned_.end() || place->message != position) return;
+  message.fds = std::exchange(place->fds, {});
   message.strayFds = place->stray;
-  owned_.erase(place);
+}
+
+void Framer::forgetConsumed() {
+  while (!owned_.empty() && owned_.front().message < buffer_.begin()) owned_.pop_front();
 }
 
 void Framer::dropTaken() {
   while (!taken_.empty() && taken_.front() == buffer_.begin()) {
-    Message message;
-    // Those that turned out to be its own after it was taken.
-    takeFds(taken_.front(), message);
     buffer_.consume(headerAt(taken_.front())->size);
     taken_.pop_front();
   }
+  // With what turned out to be theirs after they were taken.
+  forgetConsumed();
 }
 
 void Framer::closeGaps() {
   std::vector<BufferGap> gaps;
   gaps.reserve(taken_.size());
   for (const uint64_t position : taken_) gaps.push_back({position, headerAt(position)->size});
-  const auto moved = [&gaps](uint64_t position) {
-    uint64_t before = 0;
-    for (const BufferGap& gap : gaps) {
-      if (gap.position >= position) break;
-      before += std::min(gap.size, position - gap.position);
-    }
-    return position - before;
-  };
-  // Those that turned out to be its own after it was taken.
-  std::erase_if(owned_, [this](const Owned& entry) {
-    return std::find(taken_.begin(), taken_.end(), entry.message) != taken_.end();
-  });
-  for (Owned& entry : owned_) entry.message = moved(entry.message);
-  for (FdSet& set : undecided_) {
-    set.begin = moved(set.begin);
-    set.end = moved(set.end);
+
+  // What lies in front of the first gap stays where it is.
+  const auto first = ownedFrom(gaps.front().position);
+  ClosedGaps movedOwned(gaps);
+  auto kept = first;
+  for (auto entry = first; entry != owned_.end(); ++entry) {
+    const uint64_t message = movedOwned(entry->message);
+    // What turned out to be its own after it was taken goes with it.
+    if (movedOwned.inGap(entry->message)) continue;
+    if (kept != entry) *kept = std::move(*entry);
+    kept->message = message;
+    ++kept;
   }
-  searched_ = moved(searched_);
+  owned_.erase(kept, owned_.end());
+
+  ClosedGaps movedSets(gaps);
+  for (FdSet& set : undecided_) {
+    set.begin = movedSets(set.begin);
+    set.end = movedSets(set.end);
+  }
+  searched_ = ClosedGaps(gaps)(searched_);
+  decided_ = ClosedGaps(gaps)(decided_);
   buffer_.erase(gaps);
   taken_.clear();
 }
@@ -120,8 +159,7 @@ void Framer::closeGaps() {
 std::span<std::byte> Framer::roomBehind(std::size_t most) {
   // All at once, and only where room is short: each time moves what is held.
   if (buffer_.size() >= most && !taken_.empty()) closeGaps();
-  if (buffer_.size() >= most) return {};
-  return buffer_.room(std::min(most, std::max(InputBuffer::kInitialSize, 2 * buffer_.size())));
+  return buffer_.roomFor(most);
 }
 
 std::optional<Message> Framer::takeBehind(bool (*wanted)(const Header&)) {
@@ -146,7 +184,8 @@ void Framer::endBeforeTaken() {
   taken_.pop_back();
   buffer_.truncate(end);
   searched_ = end;
-  std::erase_if(owned_, [end](const Owned& entry) { return entry.message >= end; });
+  owned_.erase(ownedFrom(end), owned_.end());
+  decided_ = buffer_.begin();
   std::erase_if(undecided_, [end](const FdSet& set) { return set.begin >= end; });
   // Nothing that is still to come can be their owner any more.
   for (FdSet& set : undecided_) set.end = std::min(set.end, end);
@@ -183,6 +222,7 @@ void Framer::dropFds() {
 void Framer::consume() {
   buffer_.consume(current_);
   current_ = 0;
+  forgetConsumed();
 }
 
 }  // namespace mdev::vfio_user

@@ -91,7 +91,7 @@ class Framer {
     bool dropped;
   };
   static constexpr std::size_t kMaxUndecided = sizeof(Header) - 1;
-  /// The fds of one message that is still in the buffer.
+  /// The fds of one message that is still in the buffer; none when it has been given them.
   struct Owned {
     uint64_t message;
     std::vector<ForeignFd> fds;
@@ -103,8 +103,12 @@ class Framer {
   /// Finds the owner of the oldest undecided fds; false when that has to wait.
   bool decide();
   void give(uint64_t message, FdSet set, bool stray);
+  /// The fds of the message at `position`, or of the first one behind it that has some.
+  std::deque<Owned>::iterator ownedFrom(uint64_t position);
   /// Moves the fds of a message into it.
   void takeFds(uint64_t position, Message& message);
+  /// Closes what belongs to messages that are consumed.
+  void forgetConsumed();
   /// Drops what was taken out of the line and stands first now.
   void dropTaken();
   /// Drops all that was taken out of the line, wherever it stands.
@@ -116,6 +120,9 @@ class Framer {
   const uint32_t maxFds_;
   /// At most kMaxUndecided: each ends inside the same 16-byte header.
   std::deque<FdSet> undecided_;
+  /// A message begins here, or none is held any more; those in front of it end before the oldest undecided fds begin.
+  uint64_t decided_ = 0;
+  /// In the order of their messages.
   std::deque<Owned> owned_;
   /// Messages that were taken out of the line, and how far the line was searched for them.
   std::deque<uint64_t> taken_;

@@ -33,15 +33,16 @@ void await(const char* what, Condition condition) {
 
 void testWithoutReaders() {
   const auto domain = std::make_shared<EpochDomain>();
-  CHECK(domain->admits() && !domain->turnsAway());
+  EpochDomain::Reader reader;
+  CHECK(domain->admits(reader) && !domain->turnsAway());
   {
     ReaderExclusion exclusion(domain);
-    CHECK(domain->turnsAway() && !domain->admits() && !domain->admitsSoon());
+    CHECK(domain->turnsAway() && !domain->admits(reader) && !domain->admitsSoon(reader));
     CHECK(exclusion.complete());
     ReaderExclusion second(domain);
     CHECK(second.completeOrTell([] { CHECK(false); }));
   }
-  CHECK(domain->admits() && !domain->turnsAway());
+  CHECK(domain->admits(reader) && !domain->turnsAway());
 }
 
 void testTheGuardsOfOthersDoNotMatter() {
@@ -88,7 +89,7 @@ void testAGuardIsWaitedFor() {
     ReaderExclusion exclusion(domain);
     CHECK(!exclusion.completeOrTell([&] { ++told; }));
   }
-  CHECK(domain->admits());
+  CHECK(domain->admits(reader));
   guard.reset();
   CHECK_EQUAL(told, 1);
 }
@@ -103,7 +104,7 @@ void testWhoWasTurnedAwayIsWoken() {
   CHECK_EQUAL(woken.load(), 0);
   exclusion.emplace(domain);
   std::optional<ReaderExclusion> second(std::in_place, domain);
-  CHECK(!domain->admits());
+  CHECK(!domain->admits(reader));
   exclusion.reset();
   CHECK_EQUAL(woken.load(), 0);
   second.reset();
@@ -111,6 +112,50 @@ void testWhoWasTurnedAwayIsWoken() {
   exclusion.emplace(domain);
   exclusion.reset();
   CHECK_EQUAL(woken.load(), 1);
+}
+
+/// The end of an exclusion is no news for those who read elsewhere: an engine of another instance sleeps on.
+void testOthersAreNotWoken() {
+  const auto domain = std::make_shared<EpochDomain>();
+  const auto second = std::make_shared<EpochDomain>();
+  int woken = 0;
+  int others = 0;
+  EpochDomain::Reader reader([&] { ++woken; });
+  EpochDomain::Reader elsewhere([&] { ++others; });
+  std::optional<ReaderExclusion> exclusion(std::in_place, domain);
+  std::optional<ReaderExclusion> other(std::in_place, second);
+  // One that reads both is turned away by both, and hears of both.
+  CHECK(!domain->admits(reader) && !second->admits(reader) && !second->admits(elsewhere));
+  exclusion.reset();
+  CHECK_EQUAL(woken, 1);
+  CHECK_EQUAL(others, 0);
+  CHECK(domain->admits(reader) && !second->admits(reader));
+  other.reset();
+  CHECK_EQUAL(woken, 2);
+  CHECK_EQUAL(others, 1);
+  {
+    // Who was let in is not called again by who did not turn it away since.
+    ReaderExclusion again(domain);
+    CHECK(!domain->admits(elsewhere));
+  }
+  CHECK_EQUAL(woken, 2);
+  CHECK_EQUAL(others, 2);
+}
+
+/// Marks are shared by more domains than there are: nobody sleeps for ever.
+void testSharedMarksLoseNobody() {
+  std::vector<std::shared_ptr<EpochDomain>> domains;
+  for (int n = 0; n < 65; ++n) domains.push_back(std::make_shared<EpochDomain>());
+  int woken = 0;
+  EpochDomain::Reader reader([&] { ++woken; });
+  std::optional<ReaderExclusion> first(std::in_place, domains.front());
+  std::optional<ReaderExclusion> last(std::in_place, domains.back());
+  CHECK(!domains.front()->admits(reader) && !domains.back()->admits(reader));
+  first.reset();
+  CHECK_EQUAL(woken, 1);
+  CHECK(domains.front()->admits(reader) && !domains.back()->admits(reader));
+  last.reset();
+  CHECK_EQUAL(woken, 2);
 }
 
 /// Readers and an owner share a word that is not atomic: the sanitizer tells when they meet. A reader that was turned
@@ -139,7 +184,7 @@ void testNobodyMeets() {
             continue;
           }
         }
-        if (last % 2 == 0 ? domain->admitsSoon() : domain->admits()) continue;
+        if (last % 2 == 0 ? domain->admitsSoon(reader) : domain->admits(reader)) continue;
         await("being woken", [&] { return woken.exchange(false) || !go.load(); });
       }
     });
@@ -196,6 +241,8 @@ int main() {
   testTheGuardsOfOthersDoNotMatter();
   testAGuardIsWaitedFor();
   testWhoWasTurnedAwayIsWoken();
+  testOthersAreNotWoken();
+  testSharedMarksLoseNobody();
   testNobodyMeets();
   testWhatIsRetiredIsFreedByEachItsOwn();
 }

@@ -99,7 +99,7 @@ Turn Engine::guarded(Job& job) {
     const EpochGuard guard(reader_, epochs);
     if (!epochs.turnsAway()) [[likely]]
       return job.turn();
-  } while (epochs.admitsSoon());
+  } while (epochs.admitsSoon(reader_));
   return Turn::excluded;
 }
 
@@ -168,7 +168,7 @@ void Engine::unpark() {
 Job* Engine::nextReady() {
   for (std::size_t left = working_.size(); left > 0; --left) {
     Job* const job = working_.pop();
-    if (job->ready() && job->epochs().admits()) return job;
+    if (job->ready() && job->epochs().admits(reader_)) return job;
     working_.append(*job);
   }
   return nullptr;

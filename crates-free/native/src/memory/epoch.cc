@@ -20,6 +20,9 @@ constexpr int kAdmissionSpins = 200;
 /// read it.
 alignas(64) constinit std::atomic<uint64_t> currentEpoch{1};
 
+/// That were ever made.
+constinit std::atomic<uint64_t> domains{0};
+
 EpochProcess& process() { return EpochProcess::instance(); }
 
 /// The epoch of the oldest guard of the domain that may have begun before the ticket; the ticket if there is none.
@@ -30,6 +33,8 @@ uint64_t oldestGuard(Slot* head, const EpochDomain* domain, uint64_t ticket) {
 }
 
 }  // namespace
+
+EpochDomain::EpochDomain() : mark_(uint64_t{1} << (domains.fetch_add(1, std::memory_order_relaxed) % 64)) {}
 
 EpochDomain::Reader::Reader(std::function<void()> wake) {
   EpochProcess& all = process();
@@ -47,6 +52,7 @@ EpochDomain::Reader::Reader(std::function<void()> wake) {
 EpochDomain::Reader::~Reader() {
   const std::lock_guard lock(process().mutex);
   slot_->wake = nullptr;
+  slot_->turnedAway.store(0);
   slot_->taken = false;
 }
 
@@ -112,19 +118,21 @@ bool EpochDomain::passed(uint64_t ticket) {
   return ticket <= oldest;
 }
 
-// Sequentially consistent, both words: either the reader sees that it may come in, or who lets readers in sees that one
-// was turned away.
-bool EpochDomain::noteTurnedAway() const {
+// Sequentially consistent, all words: either the reader sees that it may come in, or who lets readers in sees that this
+// one was turned away. Its mark may be gone because another domain has the same one: then that one wakes it, and it
+// comes here again.
+bool EpochDomain::noteTurnedAway(Reader& reader) const {
+  reader.slot_->turnedAway.fetch_or(mark_);
   turnedAway_.store(true);
   return exclusions_.load() != 0;
 }
 
-bool EpochDomain::admitsSoon() const {
+bool EpochDomain::admitsSoon(Reader& reader) const {
   for (int spins = 0; spins < kAdmissionSpins; ++spins) {
     if (exclusions_.load(std::memory_order_acquire) == 0) return true;
     pause();
   }
-  return !noteTurnedAway();
+  return !noteTurnedAway(reader);
 }
 
 uint64_t EpochDomain::exclude() {
@@ -133,7 +141,7 @@ uint64_t EpochDomain::exclude() {
 }
 
 void EpochDomain::admit() {
-  if (exclusions_.fetch_sub(1) == 1 && turnedAway_.exchange(false)) process().wakeReaders();
+  if (exclusions_.fetch_sub(1) == 1 && turnedAway_.exchange(false)) process().wakeReaders(mark_);
 }
 
 EpochGuard::EpochGuard(EpochDomain::Reader& reader, const EpochDomain& domain) : reader_(reader) {

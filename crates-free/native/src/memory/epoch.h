@@ -17,7 +17,7 @@ namespace mdev {
 /// order. Any thread.
 class EpochDomain {
  public:
-  EpochDomain() = default;
+  EpochDomain();
   /// No guard of it may be left.
   ~EpochDomain() = default;
   EpochDomain(const EpochDomain&) = delete;
@@ -26,8 +26,8 @@ class EpochDomain {
   /// A thread's registration. Create it once per thread (it allocates), keep it for the thread's life.
   class Reader {
    public:
-    /// `wake`, if given, is called when a domain lets readers in again after this one, or any other, was turned away:
-    /// from any thread, inside a lock, so it may only signal.
+    /// `wake`, if given, is called when a domain lets readers in again that has turned this one away, and now and then
+    /// when it is another domain: from any thread, inside a lock, so it may only signal.
     explicit Reader(std::function<void()> wake = nullptr);
     ~Reader();
     Reader(const Reader&) = delete;
@@ -36,6 +36,7 @@ class EpochDomain {
     struct Slot;
 
    private:
+    friend class EpochDomain;
     friend class EpochGuard;
     Slot* slot_;
     /// Open guards of this thread; only the outermost one enters and leaves.
@@ -80,18 +81,20 @@ class EpochDomain {
   /// Inside a guard: this reader is not to read now, and is to close the guard at once; see ReaderExclusion.
   bool turnsAway() const { return exclusions_.load(std::memory_order_acquire) != 0; }
   /// Outside of guards: whether a reader may come. If not, it is woken when it may.
-  bool admits() const { return !turnsAway() || !noteTurnedAway(); }
+  bool admits(Reader& reader) const { return !turnsAway() || !noteTurnedAway(reader); }
   /// The same after a short wait: what keeps readers out is mostly over by then.
-  bool admitsSoon() const;
+  bool admitsSoon(Reader& reader) const;
 
  private:
   friend class ReaderExclusion;
   /// From now on readers are turned away. Returns the ticket of those that may be in.
   uint64_t exclude();
   void admit();
-  bool noteTurnedAway() const;
+  bool noteTurnedAway(Reader& reader) const;
   void raiseSafe(uint64_t ticket);
 
+  /// Its bit in the words of readers that were turned away: its own in a process of up to 64 domains, else shared.
+  const uint64_t mark_;
   /// Every ticket up to here has passed.
   std::atomic<uint64_t> safe_{0};
   std::atomic<uint32_t> exclusions_{0};

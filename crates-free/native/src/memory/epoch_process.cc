@@ -105,10 +105,11 @@ void EpochProcess::closed() {
   for (const EpochWatcher* watcher = watchers; watcher != nullptr; watcher = watcher->next) watcher->told();
 }
 
-void EpochProcess::wakeReaders() {
+void EpochProcess::wakeReaders(uint64_t mark) {
   const std::lock_guard lock(mutex);
-  for (const Slot& slot : slots) {
-    if (slot.wake) slot.wake();
+  for (Slot& slot : slots) {
+    // Forgotten first: a reader that looks again is turned away again, if it is.
+    if ((slot.turnedAway.fetch_and(~mark) & mark) != 0 && slot.wake) slot.wake();
   }
 }
 

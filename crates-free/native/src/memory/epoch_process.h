@@ -44,6 +44,8 @@ struct alignas(64) EpochDomain::Reader::Slot {
 
   std::atomic<uint64_t> word{0};
   std::atomic<const EpochDomain*> domain{nullptr};
+  /// Marks of the domains that have turned the reader away and not let it in since.
+  std::atomic<uint64_t> turnedAway{0};
   Slot* const next;
   // Guarded by EpochProcess::mutex.
   bool taken = true;
@@ -83,8 +85,8 @@ struct EpochProcess {
   void unlist(EpochWatcher& watcher);
   /// A guard was closed that somebody waits for.
   void closed();
-  /// Lets all readers look again that have something to wake them by.
-  void wakeReaders();
+  /// Lets those readers look again that bear the mark of the domain that turned them away.
+  void wakeReaders(uint64_t mark);
 
  private:
   bool waitFor(Slot& slot, const EpochDomain* domain, uint64_t ticket, const Deadline& deadline);

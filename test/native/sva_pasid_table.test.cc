@@ -1,6 +1,7 @@
 // sources: sva/*.cc memory/*.cc base/fd_closer.cc
 #include <cerrno>
 
+#include "memory/reader_exclusion.h"
 #include "sva/pasid_table.h"
 #include "sva_readers.h"
 
@@ -12,8 +13,8 @@ using mdev::kMaxPasid;
 uint64_t seen(const PasidTable& table, uint32_t pasid) {
   static PasidReader reader;
   const PasidGuard guard(reader, table, pasid);
-  if (guard.space() == nullptr) return 0;
-  const Translation piece = guard.space()->translate(0, 8, mdev::kDmaRead);
+  if (guard.state() != PasidState::found) return 0;
+  const Translation piece = guard.space().translate(0, 8, mdev::kDmaRead);
   return piece.kind == Translation::Kind::mapped ? load(piece.pointer) : 0;
 }
 
@@ -100,7 +101,7 @@ void testWaits() {
     std::thread engine([&] {
       PasidReader reader;
       const PasidGuard guard(reader, table, 1);
-      CHECK(guard.space() != nullptr);
+      CHECK(guard.state() == PasidState::found);
       inside.store(true);
       while (!leaving.load()) std::this_thread::yield();
     });
@@ -125,9 +126,40 @@ void testWaits() {
   }
 }
 
+/// Who has a space to himself has it from those who come by PASID, too; they hear of the end.
+void testReadersAreKeptOut() {
+  PasidTable table;
+  const mdev::FileDescriptor file = stamped(7);
+  const auto space = spaceOf(file, 1);
+  table.setReachable(true);
+  CHECK_EQUAL(table.attach(1, space), 0);
+  int woken = 0;
+  PasidReader reader([&] { ++woken; });
+  CHECK(PasidGuard::admits(reader, table, 1) && PasidGuard::admits(reader, table, 2));
+  {
+    mdev::ReaderExclusion exclusion(space->readers());
+    CHECK(exclusion.complete());
+    {
+      const PasidGuard guard(reader, table, 1);
+      CHECK(guard.state() == PasidState::excluded);
+      // It is in nobody's way.
+      CHECK_EQUAL(space->unmap(0, kPage), 0);
+    }
+    CHECK(!PasidGuard::admits(reader, table, 1));
+    // Nobody keeps it from finding out that there is nothing.
+    CHECK(PasidGuard(reader, table, 2).state() == PasidState::absent);
+    CHECK(PasidGuard::admits(reader, table, 2));
+    CHECK_EQUAL(woken, 0);
+  }
+  CHECK_EQUAL(woken, 1);
+  CHECK(PasidGuard(reader, table, 1).state() == PasidState::found);
+  CHECK(PasidGuard::admits(reader, table, 1));
+}
+
 }  // namespace
 
 int main() {
+  testReadersAreKeptOut();
   testAttach();
   testGeneration();
   testWaits();

@@ -20,6 +20,7 @@ using namespace memory_test;
 using mdev::DmaSpace;
 using mdev::PasidGuard;
 using mdev::PasidReader;
+using mdev::PasidState;
 using mdev::PasidTable;
 using mdev::Translation;
 
@@ -56,12 +57,13 @@ inline void testPasidReaders(uint64_t copies) {
           const uint32_t pasid = pasidOf(static_cast<uint32_t>(random() % kPasids));
           const PasidGuard guard(reader, *table, pasid);
           const uint64_t generation = table->generation();
-          if (guard.space() == nullptr) {
+          CHECK(guard.state() != PasidState::excluded);
+          if (guard.state() == PasidState::absent) {
             faults[index].fetch_add(1, std::memory_order_relaxed);
             continue;
           }
           const uint64_t page = random() % kPages;
-          const Translation piece = guard.space()->translate(page * kPage, kPage, mdev::kDmaRead, &found);
+          const Translation piece = guard.space().translate(page * kPage, kPage, mdev::kDmaRead, &found);
           if (piece.kind != Translation::Kind::mapped) {
             faults[index].fetch_add(1, std::memory_order_relaxed);
             continue;

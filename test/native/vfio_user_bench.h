@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -24,10 +25,14 @@ inline constexpr uint16_t kGetInfo = 4;
 inline constexpr uint64_t kTrapPage = 0x3000;
 
 /// A stream in memory, driven by the test.
-class FakeTransport final : public Transport {
+class FakeTransport : public Transport {
  public:
   void start(std::shared_ptr<TransportUser> user) override { user_ = std::move(user); }
   void wake() override { woken.store(true); }
+  void setDeadline(std::chrono::milliseconds time) override {
+    CHECK(deadline.count() == 0 && open());
+    deadline = time;
+  }
   void close() override { user_.reset(); }
   void setShared(bool nowShared) override { shared = nowShared; }
   int descriptor() const override { return -1; }
@@ -64,6 +69,14 @@ class FakeTransport final : public Transport {
   void runDry() {
     while (open() && (!input.empty() || more || woken.load())) round();
   }
+  /// Time passes.
+  void overdue() {
+    const auto user = user_;
+    if (user == nullptr) return;
+    user->roundBegan();
+    user->overdue();
+    user->roundEnded();
+  }
   void hangUp() {
     const auto user = user_;
     if (user == nullptr) return;
@@ -77,6 +90,8 @@ class FakeTransport final : public Transport {
   bool more = false;
   std::atomic<bool> woken{false};
   bool shared = false;
+  /// What was set, or 0.
+  std::chrono::milliseconds deadline{0};
 
  private:
   std::shared_ptr<TransportUser> user_;

@@ -139,6 +139,107 @@ void aClientThatDoesNotReadIsNotRead() {
   for (std::size_t i = 0; i < list.size(); ++i) CHECK_EQUAL(list[i].header.id, i);
 }
 
+/// One that broke the protocol is gone after some time, whether it has read what it is owed or not.
+void aClientThatBrokeTheProtocolDoesNotStay() {
+  const Bytes stranger = message(77, kCommandDmaRead, Bytes(16), kTypeReply);
+  Bytes reads;
+  for (uint16_t id = 0; id < 100; ++id) append(reads, regionRead(id, 0, 2048));
+  {
+    Bench bench;
+    bench.transport->input.send(reads + stranger);
+    for (int n = 0; n < 10; ++n) bench.transport->round(SIZE_MAX, 0);
+    CHECK(bench.transport->open());
+    CHECK(bench.transport->deadline == Connection::kFarewell);
+    // It may take it slowly.
+    bench.transport->round(SIZE_MAX, 1000);
+    CHECK(bench.transport->open());
+    bench.transport->overdue();
+    CHECK(!bench.transport->open() && bench.handler->isClosed);
+    CHECK_EQUAL(bench.handler->reason, "the client answered a request that it was not sent");
+  }
+  // Behind a message that waited, with more in front than is served to a client that does not read.
+  Bench bench;
+  bench.handler->later = true;
+  Bytes burst = message(1, kGetInfo, Bytes(16));
+  for (int n = 0; n < 4; ++n) append(burst, reads);
+  bench.ask(burst + stranger);
+  CHECK(bench.transport->deadline == Connection::kFarewell);
+  bench.connection->refuse(EBUSY);
+  for (int n = 0; n < 10; ++n) bench.transport->round(SIZE_MAX, 0);
+  CHECK(bench.transport->open());
+  bench.transport->overdue();
+  CHECK(!bench.transport->open() && bench.handler->isClosed);
+  // A client that does nothing wrong has all the time in the world.
+  Bench good;
+  good.transport->input.send(reads);
+  for (int n = 0; n < 10; ++n) good.transport->round(SIZE_MAX, 0);
+  CHECK(good.transport->deadline.count() == 0);
+}
+
+/// What takes time ends a round, not only JavaScript: interrupts of 2,048 vectors by one short message.
+void roundsEndByTime() {
+  constexpr uint32_t kVectors = 2048;
+  constexpr uint32_t kLoopback = 0x21;  // no data, trigger
+  Bench bench;
+  bench.core->interrupts().setCount(2, kVectors);
+  std::vector<FileDescriptor> eventfds;
+  FileDescriptor eventfd(::eventfd(0, EFD_CLOEXEC));
+  for (uint32_t vector = 0; vector < kVectors; vector += 16) {
+    std::vector<FileDescriptor> fds;
+    for (int n = 0; n < 16; ++n) fds.emplace_back(::dup(eventfd.get()));
+    CHECK_EQUAL(bench.errorOf(message(1, kCommandSetIrqs, SetIrqsBody{20, 0x24, 2, vector, 16}), std::move(fds)), 0u);
+  }
+  Bytes burst;
+  for (uint16_t id = 0; id < Connection::kRoundMessages; ++id) {
+    append(burst, message(id, kCommandSetIrqs, SetIrqsBody{20, kLoopback, 2, 0, kVectors}));
+  }
+  bench.transport->input.send(std::move(burst));
+  bench.transport->round();
+  // However slow the machine is, 100 of them take longer than a round may.
+  CHECK(bench.transport->more);
+  CHECK(bench.replies().size() < 100);
+  bench.transport->runDry();
+}
+
+/// A twin socket that was started goes with a connection that never begins.
+void aRestoreThatFailsKeepsNoTwin() {
+  std::vector<std::byte> saved;
+  const auto made = [](bool& gone) {
+    struct Twin : FakeTransport {
+      explicit Twin(bool& flag) : gone(flag) {}
+      ~Twin() override { gone = true; }
+      bool& gone;
+    };
+    return std::make_unique<Twin>(gone);
+  };
+  {
+    bool gone = false;
+    Bench bench(false);
+    bench.handler->onVersion = [&] { bench.connection->negotiated({.maxTransfer = 4096, .twin = made(gone)}); };
+    bench.ask(message(1, kCommandVersion, Bytes(4)));
+    bench.connection->suspend();
+    bench.transport->runDry();
+    CHECK(bench.connection->settled());
+    HandoverWriter archive;
+    bench.connection->save(archive);
+    saved = archive.take();
+  }
+  for (const bool whole : {true, false}) {
+    bool gone = false;
+    {
+      const auto core = std::make_shared<DeviceCore>();
+      const auto handler = std::make_shared<Handler>();
+      const auto connection = std::make_shared<Connection>(core, std::make_unique<FakeTransport>(), handler);
+      std::vector<std::byte> bytes = saved;
+      if (!whole) bytes.push_back({});
+      HandoverReader reader(bytes, {});
+      CHECK_EQUAL(connection->restore(reader, Agreement{.maxTransfer = 4096, .twin = made(gone)}), whole);
+      // And then its own socket cannot be watched: it is not started.
+    }
+    CHECK(gone);
+  }
+}
+
 void postedMessagesHaveNoReply() {
   Bench bench;
   bench.ask(regionWrite(1, 0, Bytes(4, std::byte{7}), 0, kNoReply) +
@@ -765,6 +866,9 @@ int main() {
   rangesAreCheckedWhole();
   roundsAreBounded();
   aClientThatDoesNotReadIsNotRead();
+  aClientThatBrokeTheProtocolDoesNotStay();
+  roundsEndByTime();
+  aRestoreThatFailsKeepsNoTwin();
   postedMessagesHaveNoReply();
   postedWritesAreFlushedAtTheEndOfATurn();
   hooksMayCloseTheConnection();

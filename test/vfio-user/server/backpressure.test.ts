@@ -91,6 +91,17 @@ describe('a client that does not read its replies', () => {
     await expect((await bench.client()).info()).resolves.toBeDefined();
   });
 
+  it('does not keep the device when it breaks the protocol and neither reads nor goes', async () => {
+    await using bench = new Bench();
+    const peer = bench.peer();
+    await peer.negotiate();
+    peer.channel.setPaused(true);
+    for (let id = 0; id < 250; ++id) peer.send(read(id, 1000));
+    peer.send(tooLong(1));
+    await until(() => bench.device.holder === undefined, 'the end of the client');
+    await expect((await bench.client()).info()).resolves.toBeDefined();
+  });
+
   it('is asked for nothing any more when it has broken the protocol', async () => {
     await using bench = new Bench();
     const peer = bench.peer();

@@ -1,6 +1,7 @@
 // The way bytes and file descriptors travel between a UNIX stream socket and whoever reads it.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -45,6 +46,8 @@ class TransportUser {
   virtual Outgoing toSend() = 0;
   /// The first `size` bytes of `toSend()` (and their fds) are gone.
   virtual void sent(std::size_t size) = 0;
+  /// The time of `Transport::setDeadline` is over.
+  virtual void overdue() {}
   /// The stream is over; the user closes the transport.
   virtual void ended(const std::string& reason) = 0;
   /// Ends every round, also one in which the transport was closed.
@@ -63,6 +66,8 @@ class Transport {
   virtual void start(std::shared_ptr<TransportUser> user) = 0;
   /// Any thread, between `start` and `close`: a round is due although nothing arrived.
   virtual void wake() = 0;
+  /// Once, after `time` from now: a round begins with `TransportUser::overdue`. Once per transport, after `start`.
+  virtual void setDeadline(std::chrono::milliseconds time) = 0;
   /// Ends the stream, which the other side sees at once, and calls the user no more, except `roundEnded`. The user may
   /// call it in the middle of a call. Repeats do nothing.
   virtual void close() = 0;

@@ -27,6 +27,7 @@ struct UvPollTransport::State : std::enable_shared_from_this<State> {
       : loop(ownLoop), socket(std::move(ownSocket)), released(std::move(ownReleased)) {}
 
   void start(std::shared_ptr<TransportUser> newUser);
+  void setDeadline(std::chrono::milliseconds time);
   void close();
   void hangUp();
   void release();
@@ -47,6 +48,8 @@ struct UvPollTransport::State : std::enable_shared_from_this<State> {
   uv_poll_t poll{};
   uv_async_t async{};
   uv_idle_t idle{};
+  /// Used while its data is set.
+  uv_timer_t deadline{};
   /// Holds itself while libuv holds its handles.
   std::shared_ptr<State> self;
   int openHandles = 0;
@@ -63,6 +66,8 @@ struct UvPollTransport::State : std::enable_shared_from_this<State> {
   bool failed = false;
   /// Another process has the socket, too.
   bool shared = false;
+  /// The deadline has come, and the user has not heard of it yet.
+  bool overdue = false;
 };
 
 void UvPollTransport::State::start(std::shared_ptr<TransportUser> newUser) {
@@ -91,6 +96,23 @@ void UvPollTransport::State::start(std::shared_ptr<TransportUser> newUser) {
   update(*user);
 }
 
+void UvPollTransport::State::setDeadline(std::chrono::milliseconds time) {
+  if (user == nullptr || deadline.data != nullptr) return;
+  uv_timer_init(loop, &deadline);
+  deadline.data = this;
+  ++openHandles;
+  // Counted from now, not from when the loop last looked at the clock.
+  uv_update_time(loop);
+  uv_timer_start(
+      &deadline,
+      [](uv_timer_t* handle) {
+        auto* state = static_cast<State*>(handle->data);
+        state->overdue = true;
+        state->run(false);
+      },
+      static_cast<uint64_t>(time.count()), 0);
+}
+
 void UvPollTransport::State::close() {
   if (user == nullptr) {
     hangUp();
@@ -107,6 +129,7 @@ void UvPollTransport::State::close() {
   };
   uv_close(reinterpret_cast<uv_handle_t*>(&poll), closed);
   uv_close(reinterpret_cast<uv_handle_t*>(&idle), closed);
+  if (deadline.data != nullptr) uv_close(reinterpret_cast<uv_handle_t*>(&deadline), closed);
   if (async.data != nullptr) uv_close(reinterpret_cast<uv_handle_t*>(&async), closed);
   // libuv has forgotten the descriptor by now.
   hangUp();
@@ -127,7 +150,8 @@ void UvPollTransport::State::run(bool readable) {
   const std::shared_ptr<TransportUser> current = user;
   if (current == nullptr) return;
   current->roundBegan();
-  if (blocked) flush(*current);
+  if (std::exchange(overdue, false)) current->overdue();
+  if (user != nullptr && blocked) flush(*current);
   bool again = readable && !more;
   for (int reads = 0; user != nullptr; ++reads) {
     again = again && reads < kReadsPerRound && receive(*current);
@@ -230,6 +254,8 @@ void UvPollTransport::start(std::shared_ptr<TransportUser> user) { state_->start
 void UvPollTransport::wake() {
   if (state_->open) uv_async_send(&state_->async);
 }
+
+void UvPollTransport::setDeadline(std::chrono::milliseconds time) { state_->setDeadline(time); }
 
 void UvPollTransport::close() { state_->close(); }
 

@@ -21,6 +21,7 @@ class UvPollTransport final : public Transport {
 
   void start(std::shared_ptr<TransportUser> user) override;
   void wake() override;
+  void setDeadline(std::chrono::milliseconds time) override;
   void close() override;
   void setShared(bool shared) override;
   int descriptor() const override;

@@ -18,13 +18,17 @@ bool carriesFds(const Header& header) {
 
 Connection::Connection(std::shared_ptr<DeviceCore> core, std::unique_ptr<Transport> transport,
                        std::shared_ptr<ConnectionHandler> handler)
-    : MessageStream(std::move(transport), carriesFds, kMaxMessage, kMaxMessageFds),
+    : MessageStream(std::move(transport), carriesFds, kMaxMessage, kMostMessageFds),
       core_(std::move(core)),
       handler_(std::move(handler)),
       // The messenger outlives the connection in the hands of engines, but forgets the transport when it is closed.
       dma_(std::make_shared<DmaMessenger>([wire = transport_.get()] { wire->wake(); })) {}
 
-Connection::~Connection() { dma_->close(); }
+Connection::~Connection() {
+  dma_->close();
+  // One that is not closed never began: its restoring failed half-way.
+  if (twin_ != nullptr) twin_->close("the connection has not begun");
+}
 
 void Connection::negotiated(Agreement agreement) {
   if (closed_ || negotiated_) return;
@@ -69,6 +73,7 @@ void Connection::finish(const std::string& reason) {
   if (closed_ || finishing_) return;
   finishing_ = true;
   finishReason_ = reason;
+  if (broken_ == nullptr) transport_->setDeadline(kFarewell);
   transport_->wake();
 }
 
@@ -102,7 +107,7 @@ void Connection::received(std::size_t size, std::vector<ForeignFd> fds) {
 void Connection::roundBegan() {
   messages_ = 0;
   copied_ = 0;
-  scriptRan_.reset();
+  slowSince_.reset();
   late_ = false;
   handler_->roundBegan();
 }
@@ -143,12 +148,12 @@ void Connection::serveInOrder() {
 }
 
 void Connection::watchTime(uint64_t trapsBefore) {
-  if (!scripted_ && core_->statistics().traps.load(std::memory_order_relaxed) == trapsBefore) return;
-  scripted_ = false;
+  if (!slow_ && core_->statistics().traps.load(std::memory_order_relaxed) == trapsBefore) return;
+  slow_ = false;
   const auto now = std::chrono::steady_clock::now();
-  if (!scriptRan_) {
-    scriptRan_ = now;
-  } else if (now - *scriptRan_ >= kRoundTime) {
+  if (!slowSince_) {
+    slowSince_ = now;
+  } else if (now - *slowSince_ >= kRoundTime) {
     late_ = true;
   }
 }
@@ -168,6 +173,7 @@ void Connection::breakOff(const char* reason) {
   if (!waiting_ && service_ != Service::all) return blame(reason);
   framer_.endBeforeTaken();
   broken_ = reason;
+  transport_->setDeadline(kFarewell);
   // What the message in front waits for may be an answer that nobody will read.
   dma_->close();
 }
@@ -207,13 +213,14 @@ Outgoing Connection::toSend() {
 }
 
 void Connection::roundEnded() {
-  // Not before the client has taken what it is owed; one that does not read only stays connected. A handover does not
-  // wait for it.
+  // In its turn, but not if that waits for the client to read.
+  if (overdue_ && broken_ != nullptr && !finishing_ && !closed_ && output_.size() > kMaxOutput) blame(broken_);
+  // Not before the client has taken what it is owed, unless that takes it too long. A handover does not wait for it.
   if (finishing_) {
     // Until then nobody waits for what is not read any more.
     dma_->close();
     exclusion_.reset();
-    if (output_.size() == 0 || service_ != Service::all) close(finishReason_);
+    if (output_.size() == 0 || overdue_ || service_ != Service::all) close(finishReason_);
   }
   handler_->roundEnded();
 }

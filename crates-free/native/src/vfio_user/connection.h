@@ -63,8 +63,12 @@ class Connection final : public MessageStream, public TwinStream::Owner {
  public:
   /// A round ends after this many bytes copied.
   static constexpr uint64_t kRoundBytes = 64 * 1024;
-  /// A round ends with the message during which this time has passed since JavaScript first ran in it.
+  /// A round ends with the message during which this time has passed since its first one that may take long: whatever
+  /// waits for engines, makes system calls or runs JavaScript.
   static constexpr std::chrono::milliseconds kRoundTime{1};
+  /// A client that broke the protocol, or whose handler failed, is gone after this time, whether it has taken what it
+  /// is owed or not.
+  static constexpr std::chrono::seconds kFarewell{5};
   /// With more than this waiting to be sent, nothing is read or served: the client does not take its replies. More than
   /// DMA requests can be (DmaMessenger::kMaxBytesOnWire), so that a client that is itself waiting to send is still
   /// read.
@@ -84,7 +88,8 @@ class Connection final : public MessageStream, public TwinStream::Owner {
   void answer(std::span<const std::byte> body, std::vector<FileDescriptor> fds);
   /// The same with a positive errno.
   void refuse(int error);
-  /// Serves nothing more, and closes when the socket has taken what is answered.
+  /// Serves nothing more, and closes when the socket has taken what is answered; after `kFarewell` also when it has
+  /// not.
   void finish(const std::string& reason);
   const std::shared_ptr<DeviceCore>& core() const { return core_; }
   /// True when the client has hung up, even if bytes of it are still unread, or is about to be gone.
@@ -118,6 +123,7 @@ class Connection final : public MessageStream, public TwinStream::Owner {
   void received(std::size_t size, std::vector<ForeignFd> fds) override;
   Turn turn() override;
   Outgoing toSend() override;
+  void overdue() override { overdue_ = true; }
   void roundEnded() override;
 
   void twinFailed(const std::string& reason) override;
@@ -136,7 +142,7 @@ class Connection final : public MessageStream, public TwinStream::Owner {
   bool repliesOnly() const { return waiting_ || (negotiated_ && service_ == Service::replies && !current_); }
   Turn serveMessages();
   bool inBudget() const { return messages_ < kRoundMessages && copied_ < kRoundBytes && !late_; }
-  /// Looks at the clock if the message that was served has run JavaScript: nothing else takes long.
+  /// Looks at the clock if the message that was served may have taken long, or has run JavaScript.
   void watchTime(uint64_t trapsBefore);
   /// Serves messages in order, until there is none, one has to wait, or the budget is used up.
   void serveInOrder();
@@ -203,10 +209,10 @@ class Connection final : public MessageStream, public TwinStream::Owner {
   /// A reply in the making: nothing that a hook does can move it.
   std::vector<std::byte> reply_;
   uint64_t copied_ = 0;
-  /// When JavaScript first ran in this round.
-  std::optional<std::chrono::steady_clock::time_point> scriptRan_;
-  /// The message that was served was the handler's.
-  bool scripted_ = false;
+  /// When a message that may take long was first served in this round.
+  std::optional<std::chrono::steady_clock::time_point> slowSince_;
+  /// The message that is served may take long: it is no plain access to a region.
+  bool slow_ = false;
   /// The round has taken its time.
   bool late_ = false;
   /// One bit a command: refused before.
@@ -222,6 +228,8 @@ class Connection final : public MessageStream, public TwinStream::Owner {
   bool finishing_ = false;
   /// The connection ends for this reason when what is left in line is answered; null otherwise.
   const char* broken_ = nullptr;
+  /// `kFarewell` is over.
+  bool overdue_ = false;
   Service service_ = Service::all;
   std::string finishReason_;
   /// While the message being served needs the client's memory to be left alone.

@@ -44,6 +44,7 @@ bool Connection::needsReadersOut() const {
 
 bool Connection::mayServe() {
   if (!needsReadersOut() || !holdsDevice()) return true;
+  slow_ = true;
   if (!exclusion_) exclusion_.emplace(core_->dma()->readers());
   return exclusion_->completeOrTell([wire = transport_.get()] { wire->wake(); });
 }

@@ -43,7 +43,9 @@ bool Connection::serve() {
 }
 
 bool Connection::serveCommand() {
-  switch (current_->header.command) {
+  const uint16_t command = current_->header.command;
+  if (command != kCommandRegionRead && command != kCommandRegionWrite) slow_ = true;
+  switch (command) {
     case kCommandRegionRead:
     case kCommandRegionWrite:
       return serveRegion();
@@ -82,7 +84,7 @@ bool Connection::serveFirst() {
 bool Connection::serveHandler() {
   std::vector<std::byte> body;
   asked_ = true;
-  scripted_ = true;
+  slow_ = true;
   // JavaScript may take long.
   core_->flush();
   const int error = handler_->message(current_->header.command, current_->body, body);

@@ -56,6 +56,7 @@ void Framer::received(std::size_t size, std::vector<ForeignFd> fds, bool welcome
   if (!fds.empty()) {
     const bool dropped = !welcome || fds.size() > maxFds_;
     if (dropped) fds.clear();
+    heldFds_ += fds.size();
     undecided_.push_back({begin, buffer_.end(), std::move(fds), dropped});
   }
   while (!undecided_.empty() && decide()) {
@@ -95,12 +96,18 @@ std::deque<Framer::Owned>::iterator Framer::ownedFrom(uint64_t position) {
                           [](const Owned& entry, uint64_t message) { return entry.message < message; });
 }
 
+void Framer::drop(std::vector<ForeignFd>& fds) {
+  heldFds_ -= fds.size();
+  fds.clear();
+}
+
 void Framer::give(uint64_t message, FdSet set, bool stray) {
   auto place = ownedFrom(message);
   if (place == owned_.end() || place->message != message) place = owned_.insert(place, {message, {}, false});
   place->stray = place->stray || stray || set.dropped || place->fds.size() + set.fds.size() > maxFds_;
   if (place->stray) {
-    place->fds.clear();
+    drop(place->fds);
+    drop(set.fds);
   } else {
     std::move(set.fds.begin(), set.fds.end(), std::back_inserter(place->fds));
   }
@@ -110,11 +117,12 @@ void Framer::takeFds(uint64_t position, Message& message) {
   const auto place = ownedFrom(position);
   if (place == owned_.end() || place->message != position) return;
   message.fds = std::exchange(place->fds, {});
+  heldFds_ -= message.fds.size();
   message.strayFds = place->stray;
 }
 
 void Framer::forgetConsumed() {
-  while (!owned_.empty() && owned_.front().message < buffer_.begin()) owned_.pop_front();
+  for (; !owned_.empty() && owned_.front().message < buffer_.begin(); owned_.pop_front()) drop(owned_.front().fds);
 }
 
 void Framer::dropTaken() {
@@ -138,7 +146,10 @@ void Framer::closeGaps() {
   for (auto entry = first; entry != owned_.end(); ++entry) {
     const uint64_t message = movedOwned(entry->message);
     // What turned out to be its own after it was taken goes with it.
-    if (movedOwned.inGap(entry->message)) continue;
+    if (movedOwned.inGap(entry->message)) {
+      drop(entry->fds);
+      continue;
+    }
     if (kept != entry) *kept = std::move(*entry);
     kept->message = message;
     ++kept;
@@ -159,6 +170,7 @@ void Framer::closeGaps() {
 std::span<std::byte> Framer::roomBehind(std::size_t most) {
   // All at once, and only where room is short: each time moves what is held.
   if (buffer_.size() >= most && !taken_.empty()) closeGaps();
+  if (heldFds_ >= kMaxHeldFds) return {};
   return buffer_.roomFor(most);
 }
 
@@ -184,9 +196,15 @@ void Framer::endBeforeTaken() {
   taken_.pop_back();
   buffer_.truncate(end);
   searched_ = end;
-  owned_.erase(ownedFrom(end), owned_.end());
+  while (!owned_.empty() && owned_.back().message >= end) {
+    drop(owned_.back().fds);
+    owned_.pop_back();
+  }
+  while (!undecided_.empty() && undecided_.back().begin >= end) {
+    drop(undecided_.back().fds);
+    undecided_.pop_back();
+  }
   decided_ = buffer_.begin();
-  std::erase_if(undecided_, [end](const FdSet& set) { return set.begin >= end; });
   // Nothing that is still to come can be their owner any more.
   for (FdSet& set : undecided_) set.end = std::min(set.end, end);
   while (!undecided_.empty() && decide()) {
@@ -217,6 +235,7 @@ std::optional<Message> Framer::next() {
 void Framer::dropFds() {
   undecided_.clear();
   owned_.clear();
+  heldFds_ = 0;
 }
 
 void Framer::consume() {

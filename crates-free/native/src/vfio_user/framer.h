@@ -38,6 +38,9 @@ struct Message {
 /// to be the owner.
 class Framer {
  public:
+  /// What a client may bring behind a message that waits takes descriptors of the process, which others need, too.
+  static constexpr std::size_t kMaxHeldFds = 1024;
+
   /// `maxMessage` in bytes, header included; `maxFds` of one message.
   Framer(CarriesFds carriesFds, uint32_t maxMessage, uint32_t maxFds);
 
@@ -61,7 +64,7 @@ class Framer {
   void consume();
 
   /// Where to read to while the message that `next` gave last waits; empty when `most` bytes are held that `takeBehind`
-  /// has not given.
+  /// has not given, or kMaxHeldFds descriptors.
   std::span<std::byte> roomBehind(std::size_t most);
   /// The first whole message behind that one of which `wanted` is true and that was not given yet. It is out of the
   /// line then. Its body is valid until `roomBehind`.
@@ -105,6 +108,8 @@ class Framer {
   void give(uint64_t message, FdSet set, bool stray);
   /// The fds of the message at `position`, or of the first one behind it that has some.
   std::deque<Owned>::iterator ownedFrom(uint64_t position);
+  /// Closes them.
+  void drop(std::vector<ForeignFd>& fds);
   /// Moves the fds of a message into it.
   void takeFds(uint64_t position, Message& message);
   /// Closes what belongs to messages that are consumed.
@@ -124,6 +129,8 @@ class Framer {
   uint64_t decided_ = 0;
   /// In the order of their messages.
   std::deque<Owned> owned_;
+  /// Descriptors in `undecided_` and `owned_`.
+  std::size_t heldFds_ = 0;
   /// Messages that were taken out of the line, and how far the line was searched for them.
   std::deque<uint64_t> taken_;
   uint64_t searched_ = 0;

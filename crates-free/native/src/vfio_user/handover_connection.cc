@@ -100,6 +100,7 @@ bool Connection::restore(HandoverReader& archive, std::optional<Agreement> agree
   if (!archive.finished()) return false;
   if (twin != nullptr) {
     twin->start();
+    // From here on the destructor closes it, whatever else fails.
     twin_ = std::move(twin);
     dma_->setWake([wire = twin_.get()] { wire->wake(); });
   }

@@ -64,6 +64,7 @@ void Framer::restore(HandoverReader& archive, std::size_t most) {
     last = set.end;
     set.begin += base;
     set.end += base;
+    heldFds_ += set.fds.size();
     undecided_.push_back(std::move(set));
   }
   for (uint32_t left = exchangeCount(archive, 0, static_cast<uint32_t>(most)); left > 0 && archive.good(); --left) {
@@ -74,6 +75,7 @@ void Framer::restore(HandoverReader& archive, std::size_t most) {
     archive.require(entry.message < size);
     entry.message += base;
     archive.require(owned_.empty() || owned_.back().message < entry.message);
+    heldFds_ += entry.fds.size();
     owned_.push_back(std::move(entry));
   }
 }

@@ -122,8 +122,11 @@ inline constexpr uint32_t kMaxTransfer = 1024 * 1024;
 inline constexpr uint32_t kMaxMessage = kMaxTransfer + 32;
 /// Largest message before the version is agreed: only VERSION is legal, and that is a short text.
 inline constexpr uint32_t kMaxFirstMessage = 16 * 1024;
-/// Fds of one message that we accept (max_msg_fds).
+/// Fds of one message that clients are told they may send (max_msg_fds). QEMU refuses a server that says more.
 inline constexpr uint32_t kMaxMessageFds = 16;
+/// Fds of one message that we take: as many as Linux delivers with one (SCM_MAX_FD). Cloud Hypervisor sends the
+/// eventfds of all its vectors at once, without looking at max_msg_fds.
+inline constexpr uint32_t kMostMessageFds = 253;
 
 /// A wire structure at the start of `bytes`, which must be long enough; messages are not aligned.
 template <typename T>

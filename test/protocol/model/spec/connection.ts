@@ -12,8 +12,8 @@ import { Command, Errno, Flag, HEADER, type Header, joined, MAX_MESSAGE, message
 import type { Handle } from './world.ts';
 
 const { EBUSY, EINVAL } = Errno;
-/** The most file descriptors in a message. */
-const SERVER_FDS = 16;
+/** The most file descriptors in a message: as many as Linux delivers. */
+const SERVER_FDS = 253;
 
 /** What a client has that has not negotiated. */
 const NOTHING = { maxFds: 0, maxTransfer: 0, padded: false, twin: false, writeMultiple: false };

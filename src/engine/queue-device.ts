@@ -114,6 +114,7 @@ export class QueueDevice implements Disposable {
    * however long that takes; the thread does other things meanwhile.
    *
    * @param answersWithin milliseconds, 0 to 60,000.
+   * @throws RangeError when it is something else.
    */
   async suspend({ answersWithin = ANSWERS_WITHIN_MS }: { readonly answersWithin?: number } = {}): Promise<void> {
     checkInteger('answersWithin', answersWithin, 0, MAX_ANSWERS_WITHIN_MS);

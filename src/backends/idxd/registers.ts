@@ -24,6 +24,8 @@ const WHILE_QUEUE_DISABLED = ['queueEnabled', 'fixed', 'resetActive'] as const;
  * `resetActive` while Reset Device waits for what is in flight (its configuration has power-on values already), and per
  * queue `queueEnabled` while the queue is not disabled and `occupancyInterruptEnabled` while that bit is set. What
  * engines change is shared.
+ *
+ * @throws `DeclarationError` for more queues, groups or engines than their tables in BAR0 have room for.
  */
 export function dsaRegisters(device: DsaDescription) {
   const capability = capabilityValues(device);

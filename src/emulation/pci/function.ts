@@ -97,6 +97,7 @@ export class PciFunction<R extends Registers = Registers> {
   /**
    * Resets config space and tells the host what that changed; not `functionReset`, since whoever calls this knows. What
    * survives is declared: sticky bits, the maximum payload size and the link's settings (Base Specification 5.0, 6.6.2).
+   * @throws Error before {@link bind}
    */
   reset(kind: 'cold' | 'function'): void {
     this.region.reset(kind);

@@ -41,13 +41,19 @@ export function msixRegisters(options: MsixOptions): MsixRegisters {
   return { ...msixTable(options), ...msixPending(options) };
 }
 
-/** Only the table of {@link msixRegisters}. */
+/**
+ * Only the table of {@link msixRegisters}.
+ * @throws {@link DeclarationError} for vectors or offsets out of range.
+ */
 export function msixTable(options: MsixOptions): Pick<MsixRegisters, 'MSIX_TABLE'> {
   checkMsix(options);
   return { MSIX_TABLE: array(options.table.offset, 16, options.vectors, tableEntry()) };
 }
 
-/** Only the pending bits of {@link msixRegisters}. */
+/**
+ * Only the pending bits of {@link msixRegisters}.
+ * @throws {@link DeclarationError} for vectors or offsets out of range.
+ */
 export function msixPending(options: MsixOptions): Pick<MsixRegisters, 'MSIX_PBA'> {
   checkMsix(options);
   return { MSIX_PBA: array(options.pba.offset, 8, msixSizes(options.vectors).pba / 8, pendingWord()) };

@@ -23,6 +23,7 @@ export interface PciExpressOptions extends CapabilityPlace {
 /**
  * PCI Express (Base Specification 5.0, 7.5.3), version 2: 60 bytes, named `PCIE`. Endpoints show a link of one lane at
  * 2.5 GT/s, which is what VMMs invent too. `PciFunction` performs the function-level reset.
+ * @throws {@link DeclarationError} for a value that does not fit its field.
  */
 export function pciExpress(options: PciExpressOptions): StandardCapability<'PCIE', PciExpressRegisters> {
   return {

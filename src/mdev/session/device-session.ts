@@ -68,7 +68,11 @@ export class DeviceSession extends VfioDevice implements Disposable {
     });
   }
 
-  /** As in {@link VfioDevice}; the listener also gets the message, where the instance owns the MSI-X table. */
+  /**
+   * As in {@link VfioDevice}; the listener also gets the message, where the instance owns the MSI-X table.
+   *
+   * @throws `VfioError` `EINVAL`: there is no such vector; `EMFILE`, `ENFILE`: there can be no eventfd.
+   */
   override onIrq(index: number, vector: number, listener: IrqListener): Promise<IrqLine> {
     return super.onIrq(index, vector, (count) => {
       listener(count, this.sync.firedMessage(index, vector));

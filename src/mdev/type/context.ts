@@ -64,9 +64,12 @@ export interface MdevServices<A, T> {
    * @param name For that report; the function's name, or the task's number, when absent.
    */
   task(work: (signal: AbortSignal) => Promise<void>, name?: string): void;
-  /** Puts this instance into `failed`. */
+  /** Puts this instance into `failed`. Does nothing when it is, or is closed; never throws. */
   fail(error: unknown): void;
-  /** Isolates this instance after an error that a reset can mend (`frozen`). */
+  /**
+   * Isolates this instance after an error that a reset can mend (`frozen`), also while it is being made or is frozen already. Does nothing when it has failed or is
+   * closed; never throws.
+   */
   freeze(error: unknown): void;
   /**
    * The device has had an error: records it in config space, and isolates this instance if it is uncorrectable. See

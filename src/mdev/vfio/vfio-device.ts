@@ -37,7 +37,11 @@ export type IrqListener = (count: number, message?: InterruptMessage) => void;
 export abstract class VfioDevice implements AsyncDisposable {
   readonly #lines = new IrqLines((request) => this.setIrqs(request));
 
-  /** VFIO_DEVICE_GET_INFO. */
+  /**
+   * VFIO_DEVICE_GET_INFO.
+   *
+   * @throws {@link VfioError} as every method: of a device that was let go, or behind a connection that has ended.
+   */
   abstract info(): Promise<DeviceInfo>;
 
   /**
@@ -64,7 +68,11 @@ export abstract class VfioDevice implements AsyncDisposable {
    */
   abstract readRegion(region: number, offset: number, count: number): Promise<Uint8Array>;
 
-  /** Writes a region, as {@link readRegion} reads one. */
+  /**
+   * Writes a region, as {@link readRegion} reads one.
+   *
+   * @throws {@link VfioError} `EINVAL`: there is no such region, it may not be written, or the range is not in it; `EIO`: memory decode is off.
+   */
   abstract writeRegion(region: number, offset: number, data: Uint8Array, options?: WriteOptions): Promise<void>;
 
   /**
@@ -101,7 +109,11 @@ export abstract class VfioDevice implements AsyncDisposable {
    */
   abstract dmaUnmapDirty(range: DmaRange, pageSize: bigint): Promise<Uint8Array>;
 
-  /** Takes all guest memory away. */
+  /**
+   * Takes all guest memory away; nothing happens when there is none.
+   *
+   * @throws {@link VfioError} as {@link info}.
+   */
   abstract dmaUnmapAll(): Promise<void>;
 
   /**
@@ -115,10 +127,15 @@ export abstract class VfioDevice implements AsyncDisposable {
    * Reads from the stream of a migration, in a saving state.
    *
    * @param size bytes at most; fewer: there are no more for now.
+   * @throws {@link VfioError} `EINVAL` in any other state.
    */
   abstract readMigrationData(size: number): Promise<Uint8Array>;
 
-  /** Writes to the stream of a migration, in the resuming state. */
+  /**
+   * Writes to the stream of a migration, in the resuming state.
+   *
+   * @throws {@link VfioError} `EINVAL` in any other state, or when the stream is refused.
+   */
   abstract writeMigrationData(data: Uint8Array): Promise<void>;
 
   /** VFIO_DEVICE_RESET: registers have their reset values; eventfds and memory stay. `EIO`: the device has failed. */

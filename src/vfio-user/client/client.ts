@@ -79,6 +79,7 @@ export class Client extends VfioDevice {
    * Agrees on the version: the first request. `connect` has done it unless it was told not to.
    *
    * @param offer what to tell the server instead of this client's own version and capabilities.
+   * @throws `VfioError` when the server refuses it, its answer makes no sense (`EPROTO`), or the connection ends.
    */
   negotiate(offer: Partial<Version> = {}): Promise<Version> {
     return this.#negotiation.negotiate(offer);

@@ -4,12 +4,43 @@ import { resolve } from 'node:path';
 import ts from 'typescript';
 
 const root = resolve(import.meta.dirname, '../../..');
+const sourceDir = `${resolve(root, 'src')}/`;
 
-/** The body of a function, or of a private method, of `file`. */
-function privateBody(callee: ts.Declaration, file: ts.SourceFile): ts.Node | undefined {
-  if (callee.getSourceFile() !== file) return undefined;
-  if (ts.isFunctionDeclaration(callee)) return callee.body;
-  return ts.isMethodDeclaration(callee) && ts.isPrivateIdentifier(callee.name) ? callee.body : undefined;
+/** What a call or a `new` runs, where that is known and of this repository: a function, a constructor, a method of a class. */
+function bodyOf(callee: ts.Declaration): ts.Node | undefined {
+  if (!callee.getSourceFile().fileName.startsWith(sourceDir)) return undefined;
+  if (ts.isFunctionDeclaration(callee) || ts.isMethodDeclaration(callee)) return callee.body;
+  if (ts.isClassDeclaration(callee)) return callee.members.find(ts.isConstructorDeclaration)?.body;
+  const value = ts.isVariableDeclaration(callee) ? callee.initializer : undefined;
+  return value !== undefined && ts.isArrowFunction(value) ? value.body : undefined;
+}
+
+/** Whether a `throw` says again what was caught. */
+function isPassedOn({ expression, parent }: ts.ThrowStatement): boolean {
+  let place: ts.Node = parent;
+  while (!ts.isCatchClause(place) && !ts.isFunctionLike(place) && !ts.isSourceFile(place)) place = place.parent;
+  return ts.isCatchClause(place) && place.variableDeclaration?.name.getText() === expression.getText();
+}
+
+function passesOn(clause: ts.CatchClause): boolean {
+  const visit = (node: ts.Node): boolean =>
+    (ts.isThrowStatement(node) && isPassedOn(node)) ||
+    ts.forEachChild(node, (child) => visit(child) || undefined) === true;
+  return visit(clause.block);
+}
+
+/** Whether this is a call of `catch` of a promise: nobody else hears of its rejection. */
+function isHandled(node: ts.Node): boolean {
+  return (
+    ts.isCallExpression(node) && ts.isPropertyAccessExpression(node.expression) && node.expression.name.text === 'catch'
+  );
+}
+
+/** Whether this is a new promise whose maker keeps the function that rejects it. */
+function isRejected(node: ts.Node): boolean {
+  if (!ts.isNewExpression(node) || node.expression.getText() !== 'Promise') return false;
+  const [maker] = node.arguments ?? [];
+  return maker !== undefined && ts.isArrowFunction(maker) && maker.parameters.length > 1;
 }
 
 function commentOf(node: ts.Node): string {
@@ -42,7 +73,7 @@ export function entryPoints(): ReadonlyMap<string, string> {
 
 /**
  * What of the exports of `files` lacks documentation: everything that is exported, and every public member of a class and method of an interface, has a
- * comment; what throws, in its own body or in that of a private part of its file, says so.
+ * comment; what throws, in its own body or in that of whatever it calls by name, in whichever file, says so.
  *
  * @param sources replaces the contents of files, for tests of this check.
  */
@@ -75,20 +106,28 @@ export function undocumented(
       .join('\n')
       .trim();
 
-  /** Whether running `body` may end with a `throw` of it, or of a private part of its file that it calls. */
+  /** Whether running `body` may end with a `throw` of it, or of a function, constructor or method of `src` that it calls. */
   const throws = (body: ts.Node, visited = new Set<ts.Node>()): boolean => {
     if (visited.has(body)) return false;
     visited.add(body);
     const visit = (node: ts.Node): boolean => {
       if (node !== body && (ts.isFunctionLike(node) || ts.isClassLike(node))) return false;
-      if (ts.isThrowStatement(node)) return true;
-      // What is caught is the business of the handler.
+      if (ts.isThrowStatement(node)) return !isPassedOn(node);
+      // What is caught is the business of the handler; what a handler only passes on is as if it were not there.
       if (ts.isTryStatement(node) && node.catchClause !== undefined) {
-        return visit(node.catchClause.block) || (node.finallyBlock !== undefined && visit(node.finallyBlock));
+        const { catchClause, finallyBlock, tryBlock } = node;
+        return (
+          visit(catchClause.block) ||
+          (finallyBlock !== undefined && visit(finallyBlock)) ||
+          (passesOn(catchClause) && visit(tryBlock))
+        );
       }
-      if (ts.isCallExpression(node)) {
-        const callee = checker.getSymbolAtLocation(node.expression)?.valueDeclaration;
-        const inner = callee === undefined ? undefined : privateBody(callee, body.getSourceFile());
+      if (isHandled(node)) return false;
+      if (isRejected(node)) return true;
+      if (ts.isCallExpression(node) || ts.isNewExpression(node)) {
+        const named = checker.getSymbolAtLocation(node.expression);
+        const symbol = named && named.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(named) : named;
+        const inner = symbol?.valueDeclaration && bodyOf(symbol.valueDeclaration);
         if (inner !== undefined && throws(inner, visited)) return true;
       }
       return ts.forEachChild(node, (child) => visit(child) || undefined) === true;

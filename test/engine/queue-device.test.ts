@@ -348,22 +348,33 @@ describe('engines', () => {
   it('that are closed leave what they have and what waits to others, and are refused', () => {
     device.group.setEngines([]);
     device.enable(0);
-    for (let i = 0; i < 4; i++) device.submit(descriptor({ ...LONG, record: BASE + i * 32 }));
+    let submitted = 0;
+    const submitFour = (): void => {
+      for (const end = submitted + 4; submitted < end; submitted++) {
+        device.submit(descriptor({ ...LONG, record: BASE + submitted * 32 }));
+      }
+    };
+    submitFour();
     const engine = new Engine();
     device.group.setEngines([engine]);
-    waitFor('dispatch', () => device.queues.inFlight(0) === 1);
+    // On a busy machine all may have been done before this thread looks: then there is more.
+    waitFor('an engine in the middle of a descriptor', () => {
+      if (device.queues.inFlight(0) === 1) return true;
+      if (device.queues.statistics(0).completed === submitted) submitFour();
+      return false;
+    });
     engine.close();
     engine.close();
     expect(() => {
       device.group.setEngines([engine]);
     }).toThrow('the engine is closed');
     const { inFlight, waiting, completed } = device.queues.statistics(0);
-    expect(inFlight + waiting + completed).toBe(4);
+    expect(inFlight + waiting + completed).toBe(submitted);
     expect(device.queues.statistics(0)).toMatchObject({ inFlight, waiting, completed });
     device.group.setEngines(device.engines);
-    waitFor('all four', () => device.queues.statistics(0).completed === 4);
+    waitFor('all of them', () => device.queues.statistics(0).completed === submitted);
     expect(device.queues.statistics(0).abandoned).toBe(0);
-    for (let i = 0; i < 4; i++) expect(device.record(i * 32).status).toBe(Status.success);
+    for (let i = 0; i < submitted; i++) expect(device.record(i * 32).status).toBe(Status.success);
   });
 
   it('need no turn of the event loop', () => {

@@ -68,6 +68,34 @@ describe.each(FACES)('a region mapped %s', (face) => {
     await device.close();
   });
 
+  it('stays while accesses of its region fail: memory decode is off, or the device is frozen', async () => {
+    const { device, context } = await regionCard();
+    await using vmm = await openFace(face, device);
+    await vmm.writeRegister(At.config, COMMAND, 2, 2);
+    const frame = await vmm.mapRegion(At.frame);
+    await vmm.writeRegister(At.config, COMMAND, 2, 0);
+    await expect(vmm.readRegion(At.frame, 1, 1)).rejects.toMatchObject({ code: 'EIO' });
+    expect(at(frame, 1).value).toBe(2);
+    await vmm.writeRegister(At.config, COMMAND, 2, 2);
+
+    expect(device.error({ uncorrectable: 'completerAbort' })).toMatchObject({ isolated: true });
+    await vmm.writeRegion(At.frame, 1, Uint8Array.of(0x77));
+    expect([...(await vmm.readRegion(At.frame, 1, 1)), at(frame, 1).value]).toEqual([0xff, 2]);
+    // A store through the mapping cannot be dropped: it is in the memory, and nothing of the device runs that could look at it.
+    at(frame, 1).value = 0x42;
+    await vmm.reset();
+    expect(device.state).toBe('running');
+    await vmm.writeRegister(At.config, COMMAND, 2, 2);
+    expect([context.memory.bar2[1], ...(await vmm.readRegion(At.frame, 1, 1))]).toEqual([0x42, 0x42]);
+
+    // Who wants nothing of it left switches power off and on.
+    device.error({ uncorrectable: 'completerAbort' });
+    at(frame, 3).value = 9;
+    device.reset('cold');
+    expect([at(frame, 1).value, at(frame, 3).value, context.memory.bar2[3]]).toEqual([2, 0, 0]);
+    await device.close();
+  });
+
   it('outlives the device', async () => {
     const { device } = await regionCard();
     const vmm = await openFace(face, device);

@@ -216,7 +216,8 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
    * The device has had an error: it is recorded in STATUS, the PCI Express capability and AER, as far as there are any,
    * and told (`deviceError`). An uncorrectable one freezes the instance: every read gives all ones, writes are dropped,
    * guest memory is out of reach, and the behaviour has stopped, until {@link reset} lets it go on; its client keeps its
-   * hold, its eventfds and its maps. ERR is signalled then where the platform says so (`reportErrors`). Correctable errors
+   * hold, its eventfds and its maps, and what it has mapped of a region stays: its memory can be read and stored to, and
+   * the device finds what was stored after the reset (docs/regions.md). ERR is signalled then where the platform says so (`reportErrors`). Correctable errors
    * are only recorded, and so are advisory ones unless their severity is fatal, and what follows while it is frozen.
    * @param cause What happened, for who reads {@link failure}; the error's name when absent.
    * @throws {@link MdevError} `ENODEV` when it is closed, `EIO` when it has failed; `RangeError` for a name that no

@@ -25,7 +25,8 @@ void testCopy(std::mt19937_64& random, std::size_t to, std::size_t from, std::si
   std::vector<std::byte> expected = destination;
   std::copy_n(source.begin() + static_cast<std::ptrdiff_t>(from), length,
               expected.begin() + static_cast<std::ptrdiff_t>(kMargin + to));
-  mdev::dsa::copyPastCaches(destination.data() + kMargin + to, source.data() + from, length);
+  mdev::dsa::copyPastCaches(destination.data() + kMargin + to, source.data() + from, length,
+                            random() % 2 == 0 ? nullptr : source.data());
   CHECK(destination == expected);
 }
 

@@ -56,6 +56,10 @@ struct Execution {
   /// A comparison found a difference behind `done` bytes.
   bool differs = false;
 
+  /// What a copy fetches into the caches in place of what lies behind its end: where the next descriptor's source
+  /// begins. Only a hint; null for none.
+  const std::byte* upcoming = nullptr;
+
   // Checksums.
   bool seeded = false;
   uint32_t crc = 0;
@@ -74,6 +78,7 @@ struct Execution {
     differs = seeded = false;
     crc = crcBefore = 0;
     crcFrom = 0;
+    upcoming = nullptr;
   }
 };
 

@@ -215,6 +215,11 @@ bool GuestAccess::wasCancelled(unsigned slot) const {
          own.buffer->error() == ECANCELED;
 }
 
+const std::byte* GuestAccess::hintOf(uint64_t address) {
+  const Translation piece = dma_->translate(address, 1, 0, &found_);
+  return piece.kind == Translation::Kind::mapped ? piece.pointer : nullptr;
+}
+
 void GuestAccess::prefetchOperand(uint64_t address, uint64_t bytes) {
   constexpr uint64_t kLine = 64;
   const Translation piece = dma_->translate(address, bytes, 0, &found_);

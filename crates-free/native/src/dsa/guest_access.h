@@ -110,6 +110,8 @@ class GuestAccess {
     return own.buffer != nullptr && own.buffer->issued > 0;
   }
 
+  /// Where something is mapped at `address`, or null. Only to be fetched ahead: what is there may go at any moment.
+  const std::byte* hintOf(uint64_t address);
   /// Brings the first `bytes` of what is mapped at `address`, or the cache line of a record to be written, nearer. A
   /// hint: has no effect but on time, and wrong addresses do no harm.
   void prefetchOperand(uint64_t address, uint64_t bytes);

@@ -196,6 +196,10 @@ Step Job::operate(Unit& unit, Budget& budget) {
       if (unit.execution.descriptor.has(dsa::kFlagCompletionAddressValid)) {
         memory_.prefetchRecord(unit.execution.descriptor.completionAddress());
       }
+      if (dsa::passesCaches(unit.execution.descriptor)) {
+        const Upcoming next = nextOf(unit);
+        unit.execution.upcoming = next.passesCaches ? memory_.hintOf(next.address1) : nullptr;
+      }
       return dsa::operationOf(unit.execution.descriptor.opcode())(unit.execution, memory_, budget);
   }
 }
@@ -204,16 +208,20 @@ Job::Upcoming Job::upcomingOf(const Descriptor& descriptor) {
   return {descriptor.address1(), descriptor.address2(), descriptor.size(), dsa::passesCaches(descriptor)};
 }
 
+/// What is begun when the unit has ended, as far as that is known.
+Job::Upcoming Job::nextOf(const Unit& unit) const {
+  if (!unit.member) return upcoming_;
+  if (batch_.taken == batch_.fetched) return {};
+  Descriptor descriptor;
+  std::memcpy(descriptor.bytes.data(), batch_.list.data() + batch_.taken, dsa::kDescriptorSize);
+  return upcomingOf(descriptor);
+}
+
 /// The operands of what comes next arrive while this unit's record is written and the next one is begun.
 void Job::lookAhead(const Unit& unit) {
-  Upcoming next = upcoming_;
-  if (unit.member) {
-    if (batch_.taken == batch_.fetched) return;
-    Descriptor descriptor;
-    std::memcpy(descriptor.bytes.data(), batch_.list.data() + batch_.taken, dsa::kDescriptorSize);
-    next = upcomingOf(descriptor);
-  }
-  if (next.size < kWorthPreparing) return;
+  const Upcoming next = nextOf(unit);
+  // A copy past the caches has looked ahead itself.
+  if (next.size < kWorthPreparing || unit.execution.upcoming != nullptr) return;
   memory_.prefetchOperand(next.address1, next.passesCaches ? dsa::kCopyAhead : kOperandHead);
   if (!next.passesCaches) memory_.prefetchOperand(next.address2, kOperandHead);
 }

@@ -153,6 +153,7 @@ class Job {
 
   void start(Unit& unit, const dsa::Descriptor& descriptor);
   static Upcoming upcomingOf(const dsa::Descriptor& descriptor);
+  Upcoming nextOf(const Unit& unit) const;
   void lookAhead(const Unit& unit);
   dsa::Step advance(Unit& unit, dsa::Budget& budget);
   void check(Unit& unit);

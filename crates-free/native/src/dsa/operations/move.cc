@@ -24,7 +24,8 @@ bool overlap(const std::byte* left, const std::byte* right, uint64_t length) {
 uint64_t moveKernel(Execution& execution, std::byte* const* pointers, uint64_t length) {
   const bool large = length >= kWorthPassingCaches;
   if (large && passesCaches(execution.descriptor) && !overlap(pointers[0], pointers[1], length)) {
-    copyPastCaches(pointers[1], pointers[0], length);
+    const bool last = execution.done + length == execution.descriptor.size();
+    copyPastCaches(pointers[1], pointers[0], length, last ? execution.upcoming : pointers[0] + length);
   } else {
     std::memmove(pointers[1], pointers[0], length);
   }

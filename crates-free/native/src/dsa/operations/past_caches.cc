@@ -28,7 +28,7 @@ void copyLine(std::byte* to, const std::byte* from) {
 
 }  // namespace
 
-void copyPastCaches(std::byte* to, const std::byte* from, uint64_t length) {
+void copyPastCaches(std::byte* to, const std::byte* from, uint64_t length, const std::byte* next) {
   // Lines of the destination are written whole, or the processor would have to read them first.
   const uint64_t head = std::min(-reinterpret_cast<uintptr_t>(to) % kLine, length);
   std::memcpy(to, from, head);
@@ -37,14 +37,20 @@ void copyPastCaches(std::byte* to, const std::byte* from, uint64_t length) {
     __builtin_prefetch(from + at + kCopyAhead, 0, 0);
     copyLine(to + at, from + at);
   }
-  for (; length - at >= kLine; at += kLine) copyLine(to + at, from + at);
+  // Not computed as a pointer: there may be nothing.
+  for (auto ahead = reinterpret_cast<uintptr_t>(next); length - at >= kLine; at += kLine, ahead += kLine) {
+    __builtin_prefetch(reinterpret_cast<const void*>(ahead), 0, 0);
+    copyLine(to + at, from + at);
+  }
   std::memcpy(to + at, from + at, length - at);
   _mm_sfence();
 }
 
 #else
 
-void copyPastCaches(std::byte* to, const std::byte* from, uint64_t length) { std::memcpy(to, from, length); }
+void copyPastCaches(std::byte* to, const std::byte* from, uint64_t length, const std::byte*) {
+  std::memcpy(to, from, length);
+}
 
 #endif
 

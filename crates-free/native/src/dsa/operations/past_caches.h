@@ -14,6 +14,9 @@ inline constexpr uint64_t kCopyAhead = 8 * 1024;
 
 /// As memcpy; the destination is not brought into the caches, and leaves them. Its bytes are there, for every
 /// processor, before anything that is stored after this. memcpy itself on processors other than x86-64.
-void copyPastCaches(std::byte* to, const std::byte* from, uint64_t length);
+///
+/// While the last of them are copied, the first `kCopyAhead` bytes of `next` are fetched: what is copied after this. No
+/// more than a hint, which need not be an address of anything.
+void copyPastCaches(std::byte* to, const std::byte* from, uint64_t length, const std::byte* next);
 
 }  // namespace mdev::dsa

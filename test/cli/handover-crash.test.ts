@@ -137,6 +137,22 @@ describe('a server that is killed', () => {
   );
 });
 
+it('a server that is killed behind its refusal, before it goes on, is replaced all the same', async () => {
+  await using old = await serve('said refuse');
+  await old.line();
+  const client = await connect({ socketPath: socketPath() });
+  await use(client, 2);
+  await using successor = await serve('heard go', 'SIGSTOP');
+  expect((await old.ended).code).toBe(null);
+  await stopped(successor);
+  successor.child.kill('SIGCONT');
+  await successor.line();
+  expect(await client.readRegister(VfioRegion.config, COMMAND, 2)).toBe(2);
+  await use(client, 6);
+  await client.close();
+  await stop(successor);
+});
+
 describe('a process that stands still', () => {
   it('before it has begun finds that the old one goes on when it wakes up', async () => {
     await using old = await serve();

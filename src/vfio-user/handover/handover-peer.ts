@@ -1,11 +1,11 @@
 import { constants } from 'node:os';
 
-import { closeFd } from '../../native/binding.ts';
+import { closeFd, duplicateFd } from '../../native/binding.ts';
 import { createChannel, type NativeChannel, peerUser } from '../native.ts';
 import { HEADER_SIZE } from '../protocol/constants.ts';
 import { decodeHeader, encodeMessage } from '../protocol/structures/index.ts';
 import { HandoverError } from './handover-error.ts';
-import { decodeRefusal, encodeBody, HandoverKind, kindName } from './messages.ts';
+import { decodeRefusal, encodeBody, HandoverKind, kindName, type Refusal } from './messages.ts';
 
 /** A message of the other side. Whoever has it closes its file descriptors. */
 export interface PeerMessage {
@@ -24,7 +24,10 @@ const LONG_LOOK_MS = 60_000;
 
 /** The other server, at the other end of a socket. One message after the other; a side that says something else than what is due is left. */
 export class HandoverPeer {
+  readonly #fd: number;
   readonly #channel: NativeChannel;
+  /** For the last word of a side that has ended its reading. */
+  #spare: number | undefined;
   readonly #received: PeerMessage[] = [];
   #closed: string | undefined;
   /** Several may wait: one to be told something, another for its refusal to be sent. */
@@ -42,6 +45,7 @@ export class HandoverPeer {
       closeFd(fd);
       throw new HandoverError('EACCES', `the other side is user ${user}; expected ${String(own)}`);
     }
+    this.#fd = fd;
     this.#channel = createChannel(fd, {
       message: (bytes, fds) => {
         const kind = decodeHeader(bytes)?.command ?? 0;
@@ -121,19 +125,29 @@ export class HandoverPeer {
     return false;
   }
 
-  /**
-   * Decides whether the other side has said something: what it has not said by now it cannot say any more. Nothing else can be heard or said afterwards.
-   */
-  async hasSaid(kind: number): Promise<boolean> {
-    if (this.isOpen) this.#channel.endReading();
-    await this.ended(Infinity);
-    return this.#received.some((message) => message.kind === kind);
+  /** Keeps what {@link hasSaid} needs, so that it cannot fail. @throws Error with a `code`, such as EMFILE. */
+  prepareToDecide(): void {
+    if (this.isOpen) this.#spare ??= duplicateFd(this.#fd);
   }
 
-  /** Why the other side has refused, once it has ended; undefined when it has not. */
+  /**
+   * Decides whether the other side has said something: what it has not said by now it cannot say any more. If it has not, it finds a refusal, unless it has ended.
+   * Nothing else can be heard or said afterwards.
+   */
+  async hasSaid(kind: number, refusal: Refusal): Promise<boolean> {
+    if (this.isOpen) this.#channel.endReading();
+    await this.ended(Infinity);
+    if (this.#received.some((message) => message.kind === kind)) return true;
+    this.#sayLast(encodeMessage({ id: this.#nextId, command: HandoverKind.refuse }, encodeBody(refusal)));
+    return false;
+  }
+
+  /** Why the other side has refused, and goes on, once it has ended; undefined when it has not. */
   async refusal(): Promise<HandoverError | undefined> {
     await this.ended(Infinity);
-    const message = this.#received.find(({ kind }) => kind === HandoverKind.refuse);
+    const message = this.#received.find(
+      ({ body, kind }) => kind === HandoverKind.refuse && decodeRefusal(body).undecided !== true,
+    );
     return message === undefined ? undefined : refused(message);
   }
 
@@ -155,7 +169,18 @@ export class HandoverPeer {
 
   close(): void {
     this.#channel.close('the handover is over');
+    if (this.#spare !== undefined) closeFd(this.#spare);
+    this.#spare = undefined;
     for (const { fds } of this.#received.splice(0)) for (const fd of fds) closeFd(fd);
+  }
+
+  /** Behind the end of the channel. There is room: the other side has read all but the few short words behind the image. */
+  #sayLast(message: Uint8Array): void {
+    if (this.#spare === undefined) return;
+    const channel = createChannel(this.#spare, { message: () => undefined, closed: () => undefined });
+    this.#spare = undefined;
+    channel.sendNow(message);
+    channel.close('the last word is said');
   }
 
   #wake(): void {

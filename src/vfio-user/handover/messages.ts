@@ -66,6 +66,8 @@ export type InstanceFacts = Readonly<Record<string, string>>;
 
 export interface Refusal {
   readonly reason: string;
+  /** It is not known yet whether the other side has begun; if it has not, another refusal follows. Absent in releases that have none of these. */
+  readonly undecided?: true;
 }
 
 export interface Total {
@@ -93,8 +95,9 @@ export function decodeOffer(body: Uint8Array): Offer | undefined {
 }
 
 export function decodeRefusal(body: Uint8Array): Refusal {
-  const { reason } = decodeObject(body);
-  return { reason: typeof reason === 'string' ? reason : 'it gave no reason' };
+  const { reason, undecided } = decodeObject(body);
+  const text = typeof reason === 'string' ? reason : 'it gave no reason';
+  return undecided === true ? { reason: text, undecided } : { reason: text };
 }
 
 export function decodeTotal(body: Uint8Array): Total | undefined {

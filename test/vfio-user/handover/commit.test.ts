@@ -4,9 +4,11 @@ import { expect, it } from 'vitest';
 
 import { giveInstance, takeInstance } from '../../../src/vfio-user/handover/commit.ts';
 import { HandoverPeer } from '../../../src/vfio-user/handover/handover-peer.ts';
+import { encodeBody, HandoverKind } from '../../../src/vfio-user/handover/messages.ts';
 import { socketPair } from '../../../src/vfio-user/native.ts';
 import { Random } from '../../backends/idxd/support/load/random.ts';
 import { propertySeed } from '../../support/seed.ts';
+import { openFiles, until } from '../support/bench.ts';
 
 /** Who has the instance in the end, as one side says. */
 async function owns(decided: Promise<void>, whenDone: boolean): Promise<boolean> {
@@ -57,6 +59,36 @@ it('gives it to a successor whose server dies behind its word', async () => {
   old.close();
   await takeInstance(successor, deadline(10_000));
   successor.close();
+});
+
+it.each([
+  ['which has not decided, is dead: it begins', { reason: 'too slow', undecided: true } as const, true],
+  ['of a release that says no more, goes on', { reason: 'too slow' }, false],
+])('a successor that finds the refusal of a server %s', async (_what, refusal, begins) => {
+  const [near, far] = socketPair();
+  const [old, successor] = [new HandoverPeer(near), new HandoverPeer(far)];
+  await old.offer(HandoverKind.go, deadline(10_000));
+  await old.offer(HandoverKind.refuse, deadline(10_000), encodeBody(refusal));
+  old.close();
+  const taken = takeInstance(successor, deadline(10_000));
+  if (begins) await taken;
+  else await expect(taken).rejects.toThrow(/too slow/);
+  successor.close();
+});
+
+it('leaves nothing open, whoever decides', async () => {
+  const before = openFiles();
+  for (const within of [-1, 10_000]) {
+    const [near, far] = socketPair();
+    const [old, successor] = [new HandoverPeer(near), new HandoverPeer(far)];
+    const given = giveInstance(old, deadline(within)).catch(() => undefined);
+    if (within < 0) await given;
+    await takeInstance(successor, deadline(10_000)).catch(() => undefined);
+    await given;
+    old.close();
+    successor.close();
+  }
+  await until(() => openFiles() === before, 'the sockets closing');
 });
 
 it('has exactly one owner, whoever is slow or dies and when', async () => {

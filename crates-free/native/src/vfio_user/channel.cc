@@ -35,7 +35,10 @@ int Channel::sendNow(std::span<const std::byte> bytes) {
 }
 
 void Channel::endReading() {
-  if (!closed_) ::shutdown(transport_->descriptor(), SHUT_RD);
+  if (closed_) return;
+  // The end of the stream, which comes next, is not to end what is said over a duplicate of the socket.
+  transport_->setShared(true);
+  ::shutdown(transport_->descriptor(), SHUT_RD);
 }
 
 void Channel::setPaused(bool paused) {

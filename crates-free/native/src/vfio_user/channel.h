@@ -37,7 +37,7 @@ class Channel final : public MessageStream {
   /// the other side never hears of it.
   int sendNow(std::span<const std::byte> bytes);
   /// What the other side sends from now on is refused there (EPIPE). What it has sent is read, and then the stream
-  /// ends.
+  /// ends; a duplicate of the socket still says what it is given.
   void endReading();
   /// While paused nothing is read.
   void setPaused(bool paused);

@@ -74,6 +74,7 @@ describe('mdev describe --json', () => {
       { id: 0x10, offset: 0x40 },
       { id: 0x11, offset: 0x80 },
       { id: 0x01, offset: 0x90 },
+      { id: 0x0001, offset: 0x100, version: 2 },
     ]);
   });
 

@@ -46,6 +46,8 @@ export interface GuestResult {
   parts(name: string): (readonly string[])[];
   /** How often QEMU traced this event, which must be one of `trace`. */
   traced(event: string): number;
+  /** What QEMU traced of these events, which must be of `trace`, in its order: a line for each, with the event's name first. */
+  traceOf(...events: readonly string[]): readonly string[];
 }
 
 /**
@@ -94,6 +96,12 @@ export async function bootGuest(options: GuestOptions): Promise<GuestResult> {
       );
     }
     for (const server of servers) await server.stop();
+    const traceOf = (...events: readonly string[]): readonly string[] => {
+      for (const event of events) {
+        if (options.trace?.includes(event) !== true) throw new Error(`QEMU was not asked to trace ${event}`);
+      }
+      return trace.filter((line) => events.some((event) => line.startsWith(`${event} `)));
+    };
 
     return {
       parts: named,
@@ -106,10 +114,8 @@ export async function bootGuest(options: GuestOptions): Promise<GuestResult> {
         }
         return lines;
       },
-      traced(event) {
-        if (options.trace?.includes(event) !== true) throw new Error(`QEMU was not asked to trace ${event}`);
-        return trace.filter((line) => line.startsWith(`${event} `)).length;
-      },
+      traced: (event) => traceOf(event).length,
+      traceOf,
     };
   } finally {
     for (const server of servers) await server[Symbol.asyncDispose]();

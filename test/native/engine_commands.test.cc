@@ -532,6 +532,46 @@ void testAbortBeforeSubmit() {
   }
 }
 
+/// A client goes while the status of its record is on its way: the next one hears nothing of that, be it here or from a
+/// device that goes on for this one.
+void testNextClientHearsNothing() {
+  for (const bool answered : {false, true}) {
+    for (const bool inBatch : {false, true}) {
+      for (const bool suspends : {false, true}) {
+        MessageDevice device(1);
+        device.enable(0, Device::config());
+        const Build told = noOp().record(kMessages + 0x1000).interrupt(4);
+        for (uint64_t at = 0x8000; at < 0x8080; at += 64) {
+          std::memcpy(device.memory.at(at), told.descriptor().bytes.data(), 64);
+        }
+        device.submit(0, inBatch ? batchOf(kBase + 0x8000, 2).record(kBase + 0x9000) : told);
+        device.answer(1);
+        device.awaitRequests(1);
+        if (suspends) {
+          device.queues->suspend();
+          if (answered) device.answer(1);
+          device.queues->portal()->clientGone();
+          CHECK(device.queues->settled());
+          const std::vector<std::byte> state = device.queues->state();
+          std::vector<std::optional<QueueDevice::RestoredQueue>> queues(kQueues);
+          queues[0] = QueueDevice::RestoredQueue{Device::config(), device.group};
+          device.queues->restore(state, queues);
+          CHECK(device.queues->state() == state);
+          device.queues->resume();
+        } else {
+          device.queues->portal()->clientGone();
+        }
+        await("the count", [&] { return device.counters(0).abandoned == 1; });
+        CHECK_EQUAL(device.counters(0).completed, 0u);
+        CHECK_EQUAL(device.raised(4), 0u);
+        CHECK_EQUAL(device.execute(0, noOp().interrupt(4), 0x3000), dsa::kStatusSuccess);
+        device.awaitVector(4);
+        CHECK_EQUAL(device.raised(4), 1u);
+      }
+    }
+  }
+}
+
 /// What others have asked of the client goes on: other queues, and the device itself.
 void testAbortLeavesOthers() {
   class Own final : public MessageRequest {
@@ -641,6 +681,7 @@ int main() {
   testLateFaults();
   testAbortAfterStatus();
   testAbortBeforeSubmit();
+  testNextClientHearsNothing();
   testAbortLeavesOthers();
   testArbiter();
 }

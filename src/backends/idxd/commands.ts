@@ -17,6 +17,9 @@ export interface CommandWord {
   readonly requestInterrupt: boolean;
 }
 
+/** What CMD holds once its command was taken: bytes that are written later are not completed by those of an earlier command. */
+const TAKEN: CommandWord = { code: 0, operand: 0, reserved: 0, requestInterrupt: false };
+
 /**
  * Administrative commands (DSA specification 9.2.12). What has nothing in flight to wait for finishes inside the
  * register write; the rest leaves CMDSTATUS active, and the engines finish it. The state is in the registers, because
@@ -39,16 +42,17 @@ export class CommandProcessor {
     this.#run.begin(interrupts);
   }
 
-  /** The guest wrote CMD. */
-  execute(command: CommandWord): void {
+  /** The guest wrote CMD. @returns what the register holds from now on; guests read 0. */
+  execute(command: CommandWord): CommandWord {
     if (this.#run.active) {
       this.#context.queues.recordError({ code: SoftwareError.commandActive });
-      return;
+      return TAKEN;
     }
     this.#run.begin(command.requestInterrupt);
     const refusal = this.#refuse(command);
     const error = refusal === CommandError.none ? this.#dispatch(command) : refusal;
     if (error !== 'pending') this.#run.finish(error);
+    return TAKEN;
   }
 
   /**

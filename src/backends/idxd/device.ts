@@ -76,9 +76,7 @@ export function createDsa(context: DsaContext, device: DsaDescription): DsaBehav
     hooks: {
       bar0: {
         CMD: {
-          afterWrite: (command) => {
-            commands.execute(command);
-          },
+          afterWrite: (command) => commands.execute(command),
         },
         SWERROR0: {
           afterWrite: (next, previous) => {

@@ -74,6 +74,22 @@ describe('every command', () => {
     expect([state(device), device.read32(0xa8)]).toEqual([1, 0]);
   });
 
+  test('is not completed by bytes of an earlier one', () => {
+    for (const earlier of [Code.drainAll, 30]) {
+      const device = enabled(0);
+      device.command(earlier, 0x1234, true);
+      device.write32(INTCAUSE, 2);
+      const { requests, vectors } = device;
+      const before = [requests.length, vectors.length];
+      // Code 0, and nobody asks for an interrupt.
+      device.region.write(0xa3, new Uint8Array([0]));
+      expect([device.read32(0xa8), device.read32(INTCAUSE), requests.length, vectors.length]).toEqual([1, 0, ...before]);
+      // The two highest bits of the code, with an operand that is this one's: Abort All is 4.
+      device.region.write(0xa0, new Uint8Array([0, 0, 0x40, 0]));
+      expect([device.read32(0xa8), requests.length]).toEqual([0, (before[0] ?? 0) + 1]);
+    }
+  });
+
   test('while another is active is discarded and recorded', () => {
     const device = enabled(0);
     device.busy.add(0);

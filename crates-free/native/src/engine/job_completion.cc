@@ -104,7 +104,7 @@ Step Job::sendStatus(Unit& unit) {
 
 /// The record's status byte has been sent: for the guest the descriptor has ended, even if it was aborted meanwhile.
 Step Job::settleStatus(Unit& unit) {
-  if (run_->detached()) {
+  if (run_->detached() || run_->forgotten(sequence_)) {
     abandoned_ = true;
     return Step::finished;
   }

@@ -122,6 +122,13 @@ bool Job::revealed() const {
 
 void Job::save(StateWriter& archive, bool aborted) const { exchange(*this, archive, aborted); }
 
+void Job::saveForgotten(StateWriter& archive) const {
+  Job anew;
+  anew.sequence_ = sequence_;
+  anew.start(anew.own_, own_.execution.descriptor);
+  anew.save(archive, true);
+}
+
 void Job::restore(StateReader& archive, const DeviceContext& device, const dsa::QueueLimits& limits) {
   exchange(*this, archive, false);
   busy_ = retry_ = true;

@@ -54,7 +54,7 @@ void PortalRegion::forget(WorkQueue& queue, Slot& slot) {
 
 void PortalRegion::clientGone() {
   dropAllPartial();
-  for (const auto& queue : queues_) queue->abort();
+  for (const auto& queue : queues_) queue->abort(true);
 }
 
 void PortalRegion::flush() {

@@ -59,8 +59,9 @@ void QueueRun::showOccupancy() {
   status_.fetch_or(static_cast<uint32_t>(waiting()) & kOccupancy);
 }
 
-void QueueRun::abort() {
+void QueueRun::abort(bool clientGone) {
   const std::lock_guard lock(*mutex_);
+  if (clientGone) forgottenBefore_.store(tail_.load());
   messages_.abandonedBefore.store(tail_.load());
   dropWaiting();
   wakeEngines();
@@ -202,8 +203,9 @@ void QueueRun::handBack(Job& job) {
   // stays as it is. Not left to the next engine: there may be none for a long time, and a command waits.
   const bool waits = job.outstanding() || device->suspended.load();
   if (detached() || (aborted(job.sequence()) && !waits)) {
-    endLocked(job, job.endAbandoned(*this) == Turn::completed);
-    return;
+    const Turn last = job.endAbandoned(*this);
+    // Or the device was suspended just now.
+    if (last != Turn::parked) return endLocked(job, last == Turn::completed);
   }
   job.handBack();
   withoutEngine_.fetch_add(1);

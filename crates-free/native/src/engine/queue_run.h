@@ -53,8 +53,8 @@ class QueueRun {
   /// Descriptors so far.
   uint64_t submitted() const { return tail_.load(std::memory_order_relaxed); }
   /// Abandons everything submitted so far: what waits at once, what is in flight at its chunk, and what no engine has
-  /// in `endAbandoned`.
-  void abort();
+  /// in `endAbandoned`. When the client has gone, nothing is left of it that a guest is still to be told.
+  void abort(bool clientGone);
   /// Ends what was aborted while no engine had it. The device is not suspended, and requests by message are cancelled.
   void endAbandoned();
   /// Abandons everything for good. A turn of an engine that begins afterwards touches neither guest memory nor the
@@ -96,6 +96,8 @@ class QueueRun {
   bool endedBefore(uint64_t sequence) const;
   /// Abandoned by `abort` or `detach`.
   bool aborted(uint64_t sequence) const { return sequence < messages_.abandonedBefore.load(); }
+  /// Of a client that has gone: the interrupt that would follow a record is not to reach the next one.
+  bool forgotten(uint64_t sequence) const { return sequence < forgottenBefore_.load(); }
   bool detached() const { return messages_.abandonedBefore.load() == kEverything; }
   /// Something waits for dispatch.
   bool hasWaiting() const { return head_.load() != tail_.load() || withoutEngine_.load() != 0; }
@@ -148,6 +150,7 @@ class QueueRun {
   std::atomic<uint64_t> tail_{0};
   /// Also says what is aborted.
   MessageOwner messages_;
+  std::atomic<uint64_t> forgottenBefore_{0};
 
   const std::shared_ptr<std::mutex> mutex_;
   JobTable jobs_;

@@ -58,7 +58,9 @@ void QueueRun::cancelMessages(MessageDma* channel) {
 bool QueueRun::worthSaving() const {
   if (accepting_) return true;
   const std::lock_guard lock(*mutex_);
-  const auto alive = [this](const Job* job) { return !aborted(job->sequence()) || job->revealed(); };
+  const auto alive = [this](const Job* job) {
+    return !aborted(job->sequence()) || (job->revealed() && !forgotten(job->sequence()));
+  };
   const std::span<Job* const> busy = jobs_.busy();
   return head_.load() != tail_.load() || std::any_of(busy.begin(), busy.end(), alive);
 }
@@ -80,7 +82,13 @@ void QueueRun::save(StateWriter& archive) const {
     inFlight.assign(jobs_.busy().rbegin(), jobs_.busy().rend());
   }
   exchangeCount(archive, inFlight.size(), kMostJobs);
-  for (const Job* job : inFlight) job->save(archive, aborted(job->sequence()));
+  for (const Job* job : inFlight) {
+    if (forgotten(job->sequence())) {
+      job->saveForgotten(archive);
+    } else {
+      job->save(archive, aborted(job->sequence()));
+    }
+  }
 }
 
 void QueueRun::restore(StateReader& archive) {

@@ -41,9 +41,9 @@ void WorkQueue::resume() {
   group_->submitted(*run_, run_->resume());
 }
 
-void WorkQueue::abort() {
+void WorkQueue::abort(bool clientGone) {
   if (run_ == nullptr) return;
-  run_->abort();
+  run_->abort(clientGone);
   // A driver may wait for the end without doing anything else.
   if (const auto channel = device_->dma->messageDma(); channel != nullptr) channel->cancelOwner(run_->messageOwner());
   run_->endAbandoned();

@@ -36,7 +36,7 @@ class WorkQueue {
 
   /// Abandons everything submitted so far, without its waiting for answers to requests by message: a client need not
   /// give them. The queue goes on.
-  void abort();
+  void abort(bool clientGone = false);
   /// Abandons the run, if there is one, as QueueRun::detach, and leaves its group.
   void abandon();
   /// The same, and forgets the run.

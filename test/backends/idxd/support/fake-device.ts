@@ -32,9 +32,7 @@ export class FakeDevice {
     this.region = new RegisterRegion(block, {
       hooks: {
         CMD: {
-          afterWrite: (command) => {
-            this.commands.execute(command);
-          },
+          afterWrite: (command) => this.commands.execute(command),
         },
       },
     });

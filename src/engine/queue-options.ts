@@ -10,7 +10,7 @@ export interface RegisterPlaces {
 
 /**
  * Where the device has the registers that engines read and change, as byte offsets in the memory of its register
- * region. All of them must be declared `shared`.
+ * region. All of them must be declared `shared`: a {@link QueueDevice} refuses others.
  */
 export interface SharedRegisters {
   /** SWERROR, four 64-bit words (DSA specification 9.2.15). */

@@ -69,6 +69,19 @@ describe('construction', () => {
       'registers.workQueueStatus at offset',
       { registers: { ...registers, workQueueStatus: { offset: 24, stride: 1 << 20 } } },
     ],
+    [
+      'registers.interruptCause at offset 176: expected a register of 32 bits or more that is declared shared',
+      { registers: { ...registers, interruptCause: Offset.own } },
+    ],
+    ['registers.generalControl at offset 16: expected', { registers: { ...registers, generalControl: 0x10 } }],
+    [
+      'registers.softwareError at offset 136: expected a register of 64 bits or more',
+      { registers: { ...registers, softwareError: Offset.generalControl } },
+    ],
+    [
+      'registers.msixPermissions at offset 592: expected a register of 32 bits',
+      { registers: { ...registers, msixPermissions: { offset: Offset.permission, stride: 16 } } },
+    ],
     ['registers.interruptCause is -4; expected', { registers: { ...registers, interruptCause: -4 } }],
     [
       'capabilities.maxBatchShift is 16; expected an integer from 0 to 15',

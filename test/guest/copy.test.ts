@@ -37,13 +37,13 @@ describe('dmatest', () => {
     expectCleanCopies(guest, 1, 4, ITERATIONS);
   });
 
-  it('copies in guest memory that the server cannot map', async () => {
+  it('copies from four threads in guest memory that the server cannot map', async () => {
     const guest = await bootGuest({
       devices: [mdevDevice({ type: 'dsa-cfg-v1' })],
       script: 'copy.sh',
-      env: { CONFIGURE: 'yes', ITERATIONS, THREADS: 1 },
+      env: { CONFIGURE: 'yes', ITERATIONS, THREADS: 4 },
       share: false,
     });
-    expectCleanCopies(guest, 1, 1, ITERATIONS);
+    expectCleanCopies(guest, 1, 4, ITERATIONS);
   });
 });

@@ -52,6 +52,7 @@ class QueueDeviceObject : public Napi::ObjectWrap<QueueDeviceObject> {
     options.offsets = registerOffsetsArgument(env, info[5]);
     options.capabilities = capabilitiesArgument(env, info[6]);
     options.registers = core_->registerMemory(registerRegion);
+    options.table = core_->registerTable(registerRegion);
     options.dma = core_->dma();
     // The counter lives in the device.
     options.dmaFaults = {core_, &core_->statistics().dmaFaults};

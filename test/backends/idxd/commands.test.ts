@@ -83,7 +83,11 @@ describe('every command', () => {
       const before = [requests.length, vectors.length];
       // Code 0, and nobody asks for an interrupt.
       device.region.write(0xa3, new Uint8Array([0]));
-      expect([device.read32(0xa8), device.read32(INTCAUSE), requests.length, vectors.length]).toEqual([1, 0, ...before]);
+      expect([device.read32(0xa8), device.read32(INTCAUSE), requests.length, vectors.length]).toEqual([
+        1,
+        0,
+        ...before,
+      ]);
       // The two highest bits of the code, with an operand that is this one's: Abort All is 4.
       device.region.write(0xa0, new Uint8Array([0, 0, 0x40, 0]));
       expect([device.read32(0xa8), requests.length]).toEqual([0, (before[0] ?? 0) + 1]);

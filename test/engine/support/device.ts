@@ -36,6 +36,7 @@ export const registers = registerBlock(0x1000, {
   GENCTRL: reg32(0x88, { softwareErrorInterruptEnable: rw(0) }, { shared: true }),
   INTCAUSE: reg32(0x98, { causes: w1c(31, 0) }, { shared: true }),
   CMDSTATUS: reg32(0xa8, { error: ro(7, 0), active: ro(31) }, { shared: true }),
+  OWN: reg64(0xb0, { all: rw(63, 0) }),
   SWERROR0: reg64(0xc0, { valid: w1c(0), overflow: w1c(1), rest: ro(63, 2) }, { shared: true }),
   SWERROR1: reg64(0xc8, { all: ro(63, 0) }, { shared: true }),
   SWERROR2: reg64(0xd0, { all: ro(63, 0) }, { shared: true }),
@@ -53,6 +54,8 @@ export const Offset = {
   generalControl: 0x88,
   cause: 0x98,
   commandStatus: 0xa8,
+  /** Of a register that is not shared. */
+  own: 0xb0,
   error: 0xc0,
   permission: 0x200,
   status: 0x418,

@@ -88,6 +88,8 @@ class DeviceCore {
   void setRegionDecode(uint32_t index, RegionDecode decode);
   /// The memory of a region of registers; null for any other.
   std::shared_ptr<RegisterMemory> registerMemory(uint32_t index) const;
+  /// What its registers are; null for any other.
+  std::shared_ptr<const RegisterTable> registerTable(uint32_t index) const;
   /// Bytes of a region of registers that are registers: its memory holds locks and staged halves behind them. 0 for any
   /// other.
   std::size_t registerBlockSize(uint32_t index) const;

@@ -87,6 +87,11 @@ std::shared_ptr<RegisterMemory> DeviceCore::registerMemory(uint32_t index) const
   return regions_[index].registers->memory();
 }
 
+std::shared_ptr<const RegisterTable> DeviceCore::registerTable(uint32_t index) const {
+  if (index >= kRegionsMax || regions_[index].registers == nullptr) return nullptr;
+  return regions_[index].registers->table();
+}
+
 std::size_t DeviceCore::registerBlockSize(uint32_t index) const {
   if (index >= kRegionsMax || regions_[index].registers == nullptr) return 0;
   return regions_[index].registers->blockSize();

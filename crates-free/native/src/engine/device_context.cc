@@ -12,14 +12,14 @@ constexpr unsigned kPasidShift = 12;
 
 bool DeviceContext::mayUseHandle(uint16_t handle, const std::optional<Pasid>& pasid) const {
   if (handle >= handles) return false;
-  const uint32_t entry = registers->word32(offsets.msixPermissions.at(handle)).load(std::memory_order_acquire);
+  const uint32_t entry = registers->word32(offsets_.msixPermissions.at(handle)).load(std::memory_order_acquire);
   const bool restricted = (entry & kPasidEnable) != 0;
   if (restricted != pasid.has_value()) return false;
   return !restricted || entry >> kPasidShift == pasid->value;
 }
 
 void DeviceContext::raiseCompletion(uint16_t handle) const {
-  const uint32_t entry = registers->word32(offsets.msixPermissions.at(handle)).load(std::memory_order_acquire);
+  const uint32_t entry = registers->word32(offsets_.msixPermissions.at(handle)).load(std::memory_order_acquire);
   if ((entry & kIgnore) == 0) irqs->trigger(handle);
 }
 

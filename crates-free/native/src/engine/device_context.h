@@ -9,6 +9,7 @@
 
 #include "dsa/limits.h"
 #include "engine/command_completion.h"
+#include "engine/queue_occupancy.h"
 #include "engine/software_errors.h"
 #include "irq/irq_table.h"
 #include "memory/dma_space.h"
@@ -51,18 +52,17 @@ struct DeviceContext {
         dma(std::move(space)),
         dmaFaults(std::move(faults)),
         irqs(std::move(vectors)),
-        offsets(places),
         capabilities(device),
         handles(handleCount),
         errors(registers, irqs, {places.softwareError, places.interruptCause, places.generalControl}),
-        command(registers, irqs) {}
+        command(registers, irqs),
+        offsets_(places) {}
 
   const std::shared_ptr<RegisterMemory> registers;
   const std::shared_ptr<DmaSpace> dma;
   /// Counts accesses to guest memory that failed.
   const std::shared_ptr<std::atomic<uint64_t>> dmaFaults;
   const std::shared_ptr<IrqTable> irqs;
-  const RegisterOffsets offsets;
   const dsa::Capabilities capabilities;
   /// Interrupt handles are the indices of MSI-X vectors, below this.
   const uint32_t handles;
@@ -77,6 +77,13 @@ struct DeviceContext {
   bool mayUseHandle(uint16_t handle, const std::optional<Pasid>& pasid) const;
   /// The completion interrupt: nothing when the entry says to ignore it.
   void raiseCompletion(uint16_t handle) const;
+  /// What the guest is shown of a queue.
+  QueueOccupancy occupancy(uint32_t queue) const {
+    return QueueOccupancy(registers->word32(offsets_.workQueueStatus.at(queue)));
+  }
+
+ private:
+  const RegisterOffsets offsets_;
 };
 
 }  // namespace mdev

@@ -97,8 +97,8 @@ class Job {
   bool revealed() const;
   /// How far the descriptor has come. Nothing is outstanding. Throws std::bad_alloc.
   void save(StateWriter& archive, bool aborted) const;
-  /// The same for one whose client has gone: as if it had not begun, so that nothing of it is told. Its run says that it
-  /// is aborted.
+  /// The same for one whose client has gone: as if it had not begun, so that nothing of it is told. Its run says that
+  /// it is aborted.
   void saveForgotten(StateWriter& archive) const;
   /// Becomes what another job was. What it then has cannot make an engine do anything that the device's capabilities
   /// and these limits do not allow; the reader says whether that is so. Throws std::bad_alloc.

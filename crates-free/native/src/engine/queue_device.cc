@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/group.h"
+#include "engine/shared_registers.h"
 
 namespace mdev {
 namespace {
@@ -18,18 +19,6 @@ void require(bool condition, const std::string& message) {
   if (!condition) throw std::invalid_argument(message);
 }
 
-void requireWord(const RegisterMemory& memory, uint64_t offset, uint64_t size, const char* name) {
-  require(offset % size == 0 && offset < memory.size() && memory.size() - offset >= size,
-          std::string(name) + " at offset " + std::to_string(offset) + ": expected a multiple of " +
-              std::to_string(size) + " inside the region's " + std::to_string(memory.size()) + " bytes");
-}
-
-void requireArray(const RegisterMemory& memory, const RegisterArray& array, uint32_t count, const char* name) {
-  for (uint64_t index = 0; index < count; ++index) {
-    requireWord(memory, array.offset + index * array.stride, sizeof(uint32_t), name);
-  }
-}
-
 std::shared_ptr<DeviceContext> makeContext(const QueueDeviceOptions& options) {
   require(options.registers != nullptr, "registerRegion: expected a region of registers");
   require(options.queues >= 1 && options.queues <= kMaxQueues,
@@ -37,15 +26,7 @@ std::shared_ptr<DeviceContext> makeContext(const QueueDeviceOptions& options) {
   require(options.handles <= options.irqs->count(), "vectors is " + std::to_string(options.handles) +
                                                         ": expected at most the device's " +
                                                         std::to_string(options.irqs->count()) + " MSI-X vectors");
-  const RegisterMemory& memory = *options.registers;
-  for (uint32_t word = 0; word < 4; ++word) {
-    requireWord(memory, uint64_t{options.offsets.softwareError} + word * sizeof(uint64_t), sizeof(uint64_t),
-                "registers.softwareError");
-  }
-  requireWord(memory, options.offsets.interruptCause, sizeof(uint32_t), "registers.interruptCause");
-  requireWord(memory, options.offsets.generalControl, sizeof(uint32_t), "registers.generalControl");
-  requireArray(memory, options.offsets.workQueueStatus, options.queues, "registers.workQueueStatus");
-  requireArray(memory, options.offsets.msixPermissions, options.handles, "registers.msixPermissions");
+  requireSharedRegisters(options);
   return std::make_shared<DeviceContext>(options.registers, options.dma, options.dmaFaults, options.irqs,
                                          options.offsets, options.capabilities, options.handles);
 }

@@ -17,6 +17,7 @@
 namespace mdev {
 
 class Group;
+class RegisterTable;
 
 /// What a QueueDevice consists of.
 struct QueueDeviceOptions {
@@ -33,6 +34,8 @@ struct QueueDeviceOptions {
   uint32_t handles = 0;
   RegisterOffsets offsets;
   dsa::Capabilities capabilities;
+  /// What the registers are: those of `offsets` have to be shared. Null when there is no guest that could reach them.
+  std::shared_ptr<const RegisterTable> table = nullptr;
 };
 
 /// Owner thread only.

@@ -9,26 +9,6 @@
 #include "engine/job.h"
 
 namespace mdev {
-namespace {
-
-/// Bits 15:0 of a work queue's status word count what waits. The rest belongs to others.
-constexpr uint32_t kOccupancy = 0xffff;
-
-// Neither goes beyond its end, because the guest's reset may clear the word at any moment.
-void addOccupancy(const std::atomic_ref<uint32_t>& word) {
-  uint32_t seen = word.load(std::memory_order_relaxed);
-  while ((seen & kOccupancy) != kOccupancy && !word.compare_exchange_weak(seen, seen + 1)) {
-  }
-}
-void takeOccupancy(const std::atomic_ref<uint32_t>& word, uint64_t count) {
-  uint32_t seen = word.load(std::memory_order_relaxed);
-  while (
-      !word.compare_exchange_weak(seen, seen - static_cast<uint32_t>(std::min<uint64_t>(seen & kOccupancy, count)))) {
-  }
-}
-
-}  // namespace
-
 QueueRun::QueueRun(std::shared_ptr<DeviceContext> context, std::shared_ptr<QueueCounters> counters, uint32_t queue,
                    const QueueConfig& settings, const std::shared_ptr<Group>& servedBy)
     : index(queue),
@@ -37,7 +17,7 @@ QueueRun::QueueRun(std::shared_ptr<DeviceContext> context, std::shared_ptr<Queue
       group(servedBy),
       groupAddress(servedBy.get()),
       counters_(std::move(counters)),
-      status_(device->registers->word32(device->offsets.workQueueStatus.at(queue))),
+      occupancy_(device->occupancy(queue)),
       ring_(settings.size),
       mutex_(servedBy->lock()) {}
 
@@ -49,15 +29,12 @@ bool QueueRun::push(const dsa::Descriptor& descriptor) {
   ring_[tail % ring_.size()] = descriptor;
   // Written by nobody else.
   counters_->submitted.store(counters_->submitted.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  addOccupancy(status_);
+  occupancy_.add();
   tail_.store(tail + 1, std::memory_order_release);
   return true;
 }
 
-void QueueRun::showOccupancy() {
-  takeOccupancy(status_, kOccupancy);
-  status_.fetch_or(static_cast<uint32_t>(waiting()) & kOccupancy);
-}
+void QueueRun::showOccupancy() { occupancy_.show(waiting()); }
 
 void QueueRun::abort(bool clientGone) {
   const std::lock_guard lock(*mutex_);
@@ -102,14 +79,14 @@ void QueueRun::detach() {
   }
   withoutEngine_.store(0);
   // From now on nothing is dispatched; whatever the guest did to the count, the next enable begins at 0.
-  takeOccupancy(status_, kOccupancy);
+  occupancy_.clear();
   wakeEngines();
 }
 
 void QueueRun::dropWaiting() {
   const uint64_t tail = tail_.load();
   const uint64_t dropped = tail - head_.load();
-  takeOccupancy(status_, dropped);
+  occupancy_.take(dropped);
   counters_->abandoned.fetch_add(dropped, std::memory_order_relaxed);
   head_.store(tail);
 }
@@ -193,7 +170,7 @@ Job* QueueRun::take(std::shared_ptr<QueueRun>&& self, Engine& engine) {
              last ? nullptr : &ring_[(head + 1) % ring_.size()]);
   jobs_.begun(*job);
   head_.store(head + 1, std::memory_order_release);
-  takeOccupancy(status_, 1);
+  occupancy_.take(1);
   return job;
 }
 

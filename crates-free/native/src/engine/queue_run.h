@@ -142,7 +142,7 @@ class QueueRun {
   void wakeEngines() const;
 
   const std::shared_ptr<QueueCounters> counters_;
-  const std::atomic_ref<uint32_t> status_;
+  const QueueOccupancy occupancy_;
   bool accepting_ = true;
 
   std::vector<dsa::Descriptor> ring_;

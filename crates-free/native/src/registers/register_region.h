@@ -29,6 +29,7 @@ class RegisterRegion final : public RegionPort {
   Served read(uint64_t offset, std::span<std::byte> data) override;
   Served write(uint64_t offset, std::span<const std::byte> data) override;
 
+  const std::shared_ptr<const RegisterTable>& table() const { return table_; }
   const std::shared_ptr<RegisterMemory>& memory() const { return memory_; }
   std::size_t blockSize() const { return table_->blockSize(); }
   const Counters& counters() const { return counters_; }

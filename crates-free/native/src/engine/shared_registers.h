@@ -1,0 +1,13 @@
+// Where a device has the registers that engines change.
+#pragma once
+
+#include "engine/queue_device.h"
+
+namespace mdev {
+
+/// All registers of `options.offsets` lie in the region and are declared `shared`, if `options.table` tells that:
+/// others belong to the owner thread, and what an engine writes there could be lost. Throws std::invalid_argument that
+/// names the first that is not.
+void requireSharedRegisters(const QueueDeviceOptions& options);
+
+}  // namespace mdev

@@ -9,7 +9,9 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "check.h"
@@ -75,6 +77,49 @@ void everyFdThatLinuxTakes() {
   CHECK_EQUAL(openFiles(), before);
 }
 
+/// Urgent bytes are bytes, and their descriptors are the reader's to close.
+void urgentBytesAreNoExcuse() {
+  const int before = openFiles();
+  {
+    Pair pair;
+    takeUrgentInLine(pair.near.get());
+    const auto fds = eventfds(1);
+    // Linux makes the last byte urgent.
+    const std::array<char, 3> text{'a', 'b', 'c'};
+    iovec vector{const_cast<char*>(text.data()) + 1, 1};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+    msghdr message{};
+    message.msg_iov = &vector;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* const header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    const int fd = fds[0].get();
+    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+    CHECK_EQUAL(::send(pair.far.get(), &text[0], 1, 0), 1);
+    if (::sendmsg(pair.far.get(), &message, MSG_OOB) < 0) {
+      CHECK_EQUAL(errno, EOPNOTSUPP);  // a kernel that has none
+      return;
+    }
+    CHECK_EQUAL(::send(pair.far.get(), &text[2], 1, 0), 1);
+    std::string got;
+    std::size_t brought = 0;
+    while (got.size() < text.size()) {
+      std::array<std::byte, 64> room;
+      const ReceiveResult result = receiveOnce(pair.near.get(), room, kCloser);
+      CHECK(result.size > 0 && !result.truncated);
+      got.append(reinterpret_cast<const char*>(room.data()), static_cast<std::size_t>(result.size));
+      brought += result.fds.size();
+    }
+    CHECK_EQUAL(got, "abc");
+    CHECK_EQUAL(brought, 1u);
+  }
+  CHECK_EQUAL(openFiles(), before);
+}
+
 void saysWhenFdsWereLost() {
   const int before = openFiles();
   {
@@ -113,6 +158,7 @@ void hangingUp() {
 int main() {
   neverBlocks();
   everyFdThatLinuxTakes();
+  urgentBytesAreNoExcuse();
   saysWhenFdsWereLost();
   hangingUp();
 }

@@ -1,5 +1,6 @@
 import { readSync, writeSync } from 'node:fs';
 import { constants } from 'node:os';
+import { setImmediate as immediate } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 
 import { closeFd } from '../../src/native/binding.ts';
@@ -241,6 +242,31 @@ describe('an ioeventfd', () => {
     await settle();
     expect(writes).toBe(at);
     for (const each of kept) closeFd(each);
+  });
+
+  it('and many others that are full share a turn, which ends by time', async () => {
+    await using bench = new Bench();
+    const many = 40;
+    for (let n = 0; n < many; ++n) {
+      bench.device.ioEventFds.push({ region: 0, offset: Offset.hooked, size: 4, datamatch: BigInt(n + 1) });
+    }
+    let writes = 0;
+    bench.device.onWrite = () => {
+      writes += 1;
+      const end = performance.now() + 1;
+      while (performance.now() < end);
+    };
+    const peer = await client(bench, many);
+    const { fds } = await bellsOf(peer);
+    expect(fds).toHaveLength(many);
+    for (const fd of fds) ring(fd, 1000n);
+    let most = 0;
+    for (let turns = 0; turns < 20 || writes < 100; ++turns) {
+      const before = writes;
+      await immediate();
+      most = Math.max(most, writes - before);
+    }
+    expect(most).toBeLessThanOrEqual(16);
   });
 
   it('may end its own connection, or fail, and the next client has its own', async () => {

@@ -4,6 +4,7 @@
 #include <uv.h>
 
 #include <algorithm>
+#include <chrono>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -12,6 +13,37 @@
 #include "base/eventfd.h"
 
 namespace mdev {
+
+class IoEventFds::Turn {
+ public:
+  explicit Turn(uv_loop_t* loop) : loop_(loop) {}
+
+  /// Does a part of the writes that were signalled, unless the turn has taken its time: then the descriptor stays
+  /// readable for the next one.
+  void serve(IoEventFd& signal) {
+    // The loop looks at the clock once a turn.
+    const uint64_t turn = uv_now(loop_);
+    const auto now = std::chrono::steady_clock::now();
+    if (turn != turn_) {
+      turn_ = turn;
+      end_ = now + kTime;
+    }
+    if (now >= end_) return;
+    for (uint32_t done = 0; done < IoEventFd::kWritesPerTurn; done += kAtOnce) {
+      if (signal.serve(kAtOnce) < kAtOnce || std::chrono::steady_clock::now() >= end_) return;
+    }
+  }
+
+ private:
+  static constexpr std::chrono::milliseconds kTime{1};
+  /// Writes between two looks at the clock.
+  static constexpr uint32_t kAtOnce = 8;
+
+  uv_loop_t* const loop_;
+  /// Not the time of any loop.
+  uint64_t turn_ = UINT64_MAX;
+  std::chrono::steady_clock::time_point end_;
+};
 
 int IoEventFds::add(napi_env env, std::shared_ptr<DeviceCore> core, uint32_t region, uint64_t offset,
                     std::span<const std::byte> value, FileDescriptor given) {
@@ -26,7 +58,13 @@ int IoEventFds::add(napi_env env, std::shared_ptr<DeviceCore> core, uint32_t reg
   try {
     auto signal = std::make_shared<IoEventFd>(std::move(core), region, offset, value, std::move(given));
     // The callback keeps it while it runs: a write may end the connection.
-    auto poll = std::make_unique<Poll>(env, signal->fd(), [signal](int, int) { signal->serve(); });
+    if (turn_ == nullptr) {
+      uv_loop_s* loop = nullptr;
+      if (napi_get_uv_event_loop(env, &loop) != napi_ok) throw Napi::Error::New(env);
+      turn_ = std::make_shared<Turn>(loop);
+    }
+    auto poll =
+        std::make_unique<Poll>(env, signal->fd(), [signal, turn = turn_](int, int) { turn->serve(*signal); });
     poll->setReferenced(false);
     if (const int error = poll->watch(paused_ ? 0 : UV_READABLE); error != 0) throwSystemError(env, -error, "uv_poll");
     const int fd = signal->fd();

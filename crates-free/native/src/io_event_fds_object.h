@@ -38,10 +38,13 @@ class IoEventFds {
     std::shared_ptr<IoEventFd> signal;
     std::unique_ptr<Poll> poll;
   };
+  /// All of one client's share a turn of the loop: each may be signalled without end, and there may be many of them.
+  class Turn;
   static constexpr std::size_t kMost = 512;
   /// Then others get a turn.
   static constexpr uint32_t kMostWritesAtOnce = 1024;
 
+  std::shared_ptr<Turn> turn_;
   std::vector<Watched> all_;
   bool paused_ = false;
 };

@@ -3,6 +3,7 @@
 usage: lingering_client.py SOCKET HOW MARK; makes the file MARK when it has sent, and lets go when its standard input ends. HOW is one of
 
   map      agrees on the version and maps the descriptor as memory
+  urgent   the same, with the last byte of the message sent as urgent (MSG_OOB)
   first    sends it with a first message that is not VERSION
   unread   the same, behind so much that the server will not read it; the server must not read before MARK is there
 """
@@ -47,10 +48,15 @@ def negotiate(stream):
 
 
 def send(stream, near, how):
-    if how == "map":
+    if how in ("map", "urgent"):
         negotiate(stream)
-        body = struct.pack("<IIQQQ", 32, 3, 0, 0, 4096)
-        socket.send_fds(stream, [message(1, DMA_MAP, body)], [near.fileno()])
+        whole = message(1, DMA_MAP, struct.pack("<IIQQQ", 32, 3, 0, 0, 4096))
+        if how == "map":
+            socket.send_fds(stream, [whole], [near.fileno()])
+        else:
+            stream.sendall(whole[:-1])
+            rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", near.fileno()))
+            stream.sendmsg([whole[-1:]], [rights], socket.MSG_OOB)
     elif how == "first":
         socket.send_fds(stream, [message(1, GET_INFO, bytes(16))], [near.fileno()])
     else:

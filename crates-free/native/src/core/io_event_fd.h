@@ -18,7 +18,7 @@ namespace mdev {
 /// bounded part of it), empty it, or let reads block (they are told not to).
 class IoEventFd {
  public:
-  /// Writes of one turn.
+  /// Writes of one turn of an event loop, at most.
   static constexpr uint32_t kWritesPerTurn = 64;
   /// Largest value, bytes.
   static constexpr std::size_t kMaxValue = 8;
@@ -29,10 +29,8 @@ class IoEventFd {
             FileDescriptor eventfd = {});
 
   int fd() const { return fd_.get(); }
-  /// Does the writes that were signalled, as if the guest had sent them; at most those of one turn, so that `fd` may
-  /// stay readable. What the device refuses is counted there. A hook may call `close`.
-  void serve() { serve(kWritesPerTurn); }
-  /// The same for at most `writes` of them. Returns how many there were.
+  /// Does the writes that were signalled, as if the guest had sent them, at most `writes` of them, so that `fd` may stay
+  /// readable. Returns how many there were. What the device refuses is counted there. A hook may call `close`.
   uint32_t serve(uint32_t writes);
   /// No write happens any more.
   void close() { closed_ = true; }

@@ -26,6 +26,12 @@ void takeFds(msghdr& message, const std::shared_ptr<FdCloser>& closer, std::vect
 
 }  // namespace
 
+void takeUrgentInLine(int socket) {
+  const int yes = 1;
+  // A kernel without urgent bytes on UNIX sockets knows the option all the same.
+  ::setsockopt(socket, SOL_SOCKET, SO_OOBINLINE, &yes, sizeof yes);
+}
+
 ReceiveResult receiveOnce(int socket, std::span<std::byte> room, const std::shared_ptr<FdCloser>& closer) {
   alignas(cmsghdr) char control[CMSG_SPACE(kMaxFdsPerRead * sizeof(int))];
   iovec vector{room.data(), room.size()};

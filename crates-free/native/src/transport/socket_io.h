@@ -23,6 +23,11 @@ struct ReceiveResult {
   bool truncated = false;
 };
 
+/// Has urgent bytes (MSG_OOB) delivered where they stand, as any other. Otherwise a read drops them, and closes the
+/// file descriptors that came with them while it is in the kernel, however long that takes. Before the first
+/// `receiveOnce`.
+void takeUrgentInLine(int socket);
+
 /// Reads once, never blocks. `closer` closes the fds that come.
 ReceiveResult receiveOnce(int socket, std::span<std::byte> room, const std::shared_ptr<FdCloser>& closer);
 

@@ -74,6 +74,7 @@ void UvPollTransport::State::start(std::shared_ptr<TransportUser> newUser) {
   if (const int error = uv_poll_init(loop, &poll, socket.get()); error != 0) {
     throw std::system_error(-error, std::generic_category(), "cannot watch the socket");
   }
+  takeUrgentInLine(socket.get());
   user = std::move(newUser);
   self = shared_from_this();
   openHandles = 1;

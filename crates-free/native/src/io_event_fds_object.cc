@@ -63,8 +63,7 @@ int IoEventFds::add(napi_env env, std::shared_ptr<DeviceCore> core, uint32_t reg
       if (napi_get_uv_event_loop(env, &loop) != napi_ok) throw Napi::Error::New(env);
       turn_ = std::make_shared<Turn>(loop);
     }
-    auto poll =
-        std::make_unique<Poll>(env, signal->fd(), [signal, turn = turn_](int, int) { turn->serve(*signal); });
+    auto poll = std::make_unique<Poll>(env, signal->fd(), [signal, turn = turn_](int, int) { turn->serve(*signal); });
     poll->setReferenced(false);
     if (const int error = poll->watch(paused_ ? 0 : UV_READABLE); error != 0) throwSystemError(env, -error, "uv_poll");
     const int fd = signal->fd();

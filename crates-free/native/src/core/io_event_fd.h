@@ -29,8 +29,8 @@ class IoEventFd {
             FileDescriptor eventfd = {});
 
   int fd() const { return fd_.get(); }
-  /// Does the writes that were signalled, as if the guest had sent them, at most `writes` of them, so that `fd` may stay
-  /// readable. Returns how many there were. What the device refuses is counted there. A hook may call `close`.
+  /// Does the writes that were signalled, as if the guest had sent them, at most `writes` of them, so that `fd` may
+  /// stay readable. Returns how many there were. What the device refuses is counted there. A hook may call `close`.
   uint32_t serve(uint32_t writes);
   /// No write happens any more.
   void close() { closed_ = true; }

@@ -9,44 +9,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { VfioIrq, VfioRegion } from '../../src/mdev/index.ts';
 import { type Client, connect, eventfd, memoryFile } from '../../src/vfio-user/index.ts';
 import { distProgram } from '../cli/support/dist.ts';
+import { errorsOf } from './support/compile.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
 const example = /```ts\n([^]*?)```/.exec(readme)?.[1] ?? '';
-
-interface Manifest {
-  readonly exports: Readonly<Record<string, string | { readonly default: string }>>;
-}
-const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest;
-
-/** Errors that TypeScript, as strict as for this repository, finds in a program that uses the package. */
-function errorsOf(text: string): readonly string[] {
-  const file = join(root, 'example.ts');
-  const config = ts.readConfigFile(join(root, 'tsconfig.json'), (path) => ts.sys.readFile(path)).config as object;
-  const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root);
-  const paths = Object.entries(exports).flatMap(([name, target]) =>
-    typeof target === 'string'
-      ? []
-      : [[`mdev-user${name.slice(1)}`, [join(root, target.default.replace('dist', 'src').replace(/\.js$/, '.ts'))]]],
-  );
-  const compilerOptions: ts.CompilerOptions = {
-    ...options,
-    noEmit: true,
-    paths: Object.fromEntries(paths) as ts.MapLike<string[]>,
-  };
-  const disk = ts.createCompilerHost(compilerOptions);
-  const host: ts.CompilerHost = {
-    ...disk,
-    fileExists: (name) => name === file || disk.fileExists(name),
-    getSourceFile: (name, version, ...rest) =>
-      name === file ? ts.createSourceFile(name, text, version) : disk.getSourceFile(name, version, ...rest),
-  };
-  const program = ts.createProgram([file], compilerOptions, host);
-  const source = program.getSourceFile(file);
-  return [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)].map(
-    ({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'),
-  );
-}
 
 describe('the README’s backend', () => {
   it('compiles', () => {

@@ -52,6 +52,17 @@ struct Queue {
     ready.pop_front();
     return next;
   }
+  /// Its memory's owner keeps readers out: until `recall`.
+  void putAway(std::shared_ptr<Access> access) {
+    const std::lock_guard lock(mutex);
+    away.push_back(std::move(access));
+  }
+  void recall() {
+    const std::lock_guard lock(mutex);
+    for (std::shared_ptr<Access>& access : away) ready.push_back(std::move(access));
+    away.clear();
+    changed.notify_one();
+  }
   void stop() {
     const std::lock_guard lock(mutex);
     stopped = true;
@@ -61,6 +72,7 @@ struct Queue {
   std::mutex mutex;
   std::condition_variable changed;
   std::deque<std::shared_ptr<Access>> ready;
+  std::vector<std::shared_ptr<Access>> away;
   bool stopped = false;
 };
 
@@ -120,12 +132,18 @@ class PageEngine : public Napi::ObjectWrap<PageEngine> {
   }
 
   static void run(const mdev::PasidTable& table, Queue& queue) {
-    mdev::PasidReader reader;
+    mdev::PasidReader reader([&queue] { queue.recall(); });
     while (const std::shared_ptr<Access> access = queue.pop()) {
       if (access->last != mdev::PageResponse::success) {
         access->end.store(Access::End::fault, std::memory_order_release);
-      } else if (tryAccess(reader, table, *access)) {
+        continue;
+      }
+      const Outcome outcome = tryAccess(reader, table, *access);
+      if (outcome == Outcome::done) {
         access->end.store(Access::End::done, std::memory_order_release);
+      } else if (outcome == Outcome::excluded) {
+        queue.putAway(access);
+        if (mdev::PasidGuard::admits(reader, table, access->pasid)) queue.recall();
       } else if (table.requests() == nullptr || access->asked == kTries) {
         access->end.store(Access::End::fault, std::memory_order_release);
       } else {
@@ -135,18 +153,22 @@ class PageEngine : public Napi::ObjectWrap<PageEngine> {
     }
   }
 
-  static bool tryAccess(mdev::PasidReader& reader, const mdev::PasidTable& table, Access& access) {
+  enum class Outcome : uint8_t { done, missing, excluded };
+
+  static Outcome tryAccess(mdev::PasidReader& reader, const mdev::PasidTable& table, Access& access) {
     const mdev::PasidGuard guard(reader, table, access.pasid);
-    if (guard.space() == nullptr) return false;
+    if (guard.state() != mdev::PasidState::found) {
+      return guard.state() == mdev::PasidState::excluded ? Outcome::excluded : Outcome::missing;
+    }
     mdev::IovaCache found;
-    const mdev::Translation piece = guard.space()->translate(access.iova, sizeof access.value, access.rights, &found);
-    if (piece.kind != mdev::Translation::Kind::mapped || piece.length != sizeof access.value) return false;
+    const mdev::Translation piece = guard.space().translate(access.iova, sizeof access.value, access.rights, &found);
+    if (piece.kind != mdev::Translation::Kind::mapped || piece.length != sizeof access.value) return Outcome::missing;
     if ((access.rights & mdev::kDmaWrite) != 0) {
       std::memcpy(piece.pointer, &access.value, sizeof access.value);
     } else {
       std::memcpy(&access.value, piece.pointer, sizeof access.value);
     }
-    return true;
+    return Outcome::done;
   }
 
   /// Page requests of one access, which is more than an engine makes that is answered well.

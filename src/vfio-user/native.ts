@@ -46,8 +46,10 @@ export interface NativeConnection {
    * @param fd one that another process has made for the same (duplicated), instead of a new one.
    */
   ioEventFd(region: number, offset: number, value: Uint8Array, fd?: number): number;
-  /** Does now what has been signalled so far. False when that is so much that some of it, at least, is left. */
+  /** Does now what has been signalled so far, unless it is held. False when that is so much that some of it, at least, is left. */
   serveIoEventFds(): boolean;
+  /** While held, what is signalled waits: the device has stopped. */
+  holdIoEventFds(held: boolean): void;
   /** Serves nothing more, and closes once what is answered was offered to the socket. */
   finish(reason: string): void;
   /** Closes at once. Repeats do nothing. */

@@ -65,6 +65,7 @@ class ConnectionObject : public Napi::ObjectWrap<ConnectionObject> {
                            InstanceMethod<&This::refuse>("refuse"),
                            InstanceMethod<&This::ioEventFd>("ioEventFd"),
                            InstanceMethod<&This::serveIoEventFds>("serveIoEventFds"),
+                           InstanceMethod<&This::holdIoEventFds>("holdIoEventFds"),
                            InstanceMethod<&This::finish>("finish"),
                            InstanceMethod<&This::close>("close"),
                            InstanceMethod<&This::peerGone>("peerGone"),
@@ -177,6 +178,9 @@ class ConnectionObject : public Napi::ObjectWrap<ConnectionObject> {
 
   /// serveIoEventFds(): whether all that was signalled has been written; bounded
   Napi::Value serveIoEventFds(const Info& info) { return Napi::Boolean::New(info.Env(), ioEventFds_.serve()); }
+
+  /// holdIoEventFds(held)
+  void holdIoEventFds(const Info& info) { ioEventFds_.setHeld(boolArgument(info.Env(), info[0], "held")); }
 
   void finish(const Info& info) { connection_->finish(info[0].ToString()); }
   void close(const Info& info) { connection_->close(info[0].ToString()); }

@@ -65,7 +65,7 @@ int IoEventFds::add(napi_env env, std::shared_ptr<DeviceCore> core, uint32_t reg
     }
     auto poll = std::make_unique<Poll>(env, signal->fd(), [signal, turn = turn_](int, int) { turn->serve(*signal); });
     poll->setReferenced(false);
-    if (const int error = poll->watch(paused_ ? 0 : UV_READABLE); error != 0) throwSystemError(env, -error, "uv_poll");
+    if (const int error = poll->watch(events()); error != 0) throwSystemError(env, -error, "uv_poll");
     const int fd = signal->fd();
     all_.push_back({std::move(signal), std::move(poll)});
     return fd;
@@ -75,6 +75,7 @@ int IoEventFds::add(napi_env env, std::shared_ptr<DeviceCore> core, uint32_t reg
 }
 
 bool IoEventFds::serve() {
+  if (paused_ || held_) return true;
   // Copies: a write may end the connection.
   std::vector<std::shared_ptr<IoEventFd>> signals;
   for (const Watched& watched : all_) signals.push_back(watched.signal);
@@ -94,7 +95,18 @@ bool IoEventFds::serve() {
 
 void IoEventFds::setPaused(bool paused) {
   paused_ = paused;
-  for (const Watched& watched : all_) watched.poll->watch(paused ? 0 : UV_READABLE);
+  watch();
+}
+
+void IoEventFds::setHeld(bool held) {
+  held_ = held;
+  watch();
+}
+
+int IoEventFds::events() const { return paused_ || held_ ? 0 : UV_READABLE; }
+
+void IoEventFds::watch() {
+  for (const Watched& watched : all_) watched.poll->watch(events());
 }
 
 void IoEventFds::close() {

@@ -24,11 +24,14 @@ class IoEventFds {
   int add(napi_env env, std::shared_ptr<DeviceCore> core, uint32_t region, uint64_t offset,
           std::span<const std::byte> value, FileDescriptor given);
 
-  /// Writes what was signalled, of all together at most kMostWritesAtOnce. Whether that was everything.
+  /// Writes what was signalled, of all together at most kMostWritesAtOnce. Whether that was everything, or all that may
+  /// be written now.
   bool serve();
 
-  /// While paused they keep their signals.
+  /// While paused they keep their signals: this process is not the one to serve them.
   void setPaused(bool paused);
+  /// The same, because their device has stopped.
+  void setHeld(bool held);
 
   void close();
 
@@ -44,9 +47,14 @@ class IoEventFds {
   /// Then others get a turn.
   static constexpr uint32_t kMostWritesAtOnce = 1024;
 
+  /// What to wait for, as uv_poll says it.
+  int events() const;
+  void watch();
+
   std::shared_ptr<Turn> turn_;
   std::vector<Watched> all_;
   bool paused_ = false;
+  bool held_ = false;
 };
 
 }  // namespace mdev

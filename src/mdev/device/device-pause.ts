@@ -29,6 +29,9 @@ export class DevicePause {
   /** The behaviour is on its way. */
   #quiescing: Promise<void> | undefined;
   #paused = false;
+  /** The device reaches nothing, and is to hear nothing. */
+  #standsStill = false;
+  readonly #watchers = new Set<(paused: boolean) => void>();
 
   constructor(subject: PauseSubject) {
     this.#subject = subject;
@@ -50,6 +53,29 @@ export class DevicePause {
   }
 
   /**
+   * Tells at once whether the device stands still, because of a pause that counts, and whenever that changes.
+   * @returns what ends it.
+   */
+  watch(listener: (paused: boolean) => void): () => void {
+    // The same function may watch twice.
+    const own = (paused: boolean): void => {
+      listener(paused);
+    };
+    this.#watchers.add(own);
+    own(this.#standsStill);
+    return () => {
+      this.#watchers.delete(own);
+    };
+  }
+
+  #setPaused(paused: boolean): void {
+    this.#subject.function.setPaused(paused);
+    if (paused === this.#standsStill) return;
+    this.#standsStill = paused;
+    for (const watcher of this.#watchers) watcher(paused);
+  }
+
+  /**
    * Pauses a running instance, or keeps one paused that is.
    * @param limit Milliseconds to wait at most; without it, as long as the behaviour takes.
    * @throws {@link MdevError} `ENOTTY` when its behaviour cannot, `ETIMEDOUT` when it did not in time and goes on, `EBUSY` when the same one has it
@@ -65,7 +91,7 @@ export class DevicePause {
     // Meanwhile the client may have left: then there is nobody to say when to go on.
     if (now !== 'running') this.#giveUp(by);
     life.check('quiesce');
-    this.#subject.function.setPaused(true);
+    this.#setPaused(true);
     life.transit('quiesce');
   }
 
@@ -81,7 +107,7 @@ export class DevicePause {
       this.#giveUp(by);
       throw new MdevError('ECANCELED', `${life.who} is frozen no more`);
     }
-    this.#subject.function.setPaused(true);
+    this.#setPaused(true);
   }
 
   /**
@@ -105,7 +131,7 @@ export class DevicePause {
       this.#giveUp(by);
       throw new MdevError('EBUSY', `${life.who} became ${now} while it was to be suspended`);
     }
-    this.#subject.function.setPaused(true);
+    this.#setPaused(true);
   }
 
   /** @throws {@link MdevError} see {@link quiesce}. */
@@ -192,7 +218,7 @@ export class DevicePause {
   #goOn(): MdevFailure | undefined {
     this.#pausers.clear();
     this.#paused = false;
-    this.#subject.function.setPaused(false);
+    this.#setPaused(false);
     return this.#subject.life.attempt('resume', () => {
       callSynchronously('resume', () => this.#subject.behaviour().resume?.());
     });

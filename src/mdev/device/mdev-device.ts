@@ -247,6 +247,16 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
     this.#parts.pause.resume();
   }
 
+  /**
+   * Tells at once whether the device stands still, because its owner, its client's migration or a transfer has paused it, and whenever that changes: a server lets
+   * wait then what its guest signals.
+   * @returns what ends it.
+   * @internal
+   */
+  watchPaused(listener: (paused: boolean) => void): () => void {
+    return this.#parts.pause.watch(listener);
+  }
+
   /** Asks the client to let go (irq index REQ, `onRequest`) and resolves when no client holds the instance any more. */
   requestRelease(): Promise<void> {
     return this.#parts.hold.requestRelease();

@@ -182,6 +182,7 @@ export class ServedConnection implements ConnectionHandler {
   closed(reason: string): void {
     try {
       // What the client has is the successor's: this device is not to touch it any more.
+      this.#messages.regionIoFds.end();
       if (!this.#isHandedOver) this.#negotiation.end();
     } finally {
       this.#owner.closed(this, reason);

@@ -20,6 +20,11 @@ export interface ServedDevice {
   /** Absent: the device cannot move to another process (`Server.handOver`). */
   readonly transfer?: StateTransfer | undefined;
   /**
+   * Tells at once whether the device stands still, and whenever that changes, until the function that it returns is called. While it stands still what the guest signals
+   * by ioeventfds waits. Absent: it never does.
+   */
+  watchPaused?(listener: (paused: boolean) => void): () => void;
+  /**
    * Asked before the device is served; absent: it can be.
    *
    * @throws `MdevError` when it shows what does not work over vfio-user.

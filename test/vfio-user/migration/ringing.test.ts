@@ -5,7 +5,14 @@ import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, it } from 'vitest';
 
 import { reg32, registerBlock, wo } from '../../../src/emulation/index.ts';
-import { defineMdevType, MdevRegistry, MigrationState as S, mmio, ParentDevice } from '../../../src/mdev/index.ts';
+import {
+  defineMdevType,
+  type MdevDevice,
+  MdevRegistry,
+  MigrationState as S,
+  mmio,
+  ParentDevice,
+} from '../../../src/mdev/index.ts';
 import { type Client, connect, serve } from '../../../src/vfio-user/index.ts';
 import { socketPair } from '../../../src/vfio-user/native.ts';
 import { readAll, restored } from '../../mdev/support/migratable.ts';
@@ -25,6 +32,7 @@ afterEach(async () => {
 
 interface Belfry {
   readonly client: Client;
+  readonly device: MdevDevice;
   readonly fds: readonly number[];
   /** What has been heard of each bell. */
   readonly heard: [number, number];
@@ -65,7 +73,7 @@ async function belfry(): Promise<Belfry> {
   const client = await connect({ fd: near });
   await client.writeRegister(7, COMMAND, 2, 6);
   const { entries } = await client.regionEventFds(0);
-  return { client, fds: entries.map(({ fd }) => fd ?? -1), heard };
+  return { client, device, fds: entries.map(({ fd }) => fd ?? -1), heard };
 }
 
 function ring(fd: number | undefined, times: bigint): void {
@@ -99,6 +107,30 @@ describe('a guest that rings', () => {
     await using _target = target.client;
     await restored(target.client, await readAll(client));
     expect([await target.client.migrationState(), target.heard[1]]).toEqual([S.running, 300]);
+  });
+
+  it('after its device has stopped is heard when that runs again, and not before', async () => {
+    const { client, device, fds, heard } = await belfry();
+    await using _client = client;
+    ring(fds[0], 2n);
+    await client.setMigrationState(S.stopCopy);
+    expect(heard).toEqual([2, 0]);
+    ring(fds[0], 3n);
+    ring(fds[1], 100n);
+    expect((await readAll(client)).length).toBeGreaterThan(0);
+    // Through states that let it stand still.
+    for (const state of [S.stop, S.stopCopy, S.stop]) await client.setMigrationState(state);
+    for (let turns = 20; turns > 0; turns--) await client.readRegister(7, COMMAND, 2);
+    expect(heard).toEqual([2, 0]);
+    await client.setMigrationState(S.running);
+    await expect.poll(() => heard).toEqual([5, 100]);
+    // Whoever it is that pauses it.
+    await device.quiesce();
+    ring(fds[1], 1n);
+    await client.readRegister(7, COMMAND, 2);
+    expect(heard).toEqual([5, 100]);
+    device.resume();
+    await expect.poll(() => heard).toEqual([5, 101]);
   });
 
   it('all the while, from a processor that never stops, moves too', async () => {

@@ -28,6 +28,7 @@ export class RegionIoFdsMessages {
   readonly #native: NativeConnection;
   /** By region, the eventfds of its entries. */
   readonly #fds = new Map<number, number[]>();
+  #unwatch: (() => void) | undefined;
 
   constructor(device: ServedDevice, native: NativeConnection) {
     this.#device = device;
@@ -82,7 +83,17 @@ export class RegionIoFdsMessages {
     }
   }
 
+  /** The connection has ended. */
+  end(): void {
+    this.#unwatch?.();
+    this.#unwatch = undefined;
+  }
+
   #create(bell: Bell, fd?: number): number {
+    // Before there is one: a device that has stopped hears none until it runs.
+    this.#unwatch ??= this.#device.watchPaused?.((paused) => {
+      this.#native.holdIoEventFds(paused);
+    });
     const value = new Uint8Array(8);
     new DataView(value.buffer).setBigUint64(0, bell.datamatch ?? 0n, true);
     return this.#native.ioEventFd(bell.region, bell.offset, value.subarray(0, bell.size), fd);

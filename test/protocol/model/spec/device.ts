@@ -188,6 +188,11 @@ export class Device implements Migrated<DeviceState> {
     this.migration.reset();
   }
 
+  /** Whether it neither reaches memory nor raises interrupts, and hears no ioeventfd. */
+  get paused(): boolean {
+    return this.#paused;
+  }
+
   /** It neither reaches memory nor raises interrupts. The guest is served. */
   pause(): void {
     this.#paused = true;

@@ -1,17 +1,16 @@
 // sources: core/*.cc registers/*.cc irq/*.cc base/*.cc memory/*.cc vfio_user/framer.cc vfio_user/handover_framer.cc transport/input_buffer.cc
 // sanitize: address,undefined
 //
-// What one process writes for another: every format comes back as it went, and whatever else somebody writes is refused
-// with a reason, wherever it is cut and whatever is changed. The sanitizers see the rest.
+// What one process writes for another: every format comes back as it went, and
+// whatever else somebody writes is refused with a reason, wherever it is cut
+// and whatever is changed. The sanitizers see the rest.
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
-#include <functional>
 #include <memory>
 #include <random>
 #include <vector>
@@ -21,10 +20,13 @@
 #include "core/device_core.h"
 #include "core/handover_client.h"
 #include "core/interrupt_state.h"
+#include "handover_spoil.h"
 #include "support/probe.h"
 #include "vfio_user/framer.h"
 
 using namespace mdev;
+using handover_test::rounds;
+using handover_test::spoil;
 using mdev::test::list;
 using mdev::test::Probe;
 
@@ -36,40 +38,6 @@ constexpr uint32_t kReadWrite = kRegionRead | kRegionWrite;
 constexpr uint32_t kBothRights = 3;
 constexpr uint64_t kPage = 4096;
 constexpr uint32_t kVectors = 70;
-
-/// Rounds of each random test: as many as MDEV_STRESS_STEPS says in a long run.
-uint32_t rounds(uint32_t few) {
-  const char* const text = std::getenv("MDEV_STRESS_STEPS");
-  return text == nullptr ? few : std::max(few, static_cast<uint32_t>(std::atoi(text)) / 8);
-}
-
-/// Gives `take` everything that could become of `good` on the way: cut at every byte, a bit of each byte turned, bytes
-/// too many, a few bytes changed, and noise.
-void spoil(const Bytes& good, uint32_t seed, uint32_t few, const std::function<void(const Bytes&)>& take) {
-  std::mt19937 random(seed);
-  for (std::size_t size = 0; size < good.size(); ++size) take(Bytes(good.begin(), good.begin() + size));
-  for (std::size_t at = 0; at < good.size(); ++at) {
-    Bytes changed = good;
-    changed[at] ^= std::byte(1u << random() % 8);
-    take(changed);
-  }
-  for (const std::size_t more : {1u, 4u, 100u}) {
-    Bytes longer = good;
-    longer.resize(good.size() + more);
-    take(longer);
-  }
-  for (uint32_t round = rounds(few); round > 0; --round) {
-    Bytes changed = good;
-    for (uint32_t left = 1 + random() % 4; left > 0; --left) {
-      constexpr unsigned kEdges[] = {0, 1, 0x7f, 0x80, 0xff};
-      changed[random() % changed.size()] = std::byte(random() % 2 == 0 ? kEdges[random() % 5] : random());
-    }
-    take(changed);
-    Bytes noise(random() % 64);
-    for (std::byte& byte : noise) byte = std::byte(random());
-    take(noise);
-  }
-}
 
 /// One field of an archive that is made up as it goes.
 struct Field {
@@ -245,8 +213,10 @@ void clientsComeBack() {
       if (image.size() < bytes.size()) return;
     } else {
       ++taken;
-      // What was taken is what there is now, however it was spoiled: the next process gets the same. (It may be less
-      // than what came: a vector that was latched, is not masked and has an eventfd fires when that is there.)
+      // What was taken is what there is now, however it was spoiled: the next
+      // process gets the same. (It may be less than what came: a vector that
+      // was latched, is not masked and has an eventfd fires when that is
+      // there.)
       std::vector<int> again;
       const Bytes now = written(*other, again);
       CHECK(now.size() <= image.size());

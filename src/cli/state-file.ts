@@ -15,7 +15,7 @@ const SAVED_WITHIN_MS = 30_000;
 type StateOption = '--save-on-exit' | '--restore';
 
 /** What went wrong with a file of state. The message names its option, its path and what to do. */
-export class StateFileFailure extends Error {
+class StateFileFailure extends Error {
   override readonly name = 'StateFileFailure';
 
   constructor(option: StateOption, path: string, cause: unknown) {

@@ -5,6 +5,7 @@ import { Opcode, Status } from './support/descriptor.ts';
 import { BASE, type Map, PAGE, TestDevice } from './support/device.ts';
 import { ReferenceMemory } from './reference/memory.ts';
 import { type Choose, Model, type ReportedError } from './reference/model.ts';
+import { DIF_BLOCKS } from './reference/dif.ts';
 import type { Limits } from './reference/rules.ts';
 
 const PAGES = 64;
@@ -34,6 +35,7 @@ const ORDER = [
   Status.invalidFlags,
   Status.reservedField,
   Status.transferSize,
+  Status.fieldValue,
   Status.descriptorCount,
   Status.listAlignment,
   Status.dualcastAlignment,
@@ -100,6 +102,14 @@ const single = fc
       { weight: 4, arbitrary: fc.integer({ min: 0, max: 10 }) },
     ),
     seed: fc.integer({ min: 0, max: 0xffffffff }),
+    most: fc.constantFrom(79, 80, 80, 89, 90, 200, 1000, 70_000),
+    blocks: fc.integer({ min: 1, max: 4 }),
+    difFlags: fc.tuple(
+      fc.nat({ max: 255 }),
+      fc.nat({ max: 31 }).map((bits) => bits << 3),
+      fc.nat({ max: 15 }),
+    ),
+    tags: fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }),
     wrongByte: sometimes(8),
     // Not in the highest bytes of addresses, which the model keeps as numbers.
     wrongPlace: fc.integer({ min: 32, max: 63 }).filter((at) => ![46, 47, 54, 55].includes(at)),
@@ -109,14 +119,16 @@ const single = fc
     const view = new DataView(bytes.buffer);
     const { opcode } = fields;
     let flags = fields.told ^ fields.wrongFlags;
-    const needsRecord = [5, 6, 0x10, 0x11].includes(opcode);
+    const needsRecord = [5, 6, 7, 0x10, 0x11, 0x12].includes(opcode);
     if (needsRecord && fields.wrongFlags === 0) flags |= 0b1100;
     if (opcode === Opcode.drain) flags |= 0b1100;
     if ((flags & 4) !== 0) view.setBigUint64(8, BigInt(fields.record), true);
     if (opcode === Opcode.fill) view.setBigUint64(16, fields.pattern, true);
-    else if (opcode !== Opcode.noOp && opcode !== Opcode.drain) view.setBigUint64(16, fields.first, true);
+    else if (![Opcode.noOp, Opcode.drain, Opcode.cacheFlush].some((other) => other === opcode)) {
+      view.setBigUint64(16, fields.first, true);
+    }
     if (opcode === Opcode.comparePattern) view.setBigUint64(24, fields.pattern, true);
-    else if (![Opcode.noOp, Opcode.drain, Opcode.crcGeneration].some((other) => other === opcode)) {
+    else if (![Opcode.noOp, Opcode.drain, Opcode.crcGeneration, Opcode.difCheck].some((other) => other === opcode)) {
       view.setBigUint64(24, fields.second, true);
     }
     if (opcode !== Opcode.noOp && opcode !== Opcode.drain) view.setUint32(32, fields.size, true);
@@ -126,13 +138,44 @@ const single = fc
     }
     if (opcode === Opcode.dualcast) {
       // Most of the time at the same place of their pages.
-      const aligned = (fields.third & ~0xfffn) | (fields.second & 0xfffn);
-      view.setBigUint64(40, fields.seed % 8 === 0 ? fields.third : aligned, true);
+      const samePlace = (fields.third & ~0xfffn) | (fields.second & 0xfffn);
+      view.setBigUint64(40, fields.seed % 8 === 0 ? fields.third : samePlace, true);
     }
     if (opcode === Opcode.crcGeneration || opcode === Opcode.copyWithCrc) {
       flags |= fields.modes << 16;
       if ((fields.modes & 1) === 0) view.setUint32(40, fields.seed, true);
       else view.setBigUint64(48, fields.third & ~3n, true);
+    }
+    // Most of the time aligned as they have to be.
+    const aligned = (field: number): void => {
+      if (fields.seed % 16 !== 0) view.setUint8(field, view.getUint8(field) & ~7);
+    };
+    if (opcode === Opcode.createDelta) {
+      if (fields.check) flags |= 1 << 7;
+      view.setBigUint64(40, fields.third, true);
+      view.setUint32(48, fields.most, true);
+      view.setUint8(56, fields.seed & 7);
+      for (const field of [16, 24, 32]) aligned(field);
+    }
+    if (opcode === Opcode.applyDelta) {
+      view.setUint32(40, fields.seed % 5 === 0 ? fields.seed % 100 : fields.blocks * 10, true);
+      for (const field of [24, 32]) aligned(field);
+    }
+    if (opcode >= Opcode.difCheck && opcode <= Opcode.difUpdate) {
+      const [source, destination, mode] = fields.difFlags;
+      const checks = opcode !== Opcode.difInsert;
+      const makes = opcode === Opcode.difInsert || opcode === Opcode.difUpdate;
+      view.setUint8(42, mode);
+      const block = (DIF_BLOCKS[mode & 3] ?? 0) + (checks ? 8 : 0);
+      view.setUint32(32, fields.blocks * block + (fields.seed % 16 === 0 ? 8 : 0), true);
+      if (checks) {
+        view.setUint8(40, source);
+        view.setBigUint64(48, fields.tags | (fields.check ? 0xffff_0000_0000n : 0n), true);
+      }
+      if (makes) {
+        view.setUint8(41, destination);
+        view.setBigUint64(56, fields.tags, true);
+      }
     }
     if (fields.handle !== undefined) {
       flags |= 1 << 4;

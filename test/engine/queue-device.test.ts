@@ -92,8 +92,8 @@ describe('construction', () => {
       { capabilities: { ...capabilities, operations: new Uint8Array(31) } },
     ],
     [
-      'capabilities.operations has operation 0x07, which the engine has not',
-      { capabilities: { ...capabilities, operations: Uint8Array.of(0x80, ...new Uint8Array(31)) } },
+      'capabilities.operations has operation 0x0f, which the engine has not',
+      { capabilities: { ...capabilities, operations: Uint8Array.of(0, 0x80, ...new Uint8Array(30)) } },
     ],
   ])('refuses: %s', (message, changes) => {
     expect(() => new QueueDevice(device.handle, options(changes))).toThrow(message);
@@ -116,7 +116,7 @@ describe('enable', () => {
     ['maxBatchShift is 11; expected an integer from 0 to 10', 0, { maxBatchShift: 11 }],
     ['maxTransferShift is 0.5; expected', 0, { maxTransferShift: 0.5 }],
     ['pasid is 1048576; expected', 0, { pasid: 1 << 20 }],
-    ['operations has operation 0x20, which the device has not', 0, { operations: new Uint8Array(32).fill(1, 4, 5) }],
+    ['operations has operation 0x28, which the device has not', 0, { operations: new Uint8Array(32).fill(1, 5, 6) }],
   ])('refuses: %s', (message, queue, config) => {
     expect(() => {
       device.enable(queue, config);

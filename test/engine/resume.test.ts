@@ -16,6 +16,8 @@ interface Resumable {
   readonly next: (fields: Resumable['fields'], record: CompletionRecord) => Resumable['fields'];
   /** The final record's fields beside the status. */
   readonly result?: (memory: Uint8Array) => Partial<CompletionRecord>;
+  /** Puts into memory what the operation needs to find there. */
+  readonly prepare?: (memory: Uint8Array) => void;
 }
 
 const at = (value: number | bigint | undefined): number => Number(value ?? 0);
@@ -28,6 +30,27 @@ const forward: Resumable['next'] = (fields, { completed }) => ({
 const LOW = FIXED * PAGE + 3000;
 const HIGH = 22 * PAGE + 777;
 const SIZE = 9 * PAGE + 123;
+
+const tags = { reference: 0xff00, mask: 0x00ff, application: 0x12f0 };
+/** Tags that count, made. */
+const made = { ...tags, flags: 0x10 };
+/** Tags that count, and that nothing is compared with: memory has any. */
+const unchecked = { ...tags, mask: 0xffff, flags: 0x70 };
+/** Goes on with the tags that the record has. */
+const dif =
+  (sourceBlock: number, destinationBlock: number): Resumable['next'] =>
+  (fields, { completed, sourceTags, destinationTags }) => ({
+    ...fields,
+    first: at(fields.first) + completed,
+    ...(fields.second === undefined
+      ? {}
+      : { second: at(fields.second) + (completed / sourceBlock) * destinationBlock }),
+    size: fields.size - completed,
+    ...(fields.sourceDif === undefined ? {} : { sourceDif: { ...fields.sourceDif, ...sourceTags } }),
+    ...(fields.destinationDif === undefined
+      ? {}
+      : { destinationDif: { ...fields.destinationDif, ...destinationTags } }),
+  });
 
 const cases: readonly Resumable[] = [
   {
@@ -101,6 +124,74 @@ const cases: readonly Resumable[] = [
     }),
     result: (memory) => ({ extra: crc32c(9, memory.subarray(LOW, LOW + SIZE), { raw: true, straightData: false }) }),
   },
+  {
+    name: 'cache flush',
+    fields: { opcode: Opcode.cacheFlush, second: BASE + LOW, size: SIZE },
+    next: (fields, { completed }) => ({
+      ...fields,
+      second: at(fields.second) + completed,
+      size: fields.size - completed,
+    }),
+  },
+  {
+    name: 'apply delta',
+    fields: { opcode: Opcode.applyDelta, first: BASE + HIGH, second: BASE + LOW, size: 8 * 1200, seed: 10 * 1200 },
+    // The destination stays; offsets count from its beginning.
+    next: (fields, { completed }) => ({
+      ...fields,
+      first: at(fields.first) + completed,
+      seed: at(fields.seed) - completed,
+    }),
+    prepare: (memory) => {
+      for (let entry = 0; entry < 1200; entry++) new DataView(memory.buffer).setUint16(HIGH + 10 * entry, entry, true);
+    },
+  },
+  {
+    name: 'DIF check',
+    fields: { opcode: Opcode.difCheck, first: BASE + LOW, size: 70 * 520, difFlags: 0, sourceDif: unchecked },
+    next: dif(520, 0),
+    result: () => ({
+      sourceTags: { reference: tags.reference + 70, mask: 0xffff, application: tags.application + 70 },
+    }),
+  },
+  {
+    name: 'DIF insert',
+    fields: {
+      opcode: Opcode.difInsert,
+      first: BASE + LOW,
+      second: BASE + HIGH,
+      size: 9 * 4096,
+      difFlags: 2,
+      destinationDif: made,
+    },
+    next: dif(4096, 4104),
+    result: () => ({ destinationTags: { ...tags, reference: tags.reference + 9, application: tags.application + 9 } }),
+  },
+  {
+    name: 'DIF strip',
+    fields: {
+      opcode: Opcode.difStrip,
+      first: BASE + LOW,
+      second: BASE + HIGH,
+      size: 70 * 520,
+      difFlags: 0,
+      sourceDif: unchecked,
+    },
+    next: dif(520, 512),
+  },
+  {
+    name: 'DIF update',
+    fields: {
+      opcode: Opcode.difUpdate,
+      first: BASE + LOW,
+      second: BASE + HIGH,
+      size: 9 * 4112,
+      difFlags: 3,
+      sourceDif: unchecked,
+      destinationDif: made,
+    },
+    next: dif(4112, 4112),
+  },
 ];
 
 function rotate(pattern: bigint, bytes: number): bigint {
@@ -108,19 +199,23 @@ function rotate(pattern: bigint, bytes: number): bigint {
   return shift === 0n ? pattern : ((pattern >> shift) | (pattern << (64n - shift))) & ((1n << 64n) - 1n);
 }
 
-function prepare(device: TestDevice, compare: boolean): void {
+function fill(device: TestDevice, compare: boolean): void {
   for (let i = FIXED * PAGE; i < PAGES * PAGE; i++) device.memory[i] = compare ? 0x55 : (i * 13 + (i >> 9)) & 0xff;
   // The comparison's only difference lies in its last byte.
   if (compare) device.memory[HIGH + SIZE - 1] = 0x56;
 }
 
-describe.each(cases)('$name', ({ fields, next, result }) => {
+describe.each(cases)('$name', ({ fields, next, result, prepare: put }) => {
   const compare = fields.opcode === Opcode.compare;
+  const prepare = (device: TestDevice): void => {
+    fill(device, compare);
+    put?.(device.memory);
+  };
 
   it('faults at every page that is missing, and goes on to the same end', () => {
     using whole = new TestDevice({ pages: PAGES });
     whole.enable();
-    prepare(whole, compare);
+    prepare(whole);
     const source = whole.memory.slice();
     const undisturbed = whole.execute(fields);
     expect(undisturbed.status).toBe(Status.success);
@@ -134,13 +229,13 @@ describe.each(cases)('$name', ({ fields, next, result }) => {
       for (let page = FIXED; page < PAGES; page++) {
         if (page !== missing) device.map({ start: page * PAGE, size: PAGE, read: true, write: true });
       }
-      prepare(device, compare);
+      prepare(device);
       let left = fields;
       let record = device.execute(left);
       if (record.status !== Status.success) {
         expect(record.status & 0x7f).toBe(Status.pageFault);
         expect(Math.floor((record.faultAddress - BASE) / PAGE)).toBe(missing);
-        expect(record.completed).toBeLessThan(left.size);
+        expect(record.completed).toBeLessThan(fields.opcode === Opcode.applyDelta ? at(left.seed) : left.size);
         left = next(left, record);
         device.map({ start: missing * PAGE, size: PAGE, read: true, write: true });
         record = device.execute(left);
@@ -162,13 +257,13 @@ describe.each(cases)('$name', ({ fields, next, result }) => {
   it('goes on page by page from nothing', () => {
     using whole = new TestDevice({ pages: PAGES });
     whole.enable();
-    prepare(whole, compare);
+    prepare(whole);
     const source = whole.memory.slice();
     whole.execute(fields);
 
     using device = new TestDevice({ pages: PAGES, maps: [fixed] });
     device.enable();
-    prepare(device, compare);
+    prepare(device);
     let left = fields;
     let record = device.execute(left);
     let faults = 0;

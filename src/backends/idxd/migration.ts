@@ -5,6 +5,7 @@ import type { CommandProcessor } from './commands.ts';
 import type { DsaBehaviour } from './device.ts';
 import { type CompletionEffects, completionEffects } from './completion.ts';
 import { enginesOf, queuesOf } from './enable-device-checks.ts';
+import { checkCompatibility, compatibilityBytes, PAYLOAD_VERSION } from './compatibility.ts';
 import { queueConfiguration } from './queue-configuration.ts';
 import { bitsOf } from './queue-selection.ts';
 import { restoreLocks } from './region.ts';
@@ -48,19 +49,11 @@ export function dsaMigration(
   let resetsDevice = false;
 
   return {
-    version: 2,
-    /** VERSION, OPCAP and the sizes of queues and transfers: what descriptors that are under way may count on. */
-    compatibility: () =>
-      new TextEncoder().encode(
-        JSON.stringify({
-          version: registers.VERSION.value,
-          operations: device.operations.map(String),
-          queues: device.queues,
-          entries: device.entries,
-          maxTransferShift: device.maxTransferShift,
-          maxBatchShift: device.maxBatchShift,
-        }),
-      ),
+    version: PAYLOAD_VERSION,
+    compatibility: () => compatibilityBytes(region, device),
+    accepts: (version, compatibility) => {
+      checkCompatibility(region, device, version, compatibility);
+    },
     save: () => {
       const state = queues.state();
       const payload = new Uint8Array(1 + state.length);

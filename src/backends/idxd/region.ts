@@ -27,9 +27,9 @@ export function resetQueueConfiguration(region: DsaRegion, index: number): void 
   queue.LIMITS.value = Number(element.LIMITS.options.reset ?? 0);
   queue.OCCUPANCY_INTERRUPT.value = Number(element.OCCUPANCY_INTERRUPT.options.reset ?? 0);
   queue.OCCUPANCY_LIMIT.value = Number(element.OCCUPANCY_LIMIT.options.reset ?? 0);
-  queue.OPERATIONS0.value = BigInt(element.OPERATIONS0.options.reset ?? 0);
-  queue.OPERATIONS1.value = BigInt(element.OPERATIONS1.options.reset ?? 0);
-  queue.OPERATIONS2.value = BigInt(element.OPERATIONS2.options.reset ?? 0);
-  queue.OPERATIONS3.value = BigInt(element.OPERATIONS3.options.reset ?? 0);
+  queue.OPERATIONS0.value = region.registers.OPCAP0.value;
+  queue.OPERATIONS1.value = region.registers.OPCAP1.value;
+  queue.OPERATIONS2.value = region.registers.OPCAP2.value;
+  queue.OPERATIONS3.value = region.registers.OPCAP3.value;
   queue.locks.occupancyInterruptEnabled = queue.OCCUPANCY_LIMIT.interruptEnable;
 }

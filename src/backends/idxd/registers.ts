@@ -75,10 +75,11 @@ export function dsaRegisters(device: DsaDescription) {
       { reset: capability.groups, constant: true },
     ),
     ENGCAP: reg64(0x38, { engines: ro(7, 0) }, { reset: capability.engines, constant: true }),
-    OPCAP0: reg64(0x40, { operations: ro(63, 0) }, { reset: device.operations[0], constant: true }),
-    OPCAP1: reg64(0x48, { operations: ro(63, 0) }, { reset: device.operations[1], constant: true }),
-    OPCAP2: reg64(0x50, { operations: ro(63, 0) }, { reset: device.operations[2], constant: true }),
-    OPCAP3: reg64(0x58, { operations: ro(63, 0) }, { reset: device.operations[3], constant: true }),
+    // Not constant: a device that comes from a release with fewer operations shows those until it is reset.
+    OPCAP0: reg64(0x40, { operations: ro(63, 0) }, { reset: device.operations[0] }),
+    OPCAP1: reg64(0x48, { operations: ro(63, 0) }, { reset: device.operations[1] }),
+    OPCAP2: reg64(0x50, { operations: ro(63, 0) }, { reset: device.operations[2] }),
+    OPCAP3: reg64(0x58, { operations: ro(63, 0) }, { reset: device.operations[3] }),
     OFFSETS0: reg64(
       0x60,
       { groups: ro(15, 0), queues: ro(31, 16), msixPermissions: ro(47, 32), ims: ro(63, 48) },

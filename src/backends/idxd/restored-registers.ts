@@ -1,5 +1,6 @@
 import { MdevError } from '../../mdev/index.ts';
 import { CommandError } from './command-codes.ts';
+import { checkOperations, shownOperations } from './compatibility.ts';
 import type { DsaDescription } from './description.ts';
 import { checkDeviceConfiguration } from './enable-device-checks.ts';
 import { checkQueueConfiguration } from './enable-queue-checks.ts';
@@ -8,19 +9,8 @@ import type { DsaRegion } from './region.ts';
 import { DeviceState } from './values.ts';
 
 const GROUP_REGISTERS = ['WQS0', 'WQS1', 'WQS2', 'WQS3', 'ENGINES', 'FLAGS'] as const;
-/** All of WQCFG but STATUS, which the guest changes by its commands in any device. */
-const QUEUE_REGISTERS = [
-  'SIZE',
-  'THRESHOLD',
-  'MODE',
-  'LIMITS',
-  'OCCUPANCY_INTERRUPT',
-  'OCCUPANCY_LIMIT',
-  'OPERATIONS0',
-  'OPERATIONS1',
-  'OPERATIONS2',
-  'OPERATIONS3',
-] as const;
+/** All of WQCFG but STATUS, which the guest changes by its commands in any device, and the operations, which are those of OPCAP. */
+const QUEUE_REGISTERS = ['SIZE', 'THRESHOLD', 'MODE', 'LIMITS', 'OCCUPANCY_INTERRUPT', 'OCCUPANCY_LIMIT'] as const;
 
 /**
  * Looks whether a guest could have brought its device to where these registers are, as far as somebody else than the guest depends on it: the
@@ -30,6 +20,7 @@ const QUEUE_REGISTERS = [
  */
 export function checkRestoredRegisters(region: DsaRegion, device: DsaDescription): void {
   const { registers } = region;
+  for (const [index, word] of shownOperations(registers).entries()) checkOperations(index, word, device);
   if (!device.configurable) checkFixedConfiguration(region);
   const enabled = enabledQueues(region);
   if (registers.GENSTS.state === DeviceState.disabled) {
@@ -59,6 +50,10 @@ function checkFixedConfiguration({ registers, table }: DsaRegion): void {
   for (const [index, queue] of registers.WQCFG.entries()) {
     for (const name of QUEUE_REGISTERS) {
       checkValue(`WQCFG[${index}].${name}`, queue[name].value, WQCFG.element[name].options.reset);
+    }
+    const operations = [queue.OPERATIONS0, queue.OPERATIONS1, queue.OPERATIONS2, queue.OPERATIONS3];
+    for (const [word, shown] of shownOperations(registers).entries()) {
+      checkValue(`WQCFG[${index}].OPERATIONS${word}`, operations[word]?.value ?? 0n, shown);
     }
   }
 }

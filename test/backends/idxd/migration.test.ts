@@ -138,7 +138,7 @@ test('a device that differs is refused, and a damaged stream leaves the destinat
     changed(stream, ({ header }) => {
       header['compatibility'] = String(header['compatibility']).replace('3235362c', '3235372c');
     }),
-    'compatibility differs',
+    'compatibility: version',
   );
   const done = destination.interrupt(1);
   destination.submit(0, { opcode: 0, flags, completion: RECORD, handle: 1 });

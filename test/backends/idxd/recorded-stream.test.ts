@@ -6,11 +6,13 @@ import { memoryFile } from '../../../src/native/binding.ts';
 import { restored, saved } from '../../mdev/support/migratable.ts';
 import { recordedStreams } from '../../support/recorded-stream.ts';
 import { closeRegistries, dsaGuest, type DsaGuest, encode, Flag } from './support/dsa-guest.ts';
-import { ACTIVE, CMD, CMDSTATUS, Code, GENSTS, grpcfg, INTCAUSE, SWERROR, wqcfg } from './support/offsets.ts';
+import { ACTIVE, CMD, CMDSTATUS, Code, GENSTS, grpcfg, INTCAUSE, OPCAP, SWERROR, wqcfg } from './support/offsets.ts';
 
 afterEach(closeRegistries);
 
 const CRC_GENERATION = 0x10;
+/** OPCAP of release 0.1.0. */
+const OPERATIONS = 0x3_027fn;
 const CRCS = 24;
 /** What each of them reads: one chunk that is a file of its own, then all memory, eight times over. */
 const SOURCE = 0x1_0000_0000n;
@@ -124,4 +126,11 @@ test.each(streams)('one of release %s', async (_release, stream) => {
   expect(guest.command(Code.enableWq, 0)).toBe(0);
   guest.submit(0, { opcode: 0, flags: Flag.recordValid | Flag.record, completion: LATCHED });
   await expect.poll(() => host.status(LATCHED)).toBe(1);
+
+  // Its driver goes on with the operations that it found, and finds what this release has after the next reset.
+  expect(guest.read64(OPCAP)).toBe(OPERATIONS);
+  expect(guest.command(Code.resetDevice)).toBe(0);
+  expect(guest.read64(OPCAP) & OPERATIONS).toBe(OPERATIONS);
+  expect(guest.read64(OPCAP)).toBeGreaterThan(OPERATIONS);
+  expect(guest.read64(wqcfg(0) + 0x20)).toBe(guest.read64(OPCAP));
 });

@@ -12,6 +12,12 @@ export class Fault extends Error {
   }
 }
 
+/** What was thrown, if it is a fault. */
+export function faultOf(error: unknown): Fault {
+  if (error instanceof Fault) return error;
+  throw error;
+}
+
 /** Guest memory, byte by byte. */
 export class ReferenceMemory {
   readonly bytes: Uint8Array;

@@ -1,15 +1,21 @@
 /** A device that executes descriptors one after the other, byte by byte, in JavaScript. */
-import { DESCRIPTOR_SIZE, Flag, Opcode, RECORD_SIZE, Status } from '../support/descriptor.ts';
+import { DESCRIPTOR_SIZE, type DifTags, Flag, Opcode, putTags, RECORD_SIZE, Status } from '../support/descriptor.ts';
 import { crc32c } from './crc.ts';
-import { Fault, type ReferenceMemory } from './memory.ts';
+import { applyDelta, createDelta } from './delta.ts';
+import { dif } from './dif.ts';
+import { Fault, faultOf, type ReferenceMemory } from './memory.ts';
 import { type Limits, violations } from './rules.ts';
 
-interface Ending {
+/** How a descriptor ends. */
+export interface Ending {
   readonly status: number;
   readonly result?: number;
   readonly completed?: number;
   readonly faultAddress?: number;
+  /** Bytes 16 to 19 of the record. */
   readonly extra?: number;
+  readonly sourceTags?: DifTags;
+  readonly destinationTags?: DifTags;
 }
 
 /** What the device tells of an error that no record tells. */
@@ -149,6 +155,17 @@ export class Model {
         const wrong = (flags & Flag.checkResult) !== 0 && (view.getUint8(40) & 1) !== result;
         return { status: wrong ? Status.predicateFalse : Status.success, result, completed: difference ?? 0 };
       }
+      case Opcode.cacheFlush:
+        return walk(size, false, (i) => memory.read(second + i) >= 0);
+      case Opcode.createDelta:
+        return createDelta(memory, view, (flags & Flag.checkResult) !== 0);
+      case Opcode.applyDelta:
+        return applyDelta(memory, view);
+      case Opcode.difCheck:
+      case Opcode.difInsert:
+      case Opcode.difStrip:
+      case Opcode.difUpdate:
+        return dif(memory, view);
       default:
         return this.#checksum(view, flags, { size, first, second, copy: opcode === Opcode.copyWithCrc });
     }
@@ -200,11 +217,6 @@ export class Model {
   }
 }
 
-function faultOf(error: unknown): Fault {
-  if (error instanceof Fault) return error;
-  throw error;
-}
-
 /** Visits every byte until one faults, or `visit` returns false. */
 function walk(size: number, backward: boolean, visit: (index: number) => unknown): Ending {
   for (let done = 0; done < size; done++) {
@@ -231,5 +243,7 @@ function encode(ending: Ending): Uint8Array {
   view.setUint32(4, ending.completed ?? 0, true);
   view.setBigUint64(8, BigInt(ending.faultAddress ?? 0), true);
   view.setUint32(16, ending.extra ?? 0, true);
+  if (ending.sourceTags !== undefined) putTags(view, 16, ending.sourceTags);
+  if (ending.destinationTags !== undefined) putTags(view, 24, ending.destinationTags);
   return bytes;
 }

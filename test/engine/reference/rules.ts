@@ -3,6 +3,7 @@
  * for devices without readback, durable writes, batch continuation and batches of one.
  */
 import { Flag, Opcode, Status } from '../support/descriptor.ts';
+import { DIF_BLOCKS } from './dif.ts';
 
 interface Row {
   /** Letters: B block on fault, C check result, H cache hint, O strict ordering; digits: traffic classes of addresses. */
@@ -12,7 +13,12 @@ interface Row {
   /** Bytes that are reserved, `first-last`. */
   readonly reserved: string;
   readonly crc?: true;
+  /** Rules of the operation's own. */
+  readonly rules?: Rules;
 }
+
+/** Adds the errors that it finds. */
+type Rules = (view: DataView, found: Map<number, number>, limits: Limits) => void;
 
 const rows: Readonly<Record<number, Row>> = {
   [Opcode.noOp]: { flags: '', reserved: '16-35 38-63' },
@@ -22,10 +28,68 @@ const rows: Readonly<Record<number, Row>> = {
   [Opcode.fill]: { flags: 'BHO2', reserved: '38-63' },
   [Opcode.compare]: { flags: 'BC12', record: true, reserved: '38-39 41-63' },
   [Opcode.comparePattern]: { flags: 'BC1', record: true, reserved: '38-39 41-63' },
+  [Opcode.createDelta]: { flags: 'BCHO123', record: true, reserved: '38-39 52-55 57-63', rules: createDeltaRules },
+  [Opcode.applyDelta]: { flags: 'BHO12', reserved: '38-39 44-63', rules: applyDeltaRules },
   [Opcode.dualcast]: { flags: 'BHO123', reserved: '38-39 48-63' },
   [Opcode.crcGeneration]: { flags: 'B1', record: true, reserved: '24-31 38-39', crc: true },
   [Opcode.copyWithCrc]: { flags: 'BHO12', record: true, reserved: '38-39', crc: true },
+  [Opcode.difCheck]: {
+    flags: 'B1',
+    record: true,
+    reserved: '24-31 38-39 41-41 43-47 56-63',
+    rules: difRules({ source: 8 }),
+  },
+  [Opcode.difInsert]: { flags: 'BHO12', reserved: '38-40 43-55', rules: difRules({ source: 0, destination: 8 }) },
+  [Opcode.difStrip]: {
+    flags: 'BHO12',
+    reserved: '38-39 41-41 43-47 56-63',
+    rules: difRules({ source: 8, destination: 0 }),
+  },
+  [Opcode.difUpdate]: { flags: 'BHO12', reserved: '38-39 43-47', rules: difRules({ source: 8, destination: 8 }) },
+  // No cache hint: the flag may not be set.
+  [Opcode.cacheFlush]: { flags: 'BO2', reserved: '16-23 38-63' },
 };
+
+function meet(first: bigint, firstSize: bigint, second: bigint, secondSize: bigint): boolean {
+  return first < second + secondSize && second < first + firstSize;
+}
+
+function createDeltaRules(view: DataView, found: Map<number, number>, limits: Limits): void {
+  const size = BigInt(view.getUint32(32, true));
+  const most = BigInt(view.getUint32(48, true));
+  const sources = [view.getBigUint64(16, true), view.getBigUint64(24, true)];
+  const record = view.getBigUint64(40, true);
+  if (size > 0x80000n) found.set(Status.transferSize, 0);
+  if (most < 80n || most > BigInt(limits.maxTransfer)) found.set(Status.fieldValue, 0);
+  if ([size, ...sources].some((value) => value % 8n !== 0n)) found.set(Status.alignment, 0);
+  if (sources.some((source) => meet(source, size, record, most))) found.set(Status.overlap, 0);
+}
+
+function applyDeltaRules(view: DataView, found: Map<number, number>): void {
+  const size = BigInt(view.getUint32(32, true));
+  const delta = BigInt(view.getUint32(40, true));
+  const destination = view.getBigUint64(24, true);
+  if (size > 0x80000n) found.set(Status.transferSize, 0);
+  if (delta < 10n) found.set(Status.fieldValue, 0);
+  if (size % 8n !== 0n || destination % 8n !== 0n) found.set(Status.alignment, 0);
+  if (meet(view.getBigUint64(16, true), delta, destination, size)) found.set(Status.overlap, 0);
+}
+
+/** What a block has behind it on either side, bytes. */
+function difRules(extra: { readonly source: number; readonly destination?: number }): Rules {
+  return (view, found) => {
+    const block = DIF_BLOCKS[view.getUint8(42) & 3] ?? 0;
+    const size = view.getUint32(32, true);
+    if (view.getUint8(42) > 15) found.set(Status.reservedField, 0);
+    if (extra.destination === 8 && (view.getUint8(41) & 7) !== 0) found.set(Status.reservedField, 0);
+    if (size % (block + extra.source) !== 0) found.set(Status.transferSize, 0);
+    if (extra.destination === undefined) return;
+    const written = Math.floor(size / (block + extra.source)) * (block + extra.destination);
+    if (meet(view.getBigUint64(16, true), BigInt(size), view.getBigUint64(24, true), BigInt(written))) {
+      found.set(Status.overlap, 0);
+    }
+  };
+}
 
 const letterBits: Readonly<Record<string, number>> = { B: 1, C: 7, H: 8, O: 13, 1: 9, 2: 10, 3: 11 };
 
@@ -95,6 +159,7 @@ export function violations(bytes: Uint8Array, limits: Limits, inBatch: boolean):
     if (second % 4096n !== third % 4096n) found.set(Status.dualcastAlignment, 0);
     if (meets(first, second) || meets(first, third) || meets(second, third)) found.set(Status.overlap, 0);
   }
+  row.rules?.(view, found, limits);
   if (row.crc === true && bit(16) && view.getBigUint64(48, true) % 4n !== 0n) found.set(Status.alignment, 0);
   return found;
 }

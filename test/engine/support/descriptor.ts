@@ -8,9 +8,16 @@ export const Opcode = {
   fill: 0x04,
   compare: 0x05,
   comparePattern: 0x06,
+  createDelta: 0x07,
+  applyDelta: 0x08,
   dualcast: 0x09,
   crcGeneration: 0x10,
   copyWithCrc: 0x11,
+  difCheck: 0x12,
+  difInsert: 0x13,
+  difStrip: 0x14,
+  difUpdate: 0x15,
+  cacheFlush: 0x20,
 } as const;
 
 /** Flag bits by number. */
@@ -33,11 +40,15 @@ export const Status = {
   pageFault: 0x03,
   batchMemberFailed: 0x05,
   batchListFault: 0x06,
+  deltaOrder: 0x07,
+  deltaOffset: 0x08,
+  dif: 0x09,
   unsupportedOperation: 0x10,
   invalidFlags: 0x11,
   reservedField: 0x12,
   transferSize: 0x13,
   descriptorCount: 0x14,
+  fieldValue: 0x15,
   overlap: 0x16,
   dualcastAlignment: 0x17,
   listAlignment: 0x18,
@@ -49,6 +60,17 @@ export const Status = {
 
 export const DESCRIPTOR_SIZE = 64;
 export const RECORD_SIZE = 32;
+
+/** Flags and tags of one side of a DIF operation. */
+export interface DifSide extends DifTags {
+  readonly flags: number;
+}
+
+export interface DifTags {
+  readonly reference: number;
+  readonly mask: number;
+  readonly application: number;
+}
 
 /** What a descriptor says; what is absent is 0. Addresses are IOVAs. */
 export interface DescriptorFields {
@@ -72,6 +94,16 @@ export interface DescriptorFields {
   readonly third?: number | bigint;
   /** Bytes 48 to 55. */
   readonly seedAddress?: number | bigint;
+  /** Bytes 48 to 51: the most bytes of a delta record. */
+  readonly most?: number;
+  /** Byte 56: results of creating a delta that are expected. */
+  readonly expectedMask?: number;
+  /** Byte 40, and what is checked: bytes 48 to 55. */
+  readonly sourceDif?: DifSide;
+  /** Byte 41, and what is made: bytes 56 to 63. */
+  readonly destinationDif?: DifSide;
+  /** Byte 42. */
+  readonly difFlags?: number;
 }
 
 export function descriptor(fields: DescriptorFields): Uint8Array {
@@ -94,7 +126,32 @@ export function descriptor(fields: DescriptorFields): Uint8Array {
   if (fields.seed !== undefined) view.setUint32(40, fields.seed, true);
   if (fields.expected !== undefined) view.setUint8(40, fields.expected);
   if (fields.seedAddress !== undefined) view.setBigUint64(48, BigInt(fields.seedAddress), true);
+  if (fields.most !== undefined) view.setUint32(48, fields.most, true);
+  if (fields.expectedMask !== undefined) view.setUint8(56, fields.expectedMask);
+  if (fields.difFlags !== undefined) view.setUint8(42, fields.difFlags);
+  if (fields.sourceDif !== undefined) putDif(view, 40, 48, fields.sourceDif);
+  if (fields.destinationDif !== undefined) putDif(view, 41, 56, fields.destinationDif);
   return bytes;
+}
+
+function putDif(view: DataView, flagsAt: number, tagsAt: number, { flags, ...tags }: DifSide): void {
+  view.setUint8(flagsAt, flags);
+  putTags(view, tagsAt, tags);
+}
+
+/** Tags as they lie in descriptors and in records. */
+export function putTags(view: DataView, at: number, { reference, mask, application }: DifTags): void {
+  view.setUint32(at, reference, true);
+  view.setUint16(at + 4, mask, true);
+  view.setUint16(at + 6, application, true);
+}
+
+export function readTags(view: DataView, at: number): DifTags {
+  return {
+    reference: view.getUint32(at, true),
+    mask: view.getUint16(at + 4, true),
+    application: view.getUint16(at + 6, true),
+  };
 }
 
 /** A completion record, field by field. */
@@ -105,6 +162,10 @@ export interface CompletionRecord {
   readonly faultAddress: number;
   /** Bytes 16 to 19. */
   readonly extra: number;
+  /** Bytes 16 to 23, of what was checked. */
+  readonly sourceTags: DifTags;
+  /** Bytes 24 to 31, of what was made. */
+  readonly destinationTags: DifTags;
 }
 
 export function readRecord(bytes: Uint8Array): CompletionRecord {
@@ -115,5 +176,7 @@ export function readRecord(bytes: Uint8Array): CompletionRecord {
     completed: view.getUint32(4, true),
     faultAddress: Number(view.getBigUint64(8, true)),
     extra: view.getUint32(16, true),
+    sourceTags: readTags(view, 16),
+    destinationTags: readTags(view, 24),
   };
 }

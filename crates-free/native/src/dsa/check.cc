@@ -15,16 +15,10 @@ constexpr uint32_t kCommonFlags = kFlagFence | kFlagCompletionAddressValid | kFl
 constexpr uint64_t kListAlignment = kDescriptorSize;
 constexpr ByteRange kCrcSeed = {40, 43};
 constexpr ByteRange kCrcSeedAddress = {48, 55};
-constexpr uint64_t kCrcSeedAlignment = 4;
-/// Both destinations of a dualcast must lie at the same place of their pages.
-constexpr uint64_t kDualcastPlace = 0xfff;
-
-/// Whether [first, first + size) and [second, second + size) share a byte; addresses count modulo 2^64.
-bool overlap(uint64_t first, uint64_t second, uint64_t size) { return second - first < size || first - second < size; }
 
 bool allZero(const Descriptor& descriptor, ByteRange range) {
   return std::all_of(descriptor.bytes.begin() + range.first, descriptor.bytes.begin() + range.last + 1,
-                     [](std::byte value) { return value == std::byte{0}; });
+                     [range](std::byte value) { return (value & std::byte{range.bits}) == std::byte{0}; });
 }
 
 bool isChecksum(uint8_t opcode) { return opcode == kOpCrcGeneration || opcode == kOpCopyWithCrc; }
@@ -70,44 +64,6 @@ uint8_t checkBatch(const Descriptor& descriptor, const Capabilities& capabilitie
   return 0;
 }
 
-uint8_t checkDualcast(const Descriptor& descriptor) {
-  const uint64_t source = descriptor.address1();
-  const uint64_t first = descriptor.address2();
-  const uint64_t second = descriptor.at<uint64_t>(40);
-  const uint64_t size = descriptor.size();
-  if (((first ^ second) & kDualcastPlace) != 0) return kStatusDualcastAlignment;
-  if (overlap(source, first, size) || overlap(source, second, size) || overlap(first, second, size)) {
-    return kStatusOverlap;
-  }
-  return 0;
-}
-
-uint8_t checkCrcSeed(const Descriptor& descriptor) {
-  return descriptor.at<uint64_t>(kCrcSeedAddress.first) % kCrcSeedAlignment == 0 ? 0 : kStatusAlignment;
-}
-
-uint8_t checkOperation(const Descriptor& descriptor, const Capabilities& capabilities, const QueueLimits& limits) {
-  switch (descriptor.opcode()) {
-    case kOpBatch:
-      return checkBatch(descriptor, capabilities, limits);
-    case kOpMemoryMove:
-      return !capabilities.overlappingMove && overlap(descriptor.address1(), descriptor.address2(), descriptor.size())
-                 ? kStatusOverlap
-                 : 0;
-    case kOpDualcast:
-      return checkDualcast(descriptor);
-    case kOpCrcGeneration:
-      return checkCrcSeed(descriptor);
-    case kOpCopyWithCrc: {
-      const uint8_t seed = checkCrcSeed(descriptor);
-      if (seed != 0) return seed;
-      return overlap(descriptor.address1(), descriptor.address2(), descriptor.size()) ? kStatusOverlap : 0;
-    }
-    default:
-      return 0;
-  }
-}
-
 }  // namespace
 
 Failure check(const Descriptor& descriptor, const Capabilities& capabilities, const QueueLimits& limits, bool inBatch) {
@@ -127,7 +83,9 @@ Failure check(const Descriptor& descriptor, const Capabilities& capabilities, co
   if (facts->transfers && (descriptor.size() == 0 || descriptor.size() > limits.maxTransfer)) {
     return {kStatusTransferSize, 0};
   }
-  return {checkOperation(descriptor, capabilities, limits), 0};
+  if (facts->opcode == kOpBatch) return {checkBatch(descriptor, capabilities, limits), 0};
+  if (facts->operation == nullptr || facts->operation->check == nullptr) return {};
+  return {facts->operation->check(descriptor, capabilities, limits), 0};
 }
 
 }  // namespace mdev::dsa

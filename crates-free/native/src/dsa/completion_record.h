@@ -15,6 +15,11 @@ inline constexpr std::size_t kCompletionSpecific = 16;
 inline constexpr std::size_t kCompletionInvalidFlags = 16;
 /// 32 bits, of an operation with checksum.
 inline constexpr std::size_t kCompletionCrc = 16;
+/// 32 bits, of a created delta: bytes of the record.
+inline constexpr std::size_t kCompletionDeltaSize = 16;
+/// 8 bytes each, of operations that check integrity fields, and that make them.
+inline constexpr std::size_t kCompletionSourceTags = 16;
+inline constexpr std::size_t kCompletionDestinationTags = 24;
 
 /// Operand of a fault, bits 3:1 of the record's fault information.
 enum class FaultOperand : uint8_t {

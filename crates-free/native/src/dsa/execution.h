@@ -7,6 +7,7 @@
 #include "dsa/completion_record.h"
 #include "dsa/descriptor.h"
 #include "dsa/guest_access.h"
+#include "dsa/operation_state.h"
 
 namespace mdev::dsa {
 
@@ -48,24 +49,15 @@ struct Execution {
   Descriptor descriptor;
   Completion completion;
 
-  // Progress of operations that walk their operands side by side.
+  /// How far it has come, in the unit that the completion record reports (8.2.2).
   uint64_t done = 0;
-  /// Bytes beyond `done` that are being sent by message.
+  /// Bytes beyond that are being sent by message.
   uint32_t sending = 0;
-  Walk walk = Walk::forward;
-  /// A comparison found a difference behind `done` bytes.
-  bool differs = false;
+  OperationState state;
 
   /// What a copy fetches into the caches in place of what lies behind its end: where the next descriptor's source
   /// begins. Only a hint; null for none.
   const std::byte* upcoming = nullptr;
-
-  // Checksums.
-  bool seeded = false;
-  uint32_t crc = 0;
-  /// The checksum's register before the piece that was worked on last, and where that piece began.
-  uint32_t crcBefore = 0;
-  uint64_t crcFrom = 0;
 
   /// Nothing of another descriptor is left. Field by field: compilers clear a whole structure by an instruction that
   /// takes longer to start than this.
@@ -74,12 +66,14 @@ struct Execution {
     completion = {};
     done = 0;
     sending = 0;
-    walk = Walk::forward;
-    differs = seeded = false;
-    crc = crcBefore = 0;
-    crcFrom = 0;
+    state.emplace<std::monostate>();
     upcoming = nullptr;
   }
 };
+
+/// Whether it is as a descriptor is before its checks.
+inline bool untouched(const Execution& execution) {
+  return execution.done == 0 && execution.sending == 0 && std::holds_alternative<std::monostate>(execution.state);
+}
 
 }  // namespace mdev::dsa

@@ -120,6 +120,7 @@ bool GuestAccess::makeBuffers() noexcept try {
 
 void GuestAccess::forget() {
   for (Slot& slot : slots_) slot.content = Content::none;
+  staging_.clear();
 }
 
 Translation GuestAccess::translate(Walk walk, uint64_t address, uint64_t length, uint32_t rights) {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 
+#include "dsa/staging.h"
 #include "dsa/suspended_write.h"
 #include "memory/bounce_buffer.h"
 #include "memory/dma_space.h"
@@ -121,6 +122,8 @@ class GuestAccess {
   bool outstanding() const;
   const DmaSpace& dma() const { return *dma_; }
   std::byte* buffer(unsigned slot) { return slots_[slot].buffer->data.data(); }
+  Staging& staging() { return staging_; }
+  const Staging& staging() const { return staging_; }
 
  private:
   enum class Content : uint8_t { none, reading, data, writing };
@@ -147,6 +150,7 @@ class GuestAccess {
   const std::shared_ptr<Waker>* waker_ = nullptr;
   const MessageOwner* owner_ = nullptr;
   uint64_t sequence_ = 0;
+  Staging staging_;
 };
 
 }  // namespace mdev::dsa

@@ -18,26 +18,51 @@ constexpr ByteRange kBatchReserved[] = {{24, 31}, {38, 63}};
 constexpr ByteRange kDrainReserved[] = {{16, 35}, {38, 63}};
 constexpr ByteRange kBehindHandle[] = {{38, 63}};
 constexpr ByteRange kCompareReserved[] = {{38, 39}, {41, 63}};
+constexpr ByteRange kCreateDeltaReserved[] = {{38, 39}, {52, 55}, {57, 63}};
+constexpr ByteRange kApplyDeltaReserved[] = {{38, 39}, {44, 63}};
 constexpr ByteRange kDualcastReserved[] = {{38, 39}, {48, 63}};
 // Of the seed and its address (bytes 40 to 43 and 48 to 55) one is reserved, as a flag says.
 constexpr ByteRange kCrcReserved[] = {{24, 31}, {38, 39}, {44, 47}, {56, 63}};
 constexpr ByteRange kCopyCrcReserved[] = {{38, 39}, {44, 47}, {56, 63}};
+// Bits 7 to 4 of the DIF flags, and 2 to 0 of the destination's flags.
+constexpr ByteRange kDifCheckReserved[] = {{24, 31}, {38, 39}, {41, 41}, {42, 42, 0xf0}, {43, 47}, {56, 63}};
+constexpr ByteRange kDifInsertReserved[] = {{38, 40}, {41, 41, 0x07}, {42, 42, 0xf0}, {43, 55}};
+constexpr ByteRange kDifStripReserved[] = {{38, 39}, {41, 41}, {42, 42, 0xf0}, {43, 47}, {56, 63}};
+constexpr ByteRange kDifUpdateReserved[] = {{38, 39}, {41, 41, 0x07}, {42, 42, 0xf0}, {43, 47}};
+constexpr ByteRange kCacheFlushReserved[] = {{16, 23}, {38, 63}};
 
 constexpr OperationFacts kFacts[] = {
     {kOpNoOp, 0, 0, false, kNoOpReserved},
     {kOpBatch, kFlagTrafficClass1 | kFlagBatchError, 0, false, kBatchReserved},
     {kOpDrain, 0, 0, false, kDrainReserved},
-    {kOpMemoryMove, kFlagBlockOnFault | kWrites | kFlagTrafficClass1 | kFlagTrafficClass2, 0, true, kBehindHandle},
-    {kOpFill, kFlagBlockOnFault | kWrites | kFlagTrafficClass2, 0, true, kBehindHandle},
+    {kOpMemoryMove, kFlagBlockOnFault | kWrites | kFlagTrafficClass1 | kFlagTrafficClass2, 0, true, kBehindHandle,
+     &kMemoryMove},
+    {kOpFill, kFlagBlockOnFault | kWrites | kFlagTrafficClass2, 0, true, kBehindHandle, &kFill},
     {kOpCompare, kFlagBlockOnFault | kFlagCheckResult | kFlagTrafficClass1 | kFlagTrafficClass2, kRecordRequired, true,
-     kCompareReserved},
+     kCompareReserved, &kCompare},
     {kOpComparePattern, kFlagBlockOnFault | kFlagCheckResult | kFlagTrafficClass1, kRecordRequired, true,
-     kCompareReserved},
+     kCompareReserved, &kComparePattern},
+    {kOpCreateDelta,
+     kFlagBlockOnFault | kFlagCheckResult | kWrites | kFlagTrafficClass1 | kFlagTrafficClass2 | kFlagTrafficClass3,
+     kRecordRequired, true, kCreateDeltaReserved, &kCreateDelta},
+    {kOpApplyDelta, kFlagBlockOnFault | kWrites | kFlagTrafficClass1 | kFlagTrafficClass2, 0, true, kApplyDeltaReserved,
+     &kApplyDelta},
     {kOpDualcast, kFlagBlockOnFault | kWrites | kFlagTrafficClass1 | kFlagTrafficClass2 | kFlagTrafficClass3, 0, true,
-     kDualcastReserved},
-    {kOpCrcGeneration, kFlagBlockOnFault | kFlagTrafficClass1 | kCrcModes, kRecordRequired, true, kCrcReserved},
+     kDualcastReserved, &kDualcast},
+    {kOpCrcGeneration, kFlagBlockOnFault | kFlagTrafficClass1 | kCrcModes, kRecordRequired, true, kCrcReserved,
+     &kCrcGeneration},
     {kOpCopyWithCrc, kFlagBlockOnFault | kWrites | kFlagTrafficClass1 | kFlagTrafficClass2 | kCrcModes, kRecordRequired,
-     true, kCopyCrcReserved},
+     true, kCopyCrcReserved, &kCopyWithCrc},
+    {kOpDifCheck, kFlagBlockOnFault | kFlagTrafficClass1, kRecordRequired, true, kDifCheckReserved, &kDifCheck},
+    {kOpDifInsert, kFlagBlockOnFault | kWrites | kFlagTrafficClass1 | kFlagTrafficClass2, 0, true, kDifInsertReserved,
+     &kDifInsert},
+    {kOpDifStrip, kFlagBlockOnFault | kWrites | kFlagTrafficClass1 | kFlagTrafficClass2, 0, true, kDifStripReserved,
+     &kDifStrip},
+    {kOpDifUpdate, kFlagBlockOnFault | kWrites | kFlagTrafficClass1 | kFlagTrafficClass2, 0, true, kDifUpdateReserved,
+     &kDifUpdate},
+    // Of the cache-control flags only the one that asks for durable memory, where there is that.
+    {kOpCacheFlush, kFlagBlockOnFault | kFlagCacheControl2 | kFlagStrictOrdering | kFlagTrafficClass2, 0, true,
+     kCacheFlushReserved, &kCacheFlush},
 };
 
 constexpr std::array<const OperationFacts*, kOpcodes> kByOpcode = [] {
@@ -49,6 +74,11 @@ constexpr std::array<const OperationFacts*, kOpcodes> kByOpcode = [] {
 }  // namespace
 
 const OperationFacts* factsOf(uint8_t opcode) { return kByOpcode[opcode]; }
+
+const Operation* operationOf(uint8_t opcode) {
+  const OperationFacts* const facts = factsOf(opcode);
+  return facts == nullptr ? nullptr : facts->operation;
+}
 
 const Operations& supportedOperations() {
   static const Operations operations = [] {

@@ -5,13 +5,15 @@
 #include <span>
 
 #include "dsa/limits.h"
+#include "dsa/operations/operation.h"
 
 namespace mdev::dsa {
 
-/// Bytes of the descriptor that must be zero, first and last.
+/// Bytes of the descriptor, first and last, that must be zero, or of which some bits must.
 struct ByteRange {
   uint8_t first;
   uint8_t last;
+  uint8_t bits = 0xff;
 };
 
 /// One row of the tables of allowed flags and reserved fields.
@@ -24,10 +26,15 @@ struct OperationFacts {
   /// Byte 32 holds a transfer size: not 0, at most the queue's limit.
   bool transfers;
   std::span<const ByteRange> reserved;
+  /// Null for those that do not work on memory: no-op, batch and drain.
+  const Operation* operation = nullptr;
 };
 
 /// The operation's row, or null when the engine does not have it.
 const OperationFacts* factsOf(uint8_t opcode);
+
+/// The operation that works on memory, or null for those that do not and those that are not there.
+const Operation* operationOf(uint8_t opcode);
 
 /// Every operation that engines have.
 const Operations& supportedOperations();

@@ -6,7 +6,7 @@
 #include "dsa/check.h"
 #include "dsa/flags.h"
 #include "dsa/opcode.h"
-#include "dsa/operations/operation.h"
+#include "dsa/operation_facts.h"
 #include "dsa/operations/past_caches.h"
 #include "dsa/status.h"
 #include "engine/device_context.h"
@@ -200,7 +200,7 @@ Step Job::operate(Unit& unit, Budget& budget) {
         const Upcoming next = nextOf(unit);
         unit.execution.upcoming = next.passesCaches ? memory_.hintOf(next.address1) : nullptr;
       }
-      return dsa::operationOf(unit.execution.descriptor.opcode())(unit.execution, memory_, budget);
+      return dsa::operationOf(unit.execution.descriptor.opcode())->execute(unit.execution, memory_, budget);
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/state_archive.h"
 #include "dsa/check.h"
+#include "dsa/execution_state.h"
 #include "dsa/flags.h"
 #include "dsa/opcode.h"
 #include "engine/device_context.h"
@@ -13,40 +14,15 @@ namespace {
 
 using dsa::Execution;
 
-template <typename Self, typename Archive>
-void exchangeExecution(Self& execution, Archive& archive) {
-  archive.bytes(execution.descriptor.bytes);
-  archive.value(execution.completion.status);
-  archive.value(execution.completion.result);
-  archive.choice(execution.completion.faultOperand, static_cast<uint8_t>(dsa::FaultOperand::record));
-  archive.value(execution.completion.completed);
-  archive.value(execution.completion.faultAddress);
-  archive.bytes(execution.completion.specific);
-  archive.value(execution.done);
-  archive.value(execution.sending);
-  archive.choice(execution.walk);
-  archive.choice(execution.differs);
-  archive.choice(execution.seeded);
-  archive.value(execution.crc);
-  archive.value(execution.crcBefore);
-  archive.value(execution.crcFrom);
-}
-
-/// The walk has not left its operands.
-bool inside(const Execution& execution) {
-  const uint64_t size = execution.descriptor.size();
-  return execution.done <= size && execution.sending <= size - execution.done && execution.sending <= dsa::kChunk &&
-         (execution.walk == dsa::Walk::forward || execution.descriptor.opcode() == dsa::kOpMemoryMove);
-}
-
 }  // namespace
 
 template <typename Self, typename Archive>
 void Job::exchange(Self& self, Archive& archive, [[maybe_unused]] bool aborted) {
-  const auto unit = [&archive](auto& own) {
-    exchangeExecution(own.execution, archive);
+  const auto unit = [&](auto& own) {
+    dsa::exchangeExecution(own.execution, archive);
     archive.choice(own.stage, static_cast<uint8_t>(Stage::recordStatus));
     archive.choice(own.handleGood);
+    if (own.stage == Stage::operate) dsa::exchangeStaged(own.execution, self.memory_.staging(), archive);
   };
   archive.value(self.sequence_);
   unit(self.own_);
@@ -94,9 +70,10 @@ bool Job::plausible(const DeviceContext& device, const dsa::QueueLimits& limits)
     if (unit.handleGood && descriptor.interruptHandle() >= device.handles) return false;
     switch (unit.stage) {
       case Stage::check:
-        return true;
+        return dsa::untouched(execution);
       case Stage::operate:
-        return !dsa::check(descriptor, device.capabilities, limits, unit.member) && inside(execution);
+        return !dsa::check(descriptor, device.capabilities, limits, unit.member) &&
+               dsa::plausible(execution, memory_.staging());
       case Stage::settle:
         return false;
       case Stage::recordBody:

@@ -13,8 +13,8 @@
 namespace mdev::dsa {
 namespace {
 
-constexpr StreamOperand kCompare[] = {{16, false, FaultOperand::source1}, {24, false, FaultOperand::source2}};
-constexpr StreamOperand kComparePattern[] = {{16, false, FaultOperand::source1}};
+constexpr Operand kSources[] = {{16, false, FaultOperand::source1}, {24, false, FaultOperand::source2}};
+constexpr Operand kSource[] = {{16, false, FaultOperand::source1}};
 
 using Words = std::array<uint64_t, 8>;
 
@@ -108,9 +108,10 @@ uint64_t comparePatternKernel(Execution& execution, std::byte* const* pointers, 
 
 Step finish(Execution& execution, Step step) {
   if (step != Step::finished || isFault(execution.completion.status)) return step;
-  const uint8_t result = execution.differs ? 1 : 0;
+  const bool differs = execution.done != execution.descriptor.size();
+  const uint8_t result = differs ? 1 : 0;
   execution.completion.result = result;
-  execution.completion.completed = execution.differs ? static_cast<uint32_t>(execution.done) : 0;
+  execution.completion.completed = differs ? static_cast<uint32_t>(execution.done) : 0;
   if (execution.descriptor.has(kFlagCheckResult)) {
     const uint8_t expected = execution.descriptor.at<uint8_t>(40) & 1;
     if (result != expected) execution.completion.status = kStatusPredicateFalse;
@@ -118,14 +119,17 @@ Step finish(Execution& execution, Step step) {
   return step;
 }
 
-}  // namespace
-
 Step compare(Execution& execution, GuestAccess& memory, Budget& budget) {
-  return finish(execution, stream(execution, memory, budget, kCompare, compareKernel));
+  return finish(execution, stream(execution, memory, budget, kSources, compareKernel));
 }
 
 Step comparePattern(Execution& execution, GuestAccess& memory, Budget& budget) {
-  return finish(execution, stream(execution, memory, budget, kComparePattern, comparePatternKernel));
+  return finish(execution, stream(execution, memory, budget, kSource, comparePatternKernel));
 }
+
+}  // namespace
+
+const Operation kCompare = {.execute = compare};
+const Operation kComparePattern = {.execute = comparePattern};
 
 }  // namespace mdev::dsa

@@ -10,10 +10,12 @@
 namespace mdev::dsa {
 namespace {
 
-constexpr StreamOperand kSource[] = {{16, false, FaultOperand::source1}};
-constexpr StreamOperand kSourceAndDestination[] = {{16, false, FaultOperand::source1},
-                                                   {24, true, FaultOperand::destination1}};
+constexpr Operand kSource[] = {{16, false, FaultOperand::source1}};
+constexpr Operand kSourceAndDestination[] = {{16, false, FaultOperand::source1},
+                                             {24, true, FaultOperand::destination1}};
 constexpr unsigned kSeedSlot = 2;
+constexpr std::size_t kSeedField = 40;
+constexpr std::size_t kSeedAddressField = 48;
 
 // The register is kept reflected; seed and result are, too, unless the bypass flag says that they are raw.
 uint32_t toRegister(const Descriptor& descriptor, uint32_t seed) {
@@ -26,27 +28,33 @@ DataBits dataBits(const Descriptor& descriptor) {
   return descriptor.has(kFlagBypassDataReflection) ? DataBits::straight : DataBits::reflected;
 }
 
+/// There is a state since the seed is there.
+ChecksumState& startPiece(Execution& execution) {
+  ChecksumState& state = *std::get_if<ChecksumState>(&execution.state);
+  state.before = state.crc;
+  state.from = execution.done;
+  return state;
+}
+
 uint64_t crcKernel(Execution& execution, std::byte* const* pointers, uint64_t length) {
-  execution.crcBefore = execution.crc;
-  execution.crcFrom = execution.done;
-  execution.crc = crc32c(execution.crc, pointers[0], length, dataBits(execution.descriptor));
+  ChecksumState& state = startPiece(execution);
+  state.crc = crc32c(state.crc, pointers[0], length, dataBits(execution.descriptor));
   return length;
 }
 
 uint64_t copyCrcKernel(Execution& execution, std::byte* const* pointers, uint64_t length) {
-  execution.crcBefore = execution.crc;
-  execution.crcFrom = execution.done;
-  execution.crc = crc32cCopy(execution.crc, pointers[1], pointers[0], length, dataBits(execution.descriptor));
+  ChecksumState& state = startPiece(execution);
+  state.crc = crc32cCopy(state.crc, pointers[1], pointers[0], length, dataBits(execution.descriptor));
   return length;
 }
 
 /// Takes the seed from the descriptor or from guest memory. `yield` means that it is there.
 Step takeSeed(Execution& execution, GuestAccess& memory, Budget& budget) {
   const Descriptor& descriptor = execution.descriptor;
-  uint32_t seed = descriptor.at<uint32_t>(40);
+  uint32_t seed = descriptor.at<uint32_t>(kSeedField);
   if (descriptor.has(kFlagReadCrcSeed)) {
     // Aligned, so in one piece.
-    const uint64_t address = descriptor.at<uint64_t>(48);
+    const uint64_t address = descriptor.at<uint64_t>(kSeedAddressField);
     Piece piece;
     const AccessResult result = memory.read(kSeedSlot, Walk::forward, address, sizeof seed, piece);
     if (result == AccessResult::parked) return Step::parked;
@@ -61,26 +69,24 @@ Step takeSeed(Execution& execution, GuestAccess& memory, Budget& budget) {
       return Step::finished;
     }
   }
-  execution.crc = execution.crcBefore = toRegister(descriptor, seed);
-  execution.seeded = true;
+  const uint32_t start = toRegister(descriptor, seed);
+  execution.state = ChecksumState{.crc = start, .before = start};
   return Step::yield;
 }
 
-Step checksum(Execution& execution, GuestAccess& memory, Budget& budget, std::span<const StreamOperand> operands,
+Step checksum(Execution& execution, GuestAccess& memory, Budget& budget, std::span<const Operand> operands,
               Kernel kernel) {
-  if (!execution.seeded) {
+  if (std::get_if<ChecksumState>(&execution.state) == nullptr) {
     if (const Step step = takeSeed(execution, memory, budget); step != Step::yield) return step;
   }
   const Step step = stream(execution, memory, budget, operands, kernel);
   if (step != Step::finished) return step;
   // After a fault, the checksum of what was done is the seed to go on with: what the kernel saw last may not count.
-  const bool voided = isFault(execution.completion.status) && execution.done == execution.crcFrom;
-  execution.completion.put(kCompletionCrc,
-                           fromRegister(execution.descriptor, voided ? execution.crcBefore : execution.crc));
+  const ChecksumState& state = *std::get_if<ChecksumState>(&execution.state);
+  const bool voided = isFault(execution.completion.status) && execution.done == state.from;
+  execution.completion.put(kCompletionCrc, fromRegister(execution.descriptor, voided ? state.before : state.crc));
   return step;
 }
-
-}  // namespace
 
 Step crcGeneration(Execution& execution, GuestAccess& memory, Budget& budget) {
   return checksum(execution, memory, budget, kSource, crcKernel);
@@ -89,5 +95,21 @@ Step crcGeneration(Execution& execution, GuestAccess& memory, Budget& budget) {
 Step copyWithCrc(Execution& execution, GuestAccess& memory, Budget& budget) {
   return checksum(execution, memory, budget, kSourceAndDestination, copyCrcKernel);
 }
+
+uint8_t checkSeed(const Descriptor& descriptor, const Capabilities&, const QueueLimits&) {
+  // Reserved, and so 0, where the seed does not come from memory.
+  return descriptor.at<uint64_t>(kSeedAddressField) % sizeof(uint32_t) == 0 ? 0 : kStatusAlignment;
+}
+
+uint8_t checkCopy(const Descriptor& descriptor, const Capabilities& capabilities, const QueueLimits& limits) {
+  const uint64_t size = descriptor.size();
+  if (const uint8_t seed = checkSeed(descriptor, capabilities, limits); seed != 0) return seed;
+  return overlap(descriptor.address1(), size, descriptor.address2(), size) ? kStatusOverlap : 0;
+}
+
+}  // namespace
+
+const Operation kCrcGeneration = {.execute = crcGeneration, .check = checkSeed};
+const Operation kCopyWithCrc = {.execute = copyWithCrc, .check = checkCopy};
 
 }  // namespace mdev::dsa

@@ -9,7 +9,7 @@
 namespace mdev::dsa {
 namespace {
 
-constexpr StreamOperand kFill[] = {{24, true, FaultOperand::destination1}};
+constexpr Operand kOperands[] = {{24, true, FaultOperand::destination1}};
 
 uint64_t fillKernel(Execution& execution, std::byte* const* pointers, uint64_t length) {
   // The pattern's phase counts from the destination's first byte, not from an aligned address.
@@ -29,10 +29,12 @@ uint64_t fillKernel(Execution& execution, std::byte* const* pointers, uint64_t l
   return length;
 }
 
+Step fill(Execution& execution, GuestAccess& memory, Budget& budget) {
+  return stream(execution, memory, budget, kOperands, fillKernel);
+}
+
 }  // namespace
 
-Step fill(Execution& execution, GuestAccess& memory, Budget& budget) {
-  return stream(execution, memory, budget, kFill, fillKernel);
-}
+const Operation kFill = {.execute = fill};
 
 }  // namespace mdev::dsa

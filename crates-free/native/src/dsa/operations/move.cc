@@ -12,18 +12,20 @@
 namespace mdev::dsa {
 namespace {
 
-constexpr StreamOperand kMove[] = {{16, false, FaultOperand::source1}, {24, true, FaultOperand::destination1}};
-constexpr StreamOperand kDualcast[] = {
+constexpr Operand kMoveOperands[] = {{16, false, FaultOperand::source1}, {24, true, FaultOperand::destination1}};
+constexpr Operand kDualcastOperands[] = {
     {16, false, FaultOperand::source1}, {24, true, FaultOperand::destination1}, {40, true, FaultOperand::destination2}};
 
-bool overlap(const std::byte* left, const std::byte* right, uint64_t length) {
-  const auto distance = reinterpret_cast<uintptr_t>(left) - reinterpret_cast<uintptr_t>(right);
-  return distance < length || -distance < length;
+bool share(const std::byte* left, const std::byte* right, uint64_t length) {
+  return overlap(reinterpret_cast<uintptr_t>(left), length, reinterpret_cast<uintptr_t>(right), length);
 }
+
+/// Both destinations of a dualcast must lie at the same place of their pages.
+constexpr uint64_t kDualcastPlace = 0xfff;
 
 uint64_t moveKernel(Execution& execution, std::byte* const* pointers, uint64_t length) {
   const bool large = length >= kWorthPassingCaches;
-  if (large && passesCaches(execution.descriptor) && !overlap(pointers[0], pointers[1], length)) {
+  if (large && passesCaches(execution.descriptor) && !share(pointers[0], pointers[1], length)) {
     const bool last = execution.done + length == execution.descriptor.size();
     copyPastCaches(pointers[1], pointers[0], length, last ? execution.upcoming : pointers[0] + length);
   } else {
@@ -55,6 +57,40 @@ uint64_t dualcastKernel(Execution&, std::byte* const* pointers, uint64_t length)
   return length;
 }
 
+uint8_t checkMove(const Descriptor& descriptor, const Capabilities& capabilities, const QueueLimits&) {
+  const uint64_t size = descriptor.size();
+  if (capabilities.overlappingMove || !overlap(descriptor.address1(), size, descriptor.address2(), size)) return 0;
+  return kStatusOverlap;
+}
+
+uint8_t checkDualcast(const Descriptor& descriptor, const Capabilities&, const QueueLimits&) {
+  const uint64_t source = descriptor.address1();
+  const uint64_t first = descriptor.address2();
+  const uint64_t second = descriptor.at<uint64_t>(40);
+  const uint64_t size = descriptor.size();
+  if (((first ^ second) & kDualcastPlace) != 0) return kStatusDualcastAlignment;
+  if (overlap(source, size, first, size) || overlap(source, size, second, size) || overlap(first, size, second, size)) {
+    return kStatusOverlap;
+  }
+  return 0;
+}
+
+Step memoryMove(Execution& execution, GuestAccess& memory, Budget& budget) {
+  const Descriptor& descriptor = execution.descriptor;
+  // A destination that begins inside the source would overwrite source bytes that are still to be read.
+  const uint64_t distance = descriptor.address2() - descriptor.address1();
+  const Walk walk = distance != 0 && distance < descriptor.size() ? Walk::backward : Walk::forward;
+  const Step step = stream(execution, memory, budget, kMoveOperands, moveKernel, walk);
+  if (step == Step::finished && isFault(execution.completion.status)) {
+    execution.completion.result = walk == Walk::backward ? 1 : 0;
+  }
+  return step;
+}
+
+Step dualcast(Execution& execution, GuestAccess& memory, Budget& budget) {
+  return stream(execution, memory, budget, kDualcastOperands, dualcastKernel);
+}
+
 }  // namespace
 
 bool passesCaches(const Descriptor& descriptor) {
@@ -62,20 +98,7 @@ bool passesCaches(const Descriptor& descriptor) {
          descriptor.size() >= kWorthPassingCaches;
 }
 
-Step memoryMove(Execution& execution, GuestAccess& memory, Budget& budget) {
-  const Descriptor& descriptor = execution.descriptor;
-  // A destination that begins inside the source would overwrite source bytes that are still to be read.
-  const uint64_t distance = descriptor.address2() - descriptor.address1();
-  execution.walk = distance != 0 && distance < descriptor.size() ? Walk::backward : Walk::forward;
-  const Step step = stream(execution, memory, budget, kMove, moveKernel);
-  if (step == Step::finished && isFault(execution.completion.status)) {
-    execution.completion.result = execution.walk == Walk::backward ? 1 : 0;
-  }
-  return step;
-}
-
-Step dualcast(Execution& execution, GuestAccess& memory, Budget& budget) {
-  return stream(execution, memory, budget, kDualcast, dualcastKernel);
-}
+const Operation kMemoryMove = {.execute = memoryMove, .check = checkMove};
+const Operation kDualcast = {.execute = dualcast, .check = checkDualcast};
 
 }  // namespace mdev::dsa

@@ -2,27 +2,45 @@
 #pragma once
 
 #include "dsa/execution.h"
+#include "dsa/limits.h"
 
 namespace mdev::dsa {
 
-/// Works until the budget is spent, a message is missing, or the operation ends; then `completion` says how. Called
-/// again until it ends.
-using Operation = Step (*)(Execution& execution, GuestAccess& memory, Budget& budget);
+/// An operation that works on memory: everything about it that is not in its row of the facts.
+struct Operation {
+  /// Works until the budget is spent, a message is missing, or the operation ends; then `completion` says how. Called
+  /// again until it ends.
+  Step (*execute)(Execution& execution, GuestAccess& memory, Budget& budget);
+  /// The rules that its fields have beyond the facts: the status of the one that is broken, or 0. Null: none.
+  uint8_t (*check)(const Descriptor& descriptor, const Capabilities& capabilities, const QueueLimits& limits) = nullptr;
+  /// Whether it could have come to this state by itself; asked of one that is restored. Null: it is a stream.
+  bool (*plausible)(const Execution& execution, const Staging& staging) = nullptr;
+  /// It uses staging: that, and its state, are saved behind what every descriptor has.
+  bool staged = false;
+};
 
 /// Whether the descriptor's data goes to memory, past the caches: a move of some size whose cache control says so (DSA
 /// specification 8.1.2).
 bool passesCaches(const Descriptor& descriptor);
 
-Step memoryMove(Execution& execution, GuestAccess& memory, Budget& budget);
-Step dualcast(Execution& execution, GuestAccess& memory, Budget& budget);
-Step fill(Execution& execution, GuestAccess& memory, Budget& budget);
-Step compare(Execution& execution, GuestAccess& memory, Budget& budget);
-Step comparePattern(Execution& execution, GuestAccess& memory, Budget& budget);
-Step crcGeneration(Execution& execution, GuestAccess& memory, Budget& budget);
-Step copyWithCrc(Execution& execution, GuestAccess& memory, Budget& budget);
+extern const Operation kMemoryMove;
+extern const Operation kFill;
+extern const Operation kCompare;
+extern const Operation kComparePattern;
+extern const Operation kCreateDelta;
+extern const Operation kApplyDelta;
+extern const Operation kDualcast;
+extern const Operation kCrcGeneration;
+extern const Operation kCopyWithCrc;
+extern const Operation kDifCheck;
+extern const Operation kDifInsert;
+extern const Operation kDifStrip;
+extern const Operation kDifUpdate;
+extern const Operation kCacheFlush;
 
-/// The operation that works on memory, or null for those that do not (no-op, batch, drain) and those that are not
-/// there.
-Operation operationOf(uint8_t opcode);
+/// Whether [first, first + firstSize) and [second, second + secondSize) share a byte; addresses count modulo 2^64.
+constexpr bool overlap(uint64_t first, uint64_t firstSize, uint64_t second, uint64_t secondSize) {
+  return second - first < firstSize || first - second < secondSize;
+}
 
 }  // namespace mdev::dsa

@@ -233,7 +233,10 @@ export class VirtualMachine {
       const record = readRecord(memory.actual(at, RECORD_SIZE));
       for (const [name, value] of Object.entries(fields)) {
         const found = record[name as keyof typeof record];
-        if (found !== value) throw new Error(`${work.name}: ${name} is ${found} in its record, expected ${value}`);
+        if (found === value) continue;
+        throw new Error(
+          `${work.name}: ${name} is ${JSON.stringify(found)} in its record, expected ${JSON.stringify(value)}`,
+        );
       }
       memory.write(at, new Uint8Array(RECORD_SIZE).fill(POISON));
     }

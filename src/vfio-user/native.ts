@@ -50,7 +50,7 @@ export interface NativeConnection {
   serveIoEventFds(): boolean;
   /** While held, what is signalled waits: the device has stopped. */
   holdIoEventFds(held: boolean): void;
-  /** Serves nothing more, and closes once what is answered was offered to the socket. */
+  /** Serves nothing more, and closes when the client has taken what is answered, or after five seconds. */
   finish(reason: string): void;
   /** Closes at once. Repeats do nothing. */
   close(reason: string): void;

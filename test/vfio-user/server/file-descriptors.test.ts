@@ -239,8 +239,8 @@ describe('file descriptors', () => {
       );
     }
     await settle();
-    // Sixteen a message is the most that is legal, and each of these may still turn out to belong to one.
-    expect(openFiles() - before).toBeLessThanOrEqual(16 * 16);
+    // The first ones may still turn out to be the first message's, the others the second one's: as many as Linux delivers with one.
+    expect(openFiles() - before).toBeLessThanOrEqual(2 * 253);
     peer.close();
     await until(() => openFiles() === before - 2, 'closing every descriptor');
     event.close();

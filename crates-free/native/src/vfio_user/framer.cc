@@ -61,6 +61,19 @@ void Framer::received(std::size_t size, std::vector<ForeignFd> fds, bool welcome
   }
   while (!undecided_.empty() && decide()) {
   }
+  dropExcess();
+}
+
+/// All reads that wait, but the first one, lie inside the header that is awaited: their fds are its message's or
+/// nobody's.
+void Framer::dropExcess() {
+  std::size_t count = 0;
+  for (std::size_t n = 1; n < undecided_.size(); ++n) count += undecided_[n].fds.size();
+  if (count <= maxFds_) return;
+  for (std::size_t n = 1; n < undecided_.size(); ++n) {
+    drop(undecided_[n].fds);
+    undecided_[n].dropped = true;
+  }
 }
 
 bool Framer::decide() {

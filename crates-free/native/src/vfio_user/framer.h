@@ -108,6 +108,8 @@ class Framer {
   void give(uint64_t message, FdSet set, bool stray);
   /// The fds of the message at `position`, or of the first one behind it that has some.
   std::deque<Owned>::iterator ownedFrom(uint64_t position);
+  /// Closes fds of the undecided that are too many for one message: it is refused, whichever it is.
+  void dropExcess();
   /// Closes them.
   void drop(std::vector<ForeignFd>& fds);
   /// Moves the fds of a message into it.

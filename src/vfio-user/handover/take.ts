@@ -1,4 +1,5 @@
 import { guarded } from '../../mdev/base/guarded.ts';
+import { checkTimeLimit } from '../../mdev/errors/time-limit.ts';
 import { MdevError } from '../../mdev/index.ts';
 import { closeFd } from '../../native/binding.ts';
 import { coreOf } from '../../native/device-handle.ts';
@@ -106,7 +107,7 @@ export class HandoverOffer {
    *
    * @param device a new instance of the same type with the same attributes, which nobody holds and nobody has used.
    * @param options what holds for clients that come later; those who are there keep what was agreed.
-   * @throws {@link HandoverError}; the other server goes on then, and `device` is of no use: close it.
+   * @throws {@link HandoverError}, also `EINVAL` for an option out of range; the other server goes on then, and `device` is of no use: close it.
    */
   async accept(device: ServedDevice, options: ServeOptions = {}): Promise<Server> {
     try {
@@ -120,6 +121,7 @@ export class HandoverOffer {
   }
 
   async #accept(device: ServedDevice, options: ServeOptions): Promise<Server> {
+    checkTimeLimit('negotiationTimeout', options.negotiationTimeout);
     const { transfer } = device;
     if (transfer === undefined)
       throw new HandoverError('EINVAL', 'devices of this type cannot move to another process');

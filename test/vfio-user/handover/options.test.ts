@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { listenForSuccessor, requestHandover } from '../../../src/vfio-user/index.ts';
 import { socketPair } from '../../../src/vfio-user/native.ts';
 import { openFiles } from '../support/bench.ts';
-import { Relay } from './support.ts';
+import { offered, outcome, Relay } from './support.ts';
 
 describe.each(['within', 'prepareWithin'] as const)('a handover whose %s', (name) => {
   it.each([0, -1, NaN, 2 ** 31, Infinity])('is %d ms is refused, and its successor told why', async (value) => {
@@ -32,6 +32,20 @@ describe.each(['within', 'prepareWithin'] as const)('a handover whose %s', (name
     await relay.handOver();
   });
 });
+
+it.each([0, NaN, 2 ** 31])(
+  'a successor whose clients have %d ms to negotiate is refused',
+  async (negotiationTimeout) => {
+    await using relay = await Relay.start();
+    const spare = await relay.spare();
+    const [near, far] = socketPair();
+    const given = outcome(relay.server.handOver(near));
+    const offer = await offered(far);
+    await expect(offer.accept(spare.device, { negotiationTimeout })).rejects.toMatchObject({ code: 'EINVAL' });
+    expect((await given)?.message).toContain(`negotiationTimeout is ${negotiationTimeout}`);
+    await relay.handOver();
+  },
+);
 
 describe('a server that is closed', () => {
   it('has no successor to wait for', async () => {

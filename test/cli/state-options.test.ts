@@ -33,7 +33,7 @@ describe('a state that could not be saved', () => {
   it.each([
     ['state', /it is a directory/],
     ['file/state', /ENOTDIR.*; choose a file in a directory$/],
-    ['x'.repeat(250), /ENAMETOOLONG.*; choose a shorter name$/],
+    ['x'.repeat(255), /ENAMETOOLONG.*; choose a shorter name$/],
   ])('because of %s', async (name, message) => {
     mkdirSync(join(folder, 'state'));
     writeFileSync(join(folder, 'file'), '');

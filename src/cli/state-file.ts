@@ -25,15 +25,16 @@ class StateFileFailure extends Error {
 }
 
 /**
- * Looks whether a state could be written to a file, by beginning to: its directory is there, and this user may make and replace files in it.
+ * Looks whether a state could be written to a file: its directory is there, and this user may make files in it. Touches nothing that is there: another
+ * process may be writing its state to the same place.
  * @throws StateFileFailure
  */
 export async function checkWritable(path: string): Promise<void> {
   await naming('--save-on-exit', path, async () => {
     if ((await stat(path).catch(() => undefined))?.isDirectory() === true) throw new Error('it is a directory');
-    const partial = await beginPartial(path);
-    await partial.close();
-    await rm(partialOf(path));
+    const look = `${partialOf(path)}.look`;
+    await (await begin(look)).close();
+    await rm(look);
     await (await open(dirname(path), 'r')).close();
   });
 }
@@ -48,7 +49,7 @@ export async function saveState(device: MdevDevice, path: string): Promise<void>
     await device.transfer?.suspend({ within: SAVED_WITHIN_MS });
     const state = (await device.transfer?.save({ within: SAVED_WITHIN_MS })) ?? new Uint8Array(0);
     try {
-      const file = await beginPartial(path);
+      const file = await begin(partialOf(path));
       try {
         await file.writeFile(state);
         await file.sync();
@@ -129,9 +130,9 @@ function partialOf(path: string): string {
 }
 
 /** Replaces what a process of this number has left when it died: in a container that is always the same. */
-async function beginPartial(path: string): Promise<FileHandle> {
-  await rm(partialOf(path), { force: true });
-  return await open(partialOf(path), 'wx', 0o600);
+async function begin(path: string): Promise<FileHandle> {
+  await rm(path, { force: true });
+  return await open(path, 'wx', 0o600);
 }
 
 async function readState(path: string, mayBeMissing: boolean): Promise<Uint8Array | undefined> {

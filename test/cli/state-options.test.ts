@@ -45,9 +45,9 @@ describe('a state that could not be saved', () => {
     const file = join(folder, 'state');
     await checkStateOptions({ saveOnExit: file });
     expect(readdirSync(folder)).toEqual([]);
-    writeFileSync(`${file}.${process.pid}`, 'left by a process of this number');
+    writeFileSync(`${file}.${process.pid}`, 'being written by a process of this number in another container');
     await checkStateOptions({ saveOnExit: file, restore: file });
-    expect(readdirSync(folder)).toEqual([]);
+    expect(readdirSync(folder)).toEqual([`state.${process.pid}`]);
   });
 });
 

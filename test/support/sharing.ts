@@ -5,7 +5,7 @@ const root = resolve(import.meta.dirname, '../..');
 /** Layers whose tests start no process of this package and load the same modules each time. */
 const LAYERS = ['emulation', 'mdev', 'engine', 'protocol', 'backends', 'vfio-user'];
 /** What looks at all of its process, or changes what others in it would find, where it must be alone. */
-const LOOKS_AT_PROCESS = /openFiles|\/proc\/self|process\.env\['\w+'\] = /;
+const LOOKS_AT_PROCESS = /openFiles|fillFiles|cpuUsage|\/proc\/self|process\.env\['\w+'\] = /;
 
 /**
  * Test files that run one after the other in the same process, by their path from the root: for most of them starting one and loading modules takes

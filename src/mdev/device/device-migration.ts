@@ -23,7 +23,7 @@ export interface MigrationSubject {
   readonly attributes: AttributeValues;
   readonly attributeDefaults: AttributeValues;
   readonly function: MdevFunction;
-  readonly pause: Pick<DevicePause, 'quiesce' | 'quiesceFrozen' | 'quiesced' | 'release' | 'suspend'>;
+  readonly pause: Pick<DevicePause, 'quiesce' | 'quiesceFrozen' | 'release' | 'suspend' | 'suspendToLeave'>;
   readonly life: Pick<DeviceLife, 'fail' | 'failure' | 'freeze' | 'state'>;
   readonly hold: Pick<DeviceHold, 'abandon'>;
   /** @throws {@link MdevError} `EBUSY` when the instance has what does not migrate. */
@@ -116,14 +116,11 @@ export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour)
     checkRestorable,
     suspend: async ({ unlessQuiesced = false, within = answersWithin }) => {
       checkMigratable();
-      if (unlessQuiesced && pause.quiesced) {
-        throw new MdevError('EBUSY', `${who} is quiesced by its owner, whom nobody asks where it would go on`);
-      }
       // A frozen one is in error, which is no way to anywhere.
       if (machine.state !== MigrationState.running && life.state !== 'frozen') {
         throw new MdevError('EBUSY', `${who} is being migrated by its client; try again when that is over`);
       }
-      await pause.suspend('transfer', within);
+      await (unlessQuiesced ? pause.suspendToLeave(within) : pause.suspend('transfer', within));
     },
     resume: () => {
       pause.release('transfer');

@@ -29,6 +29,8 @@ export class DevicePause {
   /** The behaviour is on its way. */
   #quiescing: Promise<void> | undefined;
   #paused = false;
+  /** Its state goes to another process, where nobody would know of its owner's pause. */
+  #leaves = false;
   /** The device reaches nothing, and is to hear nothing. */
   #standsStill = false;
   readonly #watchers = new Set<(paused: boolean) => void>();
@@ -79,10 +81,13 @@ export class DevicePause {
    * Pauses a running instance, or keeps one paused that is.
    * @param limit Milliseconds to wait at most; without it, as long as the behaviour takes.
    * @throws {@link MdevError} `ENOTTY` when its behaviour cannot, `ETIMEDOUT` when it did not in time and goes on, `EBUSY` when the same one has it
-   * paused already, or on its way, `EIO` when its behaviour rejected, which fails it, else what the life cycle says.
+   * paused already, or on its way, or it moves to another process, `EIO` when its behaviour rejected, which fails it, else what the life cycle says.
    */
   async quiesce(by: Pauser, limit?: number): Promise<void> {
     const { life } = this.#subject;
+    if (by === 'owner' && this.#leaves) {
+      throw new MdevError('EBUSY', `${life.who} moves to another process; quiesce it there`);
+    }
     const before: MdevState = life.state;
     if (before !== 'quiesced' || this.#pausers.has(by)) life.check('quiesce');
     await this.#hold(by, limit);
@@ -132,6 +137,25 @@ export class DevicePause {
       throw new MdevError('EBUSY', `${life.who} became ${now} while it was to be suspended`);
     }
     this.#setPaused(true);
+  }
+
+  /**
+   * As {@link suspend} for a transfer to another process; until that pause ends the owner cannot quiesce the instance, and must not have done so.
+   * @throws {@link MdevError} `EBUSY` when its owner has it paused; see {@link quiesce}.
+   */
+  async suspendToLeave(limit: number): Promise<void> {
+    if (this.quiesced) {
+      const { who } = this.#subject.life;
+      throw new MdevError('EBUSY', `${who} is quiesced by its owner, whom nobody asks where it would go on`);
+    }
+    const before = this.#leaves;
+    this.#leaves = true;
+    try {
+      await this.suspend('transfer', limit);
+    } catch (error) {
+      this.#leaves = before;
+      throw error;
+    }
   }
 
   /** @throws {@link MdevError} see {@link quiesce}. */
@@ -196,6 +220,7 @@ export class DevicePause {
    */
   release(by: Pauser): void {
     const { life } = this.#subject;
+    if (by === 'transfer') this.#leaves = false;
     if (!this.#pausers.delete(by) || this.#pausers.size > 0 || !this.#paused) return;
     const before: MdevState = life.state;
     if (before === 'failed' || before === 'closed') return;

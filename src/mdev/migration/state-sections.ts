@@ -4,7 +4,7 @@ import { VfioRegion } from '../vfio/vfio.ts';
 import type { StateSection } from './state-section.ts';
 
 /**
- * Everything that the declaration of an instance says: registers with locks and staged bytes, memory of regions, interrupts. The instance is paused
+ * Everything that the declaration of an instance says: registers with staged bytes, memory of regions, interrupts. The instance is paused
  * while they are used. Those that others depend on come first.
  */
 export function stateSections(mdevFunction: MdevFunction): readonly StateSection[] {

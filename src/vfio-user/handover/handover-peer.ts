@@ -125,7 +125,7 @@ export class HandoverPeer {
     return false;
   }
 
-  /** Keeps what {@link hasSaid} needs, so that it cannot fail. @throws Error with a `code`, such as EMFILE. */
+  /** Keeps the descriptor that {@link hasSaid} needs, so that it fails only when the kernel has no memory left. @throws Error with a `code`, such as EMFILE. */
   prepareToDecide(): void {
     if (this.isOpen) this.#spare ??= duplicateFd(this.#fd);
   }
@@ -177,8 +177,10 @@ export class HandoverPeer {
   /** Behind the end of the channel. There is room: the other side has read all but the few short words behind the image. */
   #sayLast(message: Uint8Array): void {
     if (this.#spare === undefined) return;
-    const channel = createChannel(this.#spare, { message: () => undefined, closed: () => undefined });
+    // Taken in every case.
+    const fd = this.#spare;
     this.#spare = undefined;
+    const channel = createChannel(fd, { message: () => undefined, closed: () => undefined });
     channel.sendNow(message);
     channel.close('the last word is said');
   }

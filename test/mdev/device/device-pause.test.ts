@@ -30,6 +30,23 @@ describe('an instance that several want to pause', () => {
     }
   });
 
+  it('is not quiesced by its owner while it moves to another process, which would not know', async () => {
+    const one = await counter();
+    let stopped = (): void => undefined;
+    one.quiescing = new Promise((resolve) => (stopped = resolve));
+    const moving = one.device.transfer?.suspend({ unlessQuiesced: true });
+    await expect(one.device.quiesce()).rejects.toMatchObject({ code: 'EBUSY' });
+    stopped();
+    await moving;
+    // A second one changes nothing.
+    await expect(one.device.transfer?.suspend({ unlessQuiesced: true })).rejects.toMatchObject({ code: 'EBUSY' });
+    await expect(one.device.quiesce()).rejects.toThrow('moves to another process');
+    one.device.transfer?.resume();
+    using _session = one.device.open({ name: 'vmm' });
+    await one.device.quiesce();
+    expect([one.device.state, one.running]).toEqual(['quiesced', false]);
+  });
+
   it('is waited for by both while it is on its way', async () => {
     const one = await counter();
     using session = one.device.open({ name: 'vmm' });

@@ -94,7 +94,7 @@ Step applyDelta(Execution& execution, GuestAccess& memory, Budget& budget) {
   const uint32_t all = recordSize(descriptor);
   for (;;) {
     if (!staging.draining) {
-      if (execution.done == all) {
+      if (execution.done >= all) {
         execution.completion.status = kStatusSuccess;
         return Step::finished;
       }

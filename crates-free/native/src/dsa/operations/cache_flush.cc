@@ -66,11 +66,11 @@ Step cacheFlush(Execution& execution, GuestAccess& memory, Budget& budget) {
   const Descriptor& descriptor = execution.descriptor;
   const uint64_t start = descriptor.address2();
   for (;;) {
-    const uint64_t left = descriptor.size() - execution.done;
-    if (left == 0) {
+    if (execution.done >= descriptor.size()) {
       execution.completion.status = kStatusSuccess;
       return Step::finished;
     }
+    const uint64_t left = descriptor.size() - execution.done;
     if (budget.spent()) return Step::yield;
     const uint64_t at = start + execution.done;
     const uint64_t wanted = std::min(left, std::max<uint64_t>(budget.bytes() / kCost, kLine));

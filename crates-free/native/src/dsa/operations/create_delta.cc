@@ -133,7 +133,7 @@ Step createDelta(Execution& execution, GuestAccess& memory, Budget& budget) {
       staging.clear();
     }
     if (staging.filled == 0) execution.done = state.compared;
-    const bool ended = state.compared == size;
+    const bool ended = state.compared >= size;
     const uint32_t inStaging = (Staging::kSize - staging.filled) / kDeltaEntry;
     if (staging.filled > 0 && (ended || inStaging == 0)) {
       staging.drain(staging.filled);

@@ -190,11 +190,11 @@ Step eachBlock(Execution& execution, GuestAccess& memory, Budget& budget) {
   Cursor to(descriptor, kDestination, kDestinationSlot, blocks * destinationBlock,
             block * destinationBlock + staging.drained);
   for (;; ++block) {
+    if (block >= blocks) {
+      execution.completion.status = kStatusSuccess;
+      return finish<plan>(execution);
+    }
     if (!staging.draining) {
-      if (block == blocks) {
-        execution.completion.status = kStatusSuccess;
-        return finish<plan>(execution);
-      }
       if (budget.spent()) return Step::yield;
       const AccessResult result = gather(memory, from, sourceBlock);
       if (result == AccessResult::parked) return Step::parked;
@@ -233,7 +233,7 @@ bool plausibleDif(const Execution& execution, const Staging& staging) {
   const Descriptor& descriptor = execution.descriptor;
   if (!stagingPlausible(execution, staging)) return false;
   if (execution.done > descriptor.size() || execution.done % plan.sourceBlock(descriptor) != 0) return false;
-  if (execution.done == descriptor.size()) return staging.filled == 0;
+  if (execution.done == descriptor.size()) return staging.filled == 0 && !staging.draining;
   if (staging.draining) return plan.hasDestination && staging.filled == plan.destinationBlock(descriptor);
   return staging.filled < plan.sourceBlock(descriptor);
 }

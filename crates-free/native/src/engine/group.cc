@@ -65,9 +65,10 @@ void Group::close() {
 }
 
 void Group::attach(std::shared_ptr<QueueRun> run) {
-  const std::lock_guard lock(*mutex_);
+  // Before the lock that all engines need: nobody else has the run yet.
   run->reserve(inProgress_);
   run->credits = run->config.priority;
+  const std::lock_guard lock(*mutex_);
   runs_.push_back(std::move(run));
 }
 

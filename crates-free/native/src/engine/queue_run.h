@@ -86,6 +86,9 @@ class QueueRun {
   /// device.
   void showOccupancy();
 
+  /// So many descriptors may be in progress at once. Before it is attached to its group. Throws std::bad_alloc.
+  void reserve(uint32_t inProgress) { jobs_.reserve(inProgress); }
+
   // --- Any thread ---
 
   /// Waiting for dispatch.
@@ -116,8 +119,6 @@ class QueueRun {
 
   // --- Under the group's lock ---
 
-  /// So many descriptors may be in progress at once. Throws std::bad_alloc.
-  void reserve(uint32_t inProgress) { jobs_.reserve(inProgress); }
   /// Whether `take` would give this engine something: an engine works on one descriptor of a queue at a time, besides
   /// those that are parked.
   bool availableTo(const Engine& engine) const;

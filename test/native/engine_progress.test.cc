@@ -187,6 +187,84 @@ void testNeighbour() {
   CHECK_EQUAL(scene.run().inFlight(), Group::kInProgress);
 }
 
+/// However many descriptors of a queue could go on when their answers are there, its neighbour's get every second turn.
+void testTurns() {
+  constexpr uint32_t kChunks = 8;
+  constexpr uint32_t kNeighboursChunks = 32;
+  Scene many;
+  Scene neighbour(0);
+  const uint64_t mapped = kBehind + many.guest.behind.size();
+  CHECK_EQUAL(many.host->dma->map(mapped, many.guest.memory.size(), kBoth, many.guest.memory.fd(), 0), 0);
+  many.enable();
+  neighbour.host->group = many.host->group;
+  for (const uint32_t queue : {0, 1}) neighbour.host->queues->enable(queue, Device::config(), many.host->group);
+
+  // The engine stays in the first request of the neighbour until everything is there. The next is its copy's record.
+  std::atomic<bool> entered = false;
+  std::atomic<bool> open = false;
+  std::atomic<bool> ended = false;
+  std::vector<uint32_t> before;
+  neighbour.host->client->beforeSubmit = [&] {
+    if (!entered.exchange(true)) {
+      await("the test", [&] { return open.load(); });
+    } else if (!ended) {
+      for (uint32_t i = 0; i < Group::kInProgress; ++i) {
+        if (many.status(i) != 0) before.push_back(i);
+      }
+      ended.store(true);
+    }
+  };
+  // A page by message, the rest is mapped.
+  for (uint32_t i = 0; i < Group::kInProgress; ++i) {
+    many.post(move(mapped - kPage, kBase + kMapped, kPage + kChunks * dsa::kChunk).record(kBase + Scene::record(i)));
+  }
+  many.flush();
+  many.awaitRequests(Group::kInProgress);
+  neighbour.host->queues->portal()->write(PortalRegion::kQueueStride, noOp().record(kBehind).descriptor().bytes);
+  neighbour.flush();
+  await("the engine", [&] { return entered.load(); });
+  // The last one first: it is not the first to go on.
+  while (many.host->client->answer(0, many.host->client->waiting() - 1)) continue;
+  constexpr uint32_t kSize = kNeighboursChunks * dsa::kChunk;
+  neighbour.post(move(kBase + kMapped, kBase + kMapped + kSize, kSize).record(kBehind + 32));
+  neighbour.flush();
+  open.store(true);
+  await("the neighbour's copy", [&] { return ended.load(); });
+  CHECK(!before.empty());
+  CHECK(before.size() <= kNeighboursChunks / kChunks);
+  // In their order.
+  CHECK_EQUAL(before.back(), before.size() - 1);
+  await("the others", [&] { return many.counters().completed == Group::kInProgress; });
+  CHECK_EQUAL(many.raised(), 0u);
+}
+
+/// A descriptor that comes when another one goes on is left to the engine that has time.
+void testSpentWake() {
+  Scene scene(2);
+  scene.enable();
+  const auto other = [&] { return scene.status(1) != 0; };
+  std::atomic<uint32_t> requests = 0;
+  // What went on keeps its engine until the other one has ended.
+  scene.host->client->beforeSubmit = [&] {
+    if (requests.fetch_add(1) == 1) await("the other engine", other);
+  };
+  for (uint32_t round = 1; round <= 300; ++round) {
+    *scene.guest.memory.at(Scene::record(1)) = std::byte{0};
+    requests.store(0);
+    scene.post(move(kBehind, kBase + kMapped, kPage).record(kBehind + kPage));
+    scene.flush();
+    scene.awaitRequests(1);
+    CHECK(scene.host->client->answer());
+    scene.post(noOp().record(kBase + Scene::record(1)));
+    scene.flush();
+    await("what came later", other);
+    await("both", [&] {
+      scene.host->client->answer();
+      return scene.counters().completed == uint64_t{2} * round;
+    });
+  }
+}
+
 /// Whatever happens meanwhile, and in whatever order a client answers.
 void testAnything(uint32_t seed) {
   std::mt19937 random(seed);
@@ -275,5 +353,7 @@ int main() {
   testDrain();
   testAbort();
   testNeighbour();
+  testTurns();
+  testSpentWake();
   for (uint32_t seed = 1; seed <= 12; ++seed) testAnything(kSeed + seed);
 }

@@ -59,23 +59,23 @@ void Engine::refreshGroup() {
 }
 
 void Engine::run() {
-  for (bool woken = false;;) {
+  for (;;) {
     // Before anything is looked at: what comes later wakes the engine again.
-    woken = parker_->takeWake() || woken;
+    parker_->takeWake();
     if (closing_.load()) break;
     refreshGroup();
-    if (std::exchange(woken, false)) unpark();
+    if (parker_->takeLook()) unpark();
     if (work()) continue;
     if (std::exchange(starved_, false)) {
       parker_->parkFor(kStarvedMilliseconds);
     } else if (currentGroup_ == nullptr || currentGroup_->idle(*this)) {
       parker_->park();
     }
-    woken = true;
   }
   if (new_ != nullptr) working_.append(*std::exchange(new_, nullptr));
   while (Job* const job = working_.pop()) handBack(*job);
   while (Job* const job = parked_.pop()) handBack(*job);
+  while (Job* const job = held_.pop()) handBack(*job);
   currentGroup_.reset();
 }
 
@@ -123,11 +123,13 @@ void Engine::finish(Job& job, bool completed) {
   std::shared_ptr<QueueRun> reference = job.release();
   // What is taken next keeps it alive when it takes the reference over.
   QueueRun& run = *reference;
-  if (run.groupAddress == currentGroup_.get() && new_ == nullptr && working_.size() == 0 && !closing_.load()) {
+  if (run.groupAddress == currentGroup_.get() && new_ == nullptr && working_.size() == 0 && held_.size() == 0 &&
+      !closing_.load()) {
     // Nothing else is to have a turn first.
     new_ = currentGroup_->finishAndTake(*this, job, completed, reference);
   } else {
     run.finish(job, completed);
+    promote(run);
   }
   run.device->command.check();
   // Somebody may have been waiting for this engine to let go of the queue. Told even in this engine's own group: it may
@@ -156,13 +158,69 @@ void Engine::announce(const QueueRun& run) {
   }
 }
 
-/// What waited, and does no more, gets its turns again.
+void Engine::keep(Job& job) {
+  if (!job.parked()) {
+    working_.append(job);
+    return;
+  }
+  parked_.append(job);
+  promote(*job.run());
+}
+
+/// What waited, and does no more, gets its turns again, one of a queue at a time. What is aborted ends with its next
+/// turn, whatever else is worked on.
 void Engine::unpark() {
+  for (std::size_t left = held_.size(); left > 0; --left) {
+    Job* const job = held_.pop();
+    if (job->aborted()) {
+      goOn(*job);
+    } else {
+      held_.append(*job);
+    }
+  }
+  JobList fresh;
   for (std::size_t left = parked_.size(); left > 0; --left) {
     Job* const job = parked_.pop();
-    if (job->ready()) job->unpark();
-    keep(*job);
+    if (!job->ready()) {
+      parked_.append(*job);
+    } else if (job->aborted()) {
+      goOn(*job);
+    } else {
+      fresh.append(*job);
+    }
   }
+  while (Job* const job = fresh.first()) {
+    const QueueRun& run = *job->run();
+    if (worksOn(run)) {
+      held_.append(*fresh.pop());
+    } else {
+      // Nothing of its queue is held: something would be in work.
+      goOnWithOldest(fresh, run);
+    }
+  }
+}
+
+void Engine::goOn(Job& job) {
+  job.unpark();
+  working_.append(job);
+}
+
+void Engine::goOnWithOldest(JobList& jobs, const QueueRun& run) {
+  Job* const oldest = jobs.oldestOf(run);
+  if (oldest == nullptr) return;
+  jobs.remove(*oldest);
+  goOn(*oldest);
+  // Who queued a descriptor while this engine still looked as if it could take it may have woken nobody else.
+  if (run.hasWaiting()) announce(run);
+}
+
+bool Engine::worksOn(const QueueRun& run) const {
+  return (new_ != nullptr && new_->run().get() == &run) || working_.oldestOf(run) != nullptr;
+}
+
+/// What is held of the queue gets its turn, unless something of it is in work.
+void Engine::promote(const QueueRun& run) {
+  if (held_.size() != 0 && !worksOn(run)) goOnWithOldest(held_, run);
 }
 
 Job* Engine::nextReady() {

@@ -19,7 +19,8 @@ class QueueRun;
 
 /// Serves the queues of its group: works on at most one descriptor of each at a time, all of them in turns of one
 /// chunk, so that a long one does not keep others waiting. One that waits for the client, or for other descriptors, is
-/// parked meanwhile, and the queue's next one is taken on: as many as the group has in progress.
+/// parked meanwhile, and the queue's next one is taken on: as many as the group has in progress. When it could go on,
+/// it waits for the one that is worked on by then.
 class Engine {
  public:
   /// Starts the thread. `name` is what the operating system shows, at most 15 bytes of it. Throws std::system_error
@@ -34,8 +35,10 @@ class Engine {
   /// that has time, or the next that the group is given. May be called again. Not from an engine's thread.
   void close();
 
-  /// Any thread.
+  /// Any thread. There may be something new to be taken.
   void wake() { parker_->wake(); }
+  /// Any thread. What it has parked may be able to go on.
+  void wakeToLook() { parker_->wakeToLook(); }
   const std::shared_ptr<Parker>& parker() const { return parker_; }
   /// Its own thread, inside Group::take: there is no memory for the job that it would get.
   void noteStarved() { starved_ = true; }
@@ -53,8 +56,12 @@ class Engine {
   void announce(const QueueRun& run);
   void refreshGroup();
   Job* takeNew();
-  void keep(Job& job) { (job.parked() ? parked_ : working_).append(job); }
+  void keep(Job& job);
   void unpark();
+  void goOn(Job& job);
+  bool worksOn(const QueueRun& run) const;
+  void goOnWithOldest(JobList& jobs, const QueueRun& run);
+  void promote(const QueueRun& run);
   Job* nextReady();
 
   const std::shared_ptr<Parker> parker_ = std::make_shared<Parker>();
@@ -69,8 +76,10 @@ class Engine {
   std::shared_ptr<Group> currentGroup_;
   uint64_t currentVersion_ = 0;
   JobList working_;
-  /// Looked at when the engine was woken.
+  /// Looked at when the engine was woken to look.
   JobList parked_;
+  /// Parked, and could go on, but another one of the same queue is in `working_` or `new_`.
+  JobList held_;
   /// Taken when the one before it ended.
   Job* new_ = nullptr;
   bool starved_ = false;

@@ -41,7 +41,7 @@ void Job::begin(std::shared_ptr<QueueRun> run, Engine& engine, uint64_t sequence
   sequence_ = sequence;
   waitsForEarlier_ = false;
   ending_.store(false, std::memory_order_relaxed);
-  unpark();
+  parked_.store(false, std::memory_order_relaxed);
   abandoned_ = false;
   retry_ = adopted_ = false;
   own_.member = false;
@@ -55,7 +55,7 @@ void Job::adopt(std::shared_ptr<QueueRun> run, Engine& engine) {
   run_ = std::move(run);
   engine_ = &engine;
   adopted_ = true;
-  unpark();
+  parked_.store(false, std::memory_order_relaxed);
 }
 
 void Job::handBack() {

@@ -69,14 +69,15 @@ class Job {
   bool ending() const { return ending_.load(std::memory_order_acquire); }
 
   /// Its engine has nothing to do for it: it waits for an answer to a request by message, or for other descriptors.
-  bool parked() const { return parked_.load(std::memory_order_relaxed); }
+  bool parked() const { return parked_.load(); }
 
   // --- Its engine's thread ---
 
   /// Whether a turn would get anywhere.
   bool ready() const;
-  /// What it was parked for may have come.
-  void unpark() { parked_.store(false, std::memory_order_relaxed); }
+  bool aborted() const;
+  /// What it was parked for has come. Sequentially consistent: who queues a descriptor sees it, or is seen afterwards.
+  void unpark() { parked_.store(false); }
   /// Of the guest memory that a turn works on.
   const EpochDomain& epochs() const { return memory_.dma().epochs(); }
   /// Works for at most one chunk. Inside a guard of `epochs()`.
@@ -177,7 +178,6 @@ class Job {
   void reportError(const Unit& unit);
   void recordFault(Unit& unit);
   void countFault();
-  bool aborted() const;
   bool abandonIfAborted();
 
   dsa::GuestAccess memory_;
@@ -199,7 +199,7 @@ class Job {
   uint64_t sequence_ = 0;
   bool waitsForEarlier_ = false;
   std::atomic<bool> ending_{false};
-  /// Written by its engine's thread.
+  /// Written by its engine's thread. Begun or adopted, it is not parked.
   std::atomic<bool> parked_{false};
 };
 

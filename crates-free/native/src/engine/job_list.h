@@ -11,6 +11,16 @@ namespace mdev {
 class JobList {
  public:
   std::size_t size() const { return size_; }
+  /// Or null.
+  Job* first() const { return first_; }
+  /// The one of this run with the lowest sequence number, or null. Looks at all.
+  Job* oldestOf(const QueueRun& run) const {
+    Job* oldest = nullptr;
+    for (Job* job = first_; job != nullptr; job = job->next) {
+      if (job->run().get() == &run && (oldest == nullptr || job->sequence() < oldest->sequence())) oldest = job;
+    }
+    return oldest;
+  }
   void append(Job& job) {
     job.next = nullptr;
     (last_ != nullptr ? last_->next : first_) = &job;
@@ -25,6 +35,14 @@ class JobList {
     if (first_ == nullptr) last_ = nullptr;
     --size_;
     return job;
+  }
+  /// One that is in this list. Looks for it from the first one on.
+  void remove(Job& job) {
+    Job* before = nullptr;
+    for (Job* other = first_; other != &job; other = other->next) before = other;
+    (before != nullptr ? before->next : first_) = job.next;
+    if (last_ == &job) last_ = before;
+    --size_;
   }
 
  private:

@@ -16,7 +16,7 @@ class JobWaker final : public Waker {
   /// Any thread.
   void wake() override {
     const std::lock_guard lock(mutex_);
-    if (target_ != nullptr) target_->wake();
+    if (target_ != nullptr) target_->wakeToLook();
   }
   /// Under the lock of the job's run. Who looks for answers afterwards misses none: it is woken, or sees them.
   void setTarget(const std::shared_ptr<Parker>& target) {

@@ -46,7 +46,7 @@ void QueueRun::abort(bool clientGone) {
 
 void QueueRun::wakeEngines() const {
   for (const Job* const job : jobs_.busy()) {
-    if (job->engine() != nullptr) job->engine()->wake();
+    if (job->engine() != nullptr) job->engine()->wakeToLook();
   }
 }
 
@@ -201,7 +201,7 @@ void QueueRun::endLocked(Job& job, bool completed) {
   // Whoever waits for all before it is the oldest then.
   if (jobs_.busy().empty()) return;
   const Job& oldest = *jobs_.busy().front();
-  if (oldest.engine() != nullptr && oldest.waitsForEarlier()) oldest.engine()->wake();
+  if (oldest.engine() != nullptr && oldest.waitsForEarlier()) oldest.engine()->wakeToLook();
 }
 
 bool QueueRun::waitForEarlier(Job& job) {

@@ -269,6 +269,30 @@ describe('an ioeventfd', () => {
     expect(most).toBeLessThanOrEqual(16);
   });
 
+  it('behind others that never end gets its turn, and so do those', async () => {
+    await using bench = new Bench();
+    const busy = 6;
+    for (let n = 0; n <= busy; ++n) {
+      bench.device.ioEventFds.push({ region: 0, offset: Offset.hooked, size: 4, datamatch: BigInt(n) });
+    }
+    const writes = Array.from({ length: busy + 1 }, () => 0);
+    bench.device.onWrite = (value) => {
+      writes[value] = (writes[value] ?? 0) + 1;
+      // Longer than all of them have.
+      const end = performance.now() + 2;
+      while (performance.now() < end);
+    };
+    const { fds } = await bellsOf(await client(bench));
+    for (const fd of fds.slice(0, busy)) ring(fd, 1_000_000n);
+    await until(() => writes[0] !== 0, 'the first');
+    ring(fds[busy], 3n);
+    await until(() => writes[busy] === 3, 'the last');
+    await until(() => writes.every((count) => count > 0), 'all others');
+    const before = [...writes];
+    await until(() => writes.every((count, n) => n === busy || count > (before[n] ?? 0)), 'more of them');
+    expect(writes[busy]).toBe(3);
+  });
+
   it('may end its own connection, or fail, and the next client has its own', async () => {
     await using bench = new Bench();
     bench.device.ioEventFds.push({ region: 0, offset: Offset.hooked, size: 4, datamatch: 1n });

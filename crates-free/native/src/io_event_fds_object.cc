@@ -4,6 +4,7 @@
 #include <uv.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <string>
 #include <system_error>
@@ -14,35 +15,70 @@
 
 namespace mdev {
 
+/// An ioeventfd, and whether it waits for the next turn.
+struct IoEventFds::Served {
+  const std::shared_ptr<IoEventFd> signal;
+  bool waits = false;
+};
+
 class IoEventFds::Turn {
  public:
   explicit Turn(uv_loop_t* loop) : loop_(loop) {}
 
   /// Does a part of the writes that were signalled, unless the turn has taken its time: then the descriptor stays
-  /// readable for the next one.
-  void serve(IoEventFd& signal) {
-    // The loop looks at the clock once a turn.
-    const uint64_t turn = uv_now(loop_);
-    const auto now = std::chrono::steady_clock::now();
-    if (turn != turn_) {
-      turn_ = turn;
-      end_ = now + kTime;
+  /// readable for the next one, and comes first there, after those that wait already. The loop alone would always call
+  /// the same ones first.
+  void serve(const std::shared_ptr<Served>& called) {
+    begin();
+    bool done = false;
+    while (count_ > 0 && goesOn()) {
+      const std::shared_ptr<Served> next = std::move(waiting_[first_]);
+      first_ = (first_ + 1) % kMost;
+      --count_;
+      next->waits = false;
+      done = done || next == called;
+      write(*next->signal);
     }
-    if (now >= end_) return;
-    for (uint32_t done = 0; done < IoEventFd::kWritesPerTurn; done += kAtOnce) {
-      if (signal.serve(kAtOnce) < kAtOnce || std::chrono::steady_clock::now() >= end_) return;
+    if (done || called->waits) return;
+    if (goesOn()) {
+      write(*called->signal);
+    } else {
+      called->waits = true;
+      waiting_[(first_ + count_++) % kMost] = called;
     }
   }
+
+  /// Nothing is written while it is stopped. Those that wait do so until it goes on.
+  void setStopped(bool stopped) { stopped_ = stopped; }
 
  private:
   static constexpr std::chrono::milliseconds kTime{1};
   /// Writes between two looks at the clock.
   static constexpr uint32_t kAtOnce = 8;
 
+  void begin() {
+    // The loop looks at the clock once a turn.
+    const uint64_t turn = uv_now(loop_);
+    if (turn == turn_) return;
+    turn_ = turn;
+    end_ = std::chrono::steady_clock::now() + kTime;
+  }
+  bool goesOn() const { return !stopped_ && std::chrono::steady_clock::now() < end_; }
+  void write(IoEventFd& signal) const {
+    for (uint32_t done = 0; done < IoEventFd::kWritesPerTurn; done += kAtOnce) {
+      if (signal.serve(kAtOnce) < kAtOnce || !goesOn()) return;
+    }
+  }
+
   uv_loop_t* const loop_;
   /// Not the time of any loop.
   uint64_t turn_ = UINT64_MAX;
   std::chrono::steady_clock::time_point end_;
+  bool stopped_ = false;
+  /// Those that found no time, oldest first, each once: `count_` of them from `first_` on.
+  std::array<std::shared_ptr<Served>, kMost> waiting_;
+  std::size_t first_ = 0;
+  std::size_t count_ = 0;
 };
 
 int IoEventFds::add(napi_env env, std::shared_ptr<DeviceCore> core, uint32_t region, uint64_t offset,
@@ -62,8 +98,10 @@ int IoEventFds::add(napi_env env, std::shared_ptr<DeviceCore> core, uint32_t reg
       uv_loop_s* loop = nullptr;
       if (napi_get_uv_event_loop(env, &loop) != napi_ok) throw Napi::Error::New(env);
       turn_ = std::make_shared<Turn>(loop);
+      turn_->setStopped(events() == 0);
     }
-    auto poll = std::make_unique<Poll>(env, signal->fd(), [signal, turn = turn_](int, int) { turn->serve(*signal); });
+    auto served = std::make_shared<Served>(signal);
+    auto poll = std::make_unique<Poll>(env, signal->fd(), [served, turn = turn_](int, int) { turn->serve(served); });
     poll->setReferenced(false);
     if (const int error = poll->watch(events()); error != 0) throwSystemError(env, -error, "uv_poll");
     const int fd = signal->fd();
@@ -106,12 +144,15 @@ void IoEventFds::setHeld(bool held) {
 int IoEventFds::events() const { return paused_ || held_ ? 0 : UV_READABLE; }
 
 void IoEventFds::watch() {
+  if (turn_ != nullptr) turn_->setStopped(events() == 0);
   for (const Watched& watched : all_) watched.poll->watch(events());
 }
 
 void IoEventFds::close() {
   for (const Watched& watched : all_) watched.signal->close();
   all_.clear();
+  // With those that wait.
+  turn_.reset();
 }
 
 }  // namespace mdev

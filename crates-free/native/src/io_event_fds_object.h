@@ -41,6 +41,7 @@ class IoEventFds {
     std::shared_ptr<IoEventFd> signal;
     std::unique_ptr<Poll> poll;
   };
+  struct Served;
   /// All of one client's share a turn of the loop: each may be signalled without end, and there may be many of them.
   class Turn;
   static constexpr std::size_t kMost = 512;

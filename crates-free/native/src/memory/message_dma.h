@@ -38,8 +38,6 @@ class MessageRequest {
   /// Null: only cancelled with everything else at its address. Only looked into while it is submitted.
   const MessageOwner* owner = nullptr;
   uint64_t sequence = 0;
-  /// Payload of a write; filled for a read before `finished(0)`.
-  std::array<std::byte, kMessageDmaMax> data;
 
   bool abandoned() const { return owner != nullptr && sequence < owner->abandonedBefore.load(); }
 
@@ -51,6 +49,11 @@ class MessageRequest {
   uint32_t answered = 0;
   /// The next one in the channel's list, so that taking a request allocates nothing.
   std::shared_ptr<MessageRequest> next;
+
+  // --- The requester's again; last, so that who walks a list touches one cache line or two of each ---
+
+  /// Payload of a write; filled for a read before `finished(0)`.
+  std::array<std::byte, kMessageDmaMax> data;
 };
 
 /// The way to the client. Implemented by a connection; held by DmaSpace while a client is attached.

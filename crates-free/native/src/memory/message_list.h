@@ -39,6 +39,21 @@ class MessageList {
     return taken;
   }
 
+  /// Takes out this one, and looks at none that is behind it. Null when it is not here.
+  std::shared_ptr<MessageRequest> take(const MessageRequest& one) {
+    MessageRequest* before = nullptr;
+    for (std::shared_ptr<MessageRequest>* link = &first_; *link != nullptr; link = &before->next) {
+      if (link->get() == &one) {
+        std::shared_ptr<MessageRequest> taken = std::move(*link);
+        *link = std::move(taken->next);
+        if (last_ == &one) last_ = before;
+        return taken;
+      }
+      before = link->get();
+    }
+    return nullptr;
+  }
+
   /// Moves all of `other` behind what is here.
   void append(MessageList& other) {
     if (other.empty()) return;

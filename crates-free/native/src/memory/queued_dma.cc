@@ -40,23 +40,19 @@ void QueuedDma::wake() {
   if (!closed_) wake_();
 }
 
-void QueuedDma::remove(const Selection& selection, MessageList& over) {
-  forget(selection, over);
-  requests_.moveIf([&](const MessageRequest& request) { return selection.holds(request); }, over);
-}
-
 void QueuedDma::finish(MessageRequest& request, int error) {
   Selection selection;
   selection.one_ = &request;
-  MessageList over;
-  remove(selection, over);
-  over.popFront()->finished(error);
+  MessageList none;
+  forget(selection, none);
+  requests_.take(request)->finished(error);
 }
 
 void QueuedDma::cancel(const Selection& selection) {
   takeSubmitted();
   MessageList over;
-  remove(selection, over);
+  forget(selection, over);
+  requests_.moveIf([&](const MessageRequest& request) { return selection.holds(request); }, over);
   // No look at anything of this object from here on: what is called may do anything.
   while (!over.empty()) over.popFront()->finished(ECANCELED);
 }

@@ -82,8 +82,6 @@ class QueuedDma : public MessageDma {
 
  private:
   void cancel(const Selection& selection);
-  /// Takes the selected requests away from everybody.
-  void remove(const Selection& selection, MessageList& over);
 
   std::mutex mutex_;
   std::function<void()> wake_;

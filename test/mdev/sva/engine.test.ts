@@ -43,7 +43,9 @@ interface Modules {
 let modules: Modules;
 
 beforeAll(async () => {
-  process.env['MDEV_NATIVE_PATH'] = await addonWith(join(import.meta.dirname, '../../native/support/page_engine_object.cc'));
+  process.env['MDEV_NATIVE_PATH'] = await addonWith(
+    join(import.meta.dirname, '../../native/support/page_engine_object.cc'),
+  );
   const { addon } = await import('../../../src/native/addon.ts');
   const { coreOf } = await import('../../../src/native/device-handle.ts');
   const { memoryFile } = await import('../../../src/native/binding.ts');

@@ -57,10 +57,10 @@ class IoEventFds::Turn {
   static constexpr uint32_t kAtOnce = 8;
 
   void begin() {
-    // The loop looks at the clock once a turn.
-    const uint64_t turn = uv_now(loop_);
-    if (turn == turn_) return;
-    turn_ = turn;
+    // Not told by the loop's clock: whoever sets a timer moves that.
+    uv_metrics_t metrics;
+    if (uv_metrics_info(loop_, &metrics) != 0 || metrics.loop_count == turn_) return;
+    turn_ = metrics.loop_count;
     end_ = std::chrono::steady_clock::now() + kTime;
   }
   bool goesOn() const { return !stopped_ && std::chrono::steady_clock::now() < end_; }
@@ -71,7 +71,7 @@ class IoEventFds::Turn {
   }
 
   uv_loop_t* const loop_;
-  /// Not the time of any loop.
+  /// Not the number of any turn.
   uint64_t turn_ = UINT64_MAX;
   std::chrono::steady_clock::time_point end_;
   bool stopped_ = false;

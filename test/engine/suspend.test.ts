@@ -47,6 +47,18 @@ function busy(): { readonly device: TestDevice; readonly expected: Uint8Array } 
   return { device, expected };
 }
 
+/** Suspends it in the middle of a copy: of 384 chunks one is the last of its copy, and behind that nothing is in flight. */
+async function suspendInside(device: TestDevice): Promise<void> {
+  for (;;) {
+    await device.queues.suspend();
+    const { inFlight, waiting } = device.queues.statistics(0);
+    if (inFlight === 1) return;
+    expect(waiting).toBeGreaterThan(0);
+    device.queues.resume();
+    waitFor('the next dispatch', () => device.queues.inFlight(0) === 1);
+  }
+}
+
 /** Another device with the same guest memory and registers, suspended. */
 async function successor(device: TestDevice): Promise<TestDevice> {
   const next = testDevice({ maps: [] });
@@ -72,7 +84,7 @@ function configOf(device: TestDevice, changes: Partial<WorkQueueConfig> = {}): W
 describe('suspend', () => {
   it('stops a descriptor at its chunk and goes on there, in this device', async () => {
     const { device, expected } = busy();
-    await device.queues.suspend();
+    await suspendInside(device);
     const before = device.memory.slice(SOURCE, SOURCE + SIZE + SHIFT);
     const { completed, waiting, inFlight } = device.queues.statistics(0);
     expect([completed + waiting + inFlight, inFlight]).toEqual([COPIES + 1, 1]);
@@ -95,7 +107,7 @@ describe('suspend', () => {
       interrupt: 2,
     });
     device.core.write(2, 4 * PAGE, late.subarray(0, 24));
-    await device.queues.suspend();
+    await suspendInside(device);
     const state = device.queues.state();
     const { submitted, completed, waiting, inFlight } = device.queues.statistics(0);
     const next = await successor(device);

@@ -311,6 +311,12 @@ void testAnything(uint32_t seed) {
       scene.host->suspend(roll(2) == 0);
       ++suspensions;
       if (roll(2) == 0) {
+        // What a reset left to engines counts in the device where they come to it, which will not be this one for long.
+        await("what a reset left", [&] {
+          const QueueCounters& counters = scene.counters();
+          return counters.completed + counters.abandoned + scene.run().inFlight() + scene.run().waiting() ==
+                 counters.submitted;
+        });
         const uint32_t inFlight = scene.run().inFlight();
         const std::vector<std::byte> state = scene.host->queues->state();
         const std::vector<uint32_t> words = scene.host->words();

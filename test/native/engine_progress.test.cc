@@ -361,7 +361,8 @@ int main() {
   testNeighbour();
   testTurns();
   testSpentWake();
-  // In one run of some twenty its counts do not add up, which is not understood yet (docs/roadmap.md): only in long runs.
+  // In one run of some twenty its counts do not add up, which is not understood yet (docs/roadmap.md): in long runs
+  // only.
   if (std::getenv("MDEV_STRESS_STEPS") == nullptr) {
     std::printf("random events: skipped, MDEV_STRESS_STEPS is not set\n");
     return 0;

@@ -279,7 +279,8 @@ void testAnything(uint32_t seed) {
     return settings;
   };
   const auto limit = std::chrono::steady_clock::now() + kTimeLimit;
-  while (submitted < kMoves || scene.run().inFlight() > 0 || scene.run().waiting() > 0) {
+  // What waits first: between two looks it may come into flight, and never back.
+  while (submitted < kMoves || scene.run().waiting() > 0 || scene.run().inFlight() > 0) {
     CHECK(std::chrono::steady_clock::now() < limit);
     const uint32_t what = roll(1000);
     if (what < 300) {
@@ -361,11 +362,5 @@ int main() {
   testNeighbour();
   testTurns();
   testSpentWake();
-  // In one run of some twenty its counts do not add up, which is not understood yet (docs/roadmap.md): in long runs
-  // only.
-  if (std::getenv("MDEV_STRESS_STEPS") == nullptr) {
-    std::printf("random events: skipped, MDEV_STRESS_STEPS is not set\n");
-    return 0;
-  }
   for (uint32_t seed = 1; seed <= 12; ++seed) testAnything(kSeed + seed);
 }

@@ -5,7 +5,8 @@ import { MAX_WORD } from './words.ts';
 
 const MAX_QUEUES = 256;
 const MAX_VECTORS = 2048;
-const MAX_ENTRIES = 0xffff;
+/** The most that a queue holds. */
+export const MAX_ENTRIES = 0xffff;
 const MAX_PRIORITY = 15;
 const MAX_PASID = 0xfffff;
 const MAX_TRANSFER_SHIFT = 31;

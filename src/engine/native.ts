@@ -20,6 +20,7 @@ export interface NativeGroup {
 export interface NativeQueueDevice {
   readonly [opaque]: 'QueueDevice';
   enable(queue: number, group: NativeGroup, configuration: Uint32Array, operations: Uint8Array): void;
+  setThreshold(queue: number, threshold: number): void;
   /** @param effects offset, operation (0 store, 1 or, 2 and) and value of each effect. */
   command(
     queues: Uint32Array,

@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 
 import { type DeviceCore, whileReadersAreOut } from '../native/binding.ts';
 import { coreOf, type DeviceHandle } from '../native/device-handle.ts';
-import { checkConfig, checkOptions, checkVectors } from './check-options.ts';
+import { checkConfig, checkOptions, checkVectors, MAX_ENTRIES } from './check-options.ts';
 import { checkInteger } from './checks.ts';
 import { nativeGroup } from './group.ts';
 import { native, type NativeQueueDevice } from './native.ts';
@@ -68,6 +68,19 @@ export class QueueDevice implements Disposable {
     checkInteger('queue', queue, 0, this.#options.queues - 1);
     const operations = checkConfig(config, this.#options.capabilities);
     this.#native.enable(queue, nativeGroup(config.group), configurationWords(config), operations);
+  }
+
+  /**
+   * Changes the threshold of a shared queue that is enabled (DSA specification 9.2.24: at any time). What waits already
+   * stays. Without effect on a queue that is not enabled: {@link enable} sets it.
+   *
+   * @param threshold 0 to 65,535; more than the queue's size counts as that.
+   * @throws RangeError for a value out of range.
+   */
+  setThreshold(queue: number, threshold: number): void {
+    checkInteger('queue', queue, 0, this.#options.queues - 1);
+    checkInteger('threshold', threshold, 0, MAX_ENTRIES);
+    this.#native.setThreshold(queue, threshold);
   }
 
   /**

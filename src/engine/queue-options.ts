@@ -67,9 +67,12 @@ export interface WorkQueueConfig {
   readonly group: Group;
   /** Entries, 1 to 65,535. */
   readonly size: number;
-  /** A dedicated queue takes posted writes. A shared one would need an answer to each write, so its portal drops them. */
+  /**
+   * A dedicated queue takes posted writes of 64 bytes (MOVDIR64B). A shared one takes those that are not posted (ENQCMD),
+   * and refuses them with EAGAIN when it cannot. Both take descriptors that smaller writes put together.
+   */
   readonly mode: 'dedicated' | 'shared';
-  /** Entries that a limited portal of a shared queue may fill, 0 to `size`. */
+  /** A limited portal of a shared queue takes descriptors while fewer than this wait for an engine, 0 to `size`. */
   readonly threshold: number;
   /** 1 to 15, see {@link Group}. */
   readonly priority: number;
@@ -83,8 +86,11 @@ export interface WorkQueueConfig {
   readonly blockOnFault?: boolean;
   /** GENCFG bit 12: descriptors of a queue with an unprivileged PASID may ask for interrupts. True when absent. */
   readonly userInterrupts?: boolean;
-  /** The PASID that descriptors act for, 20 bits. Without one, only MSIXPERM entries without one can be used. */
+  /**
+   * The PASID that descriptors act for, 20 bits. Without one, only MSIXPERM entries without one can be used. In a shared
+   * queue every descriptor names its own, in bytes 0 to 3: any value here says that they do.
+   */
   readonly pasid?: number;
-  /** The PASID is a privileged one. False when absent. */
+  /** The PASID is a privileged one; in a shared queue, descriptors may name privileged ones. False when absent. */
   readonly privileged?: boolean;
 }

@@ -10,6 +10,8 @@ export interface QueueStatistics {
   readonly dropped: number;
   /** Descriptors refused because the queue was full. */
   readonly full: number;
+  /** Descriptors that were answered with Retry, counted in this process: what moves a device does not take it along. */
+  readonly retried: number;
   /** Descriptors that wait for an engine now. */
   readonly waiting: number;
   /** Descriptors begun and not ended: on engines now, or left by one that was closed. */
@@ -27,5 +29,6 @@ export function queueStatistics(values: Float64Array): QueueStatistics {
     full: at(4),
     waiting: at(5),
     inFlight: at(6),
+    retried: at(7),
   };
 }

@@ -20,7 +20,7 @@ export function capabilityBits(capabilities: QueueCapabilities): number {
 }
 
 /** Elements of {@link configurationWords}. */
-export const CONFIGURATION_WORDS = 10;
+export const CONFIGURATION_WORDS = 11;
 
 /** In the order of the addon's elements. */
 export function configurationWords(config: WorkQueueConfig): Uint32Array {
@@ -35,6 +35,7 @@ export function configurationWords(config: WorkQueueConfig): Uint32Array {
     Number(config.pasid !== undefined),
     config.pasid ?? 0,
     Number(config.privileged === true),
+    config.threshold,
   );
 }
 

@@ -164,7 +164,7 @@ describe('mdev serve --socket-path', () => {
     await guest.writeRegister(VfioRegion.config, COMMAND, 2, 0x6);
     // WQCFG[0].SIZE of a device in fixed configuration, and the portal of a queue that is disabled.
     for (let count = 0; count < 50; count++) await guest.writeRegister(0, 0x800, 4, 1);
-    await guest.writeRegion(2, 0x1000, new Uint8Array(64));
+    await guest.writeRegion(2, 0x1000, new Uint8Array(64), { posted: true });
     await server.told(/frozenWrites: .*\n(?:.*\n)*?.*WQ 0 disabled: .*\n/);
     // CMD while there is nothing to disable is refused in CMDSTATUS: no mistake that anybody must hear of.
     await guest.writeRegister(0, 0xa0, 4, 2 << 20);

@@ -12,6 +12,7 @@
 #include "core/device_core.h"
 #include "support/table_builder.h"
 
+using mdev::Arrival;
 using mdev::DeviceCore;
 using mdev::kRegionRead;
 using mdev::kRegionWrite;
@@ -35,9 +36,11 @@ class RecordingPort : public RegionPort {
     for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::byte>(offset + i);
     return offset / 4096 == trapPage ? Served::trap : Served::done;
   }
-  Served write(uint64_t offset, std::span<const std::byte> data) override {
+  Served write(uint64_t offset, std::span<const std::byte> data, const Arrival& arrival) override {
+    arrivals.push_back(arrival);
     pieces.emplace_back(offset, data.size());
     written.insert(written.end(), data.begin(), data.end());
+    if (refuses && !arrival.posted) return Served::retry;
     if (offset / 4096 != trapPage) ++unflushed;
     return offset / 4096 == trapPage ? Served::trap : Served::done;
   }
@@ -49,6 +52,10 @@ class RecordingPort : public RegionPort {
   /// Writes since the last flush.
   int unflushed = 0;
   uint64_t trapPage = ~uint64_t{0};
+  /// Of what it was given, how that arrived.
+  std::vector<Arrival> arrivals;
+  /// Has no room for what may be refused.
+  bool refuses = false;
 };
 
 /// Hands trapped accesses to a function.
@@ -127,6 +134,42 @@ void answersWithoutPort() {
   core.setRegionPort(kConfig, port);
   CHECK_EQUAL(core.write(kConfig, 1, data), 0);
   CHECK(port->written == bytes(3, 0xff));
+}
+
+/// A port hears how large the write was and whether somebody waits; that one is told to try again.
+void tellsHowWritesArrive() {
+  DeviceCore core;
+  const auto port = std::make_shared<RecordingPort>();
+  core.setRegion(kConfig, 3 * 4096, kReadWrite, port);
+  const auto heard = [&] { return std::exchange(port->arrivals, {}); };
+  const auto all = [&](uint64_t size, bool posted) {
+    const std::vector<Arrival> arrivals = heard();
+    for (const Arrival& one : arrivals) {
+      CHECK_EQUAL(one.size, size);
+      CHECK_EQUAL(one.posted, posted);
+    }
+    return arrivals.size();
+  };
+  CHECK_EQUAL(core.write(kConfig, 4090, bytes(4096)), 0);
+  CHECK_EQUAL(all(4096, true), 2u);
+  CHECK_EQUAL(core.write(kConfig, 4090, bytes(4096), false), 0);
+  CHECK_EQUAL(all(4096, false), 2u);
+  CHECK_EQUAL(core.post(kConfig, 0, bytes(64)), 0);
+  CHECK_EQUAL(all(64, true), 1u);
+  CHECK_EQUAL(core.post(kConfig, 4096, bytes(64), {100000, false}), 0);
+  CHECK_EQUAL(all(100000, false), 1u);
+
+  port->refuses = true;
+  const uint64_t refused = core.statistics().refused.load();
+  CHECK_EQUAL(core.write(kConfig, 0, bytes(64), false), EAGAIN);
+  CHECK_EQUAL(core.post(kConfig, 0, bytes(64), {64, false}), EAGAIN);
+  // The rest of it is not tried.
+  heard();
+  CHECK_EQUAL(core.write(kConfig, 4090, bytes(4096), false), EAGAIN);
+  CHECK_EQUAL(heard().size(), 1u);
+  CHECK_EQUAL(core.write(kConfig, 0, bytes(64)), 0);
+  // That is no error.
+  CHECK_EQUAL(core.statistics().refused.load(), refused);
 }
 
 void splitsAtPages() {
@@ -366,6 +409,7 @@ void servesRegisters() {
 int main() {
   checksRangeRightAndDecode();
   answersWithoutPort();
+  tellsHowWritesArrive();
   splitsAtPages();
   trapsWithTheMailbox();
   nestsFourDeep();

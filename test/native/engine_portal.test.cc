@@ -1,7 +1,7 @@
 // sources: dsa/*.cc dsa/operations/*.cc engine/*.cc memory/*.cc registers/*.cc irq/*.cc base/*.cc
 // sanitize: address,undefined
 //
-// Portals: how descriptors are put together from writes, and what is dropped.
+// Portals: how descriptors are put together from writes, and what is dropped. Shared queues: engine_portal_shared.
 #include "engine/job.h"
 #include "engine_support.h"
 
@@ -218,7 +218,7 @@ void testDropped() {
   device.enable(1, shared);
   for (uint64_t page = 2; page < pages; ++page) write(device, page * kPage, descriptor.bytes);
   CHECK_EQUAL(submitted(device, 0), 0u);
-  // A shared queue takes no posted writes.
+  // A shared queue takes no posted writes of a whole descriptor.
   CHECK_EQUAL(submitted(device, 1), 0u);
   CHECK_EQUAL(dropped(device, 1), 4u);
   // Reads.

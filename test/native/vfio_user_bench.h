@@ -106,7 +106,7 @@ class Port final : public RegionPort {
     std::memcpy(data.data(), memory.data() + offset, data.size());
     return Served::done;
   }
-  Served write(uint64_t offset, std::span<const std::byte> data) override {
+  Served write(uint64_t offset, std::span<const std::byte> data, const Arrival&) override {
     if (offset / 4096 == kTrapPage / 4096) return Served::trap;
     std::memcpy(memory.data() + offset, data.data(), data.size());
     ++unflushed;

@@ -119,7 +119,8 @@ Napi::Value write(DeviceCore& core, const Info& info) {
   std::vector<std::byte> large(from.size() > sizeof(small) ? from.size() : 0);
   const std::span<std::byte> data = large.empty() ? std::span(small).first(from.size()) : std::span(large);
   std::copy(from.begin(), from.end(), data.begin());
-  return errorNumber(info, core.write(region, offset, data));
+  const bool posted = info[3].IsUndefined() || boolArgument(env, info[3], "posted");
+  return errorNumber(info, core.write(region, offset, data, posted));
 }
 
 Napi::Value reset(DeviceCore& core, const Info& info) { return errorNumber(info, core.reset()); }

@@ -43,6 +43,7 @@ enum ConfigurationField : std::size_t {
   kPasidEnabled,
   kPasidValue,
   kPrivileged,
+  kThreshold,
   kConfigurationFields,
 };
 static_assert(kConfigurationFields == kQueueConfigurationFields);
@@ -112,14 +113,15 @@ QueueConfig queueConfig(std::span<const uint32_t> configuration, std::span<const
   config.size = configuration[kSize];
   config.dedicated = configuration[kDedicated] != 0;
   config.priority = configuration[kPriority];
+  config.threshold = configuration[kThreshold];
   if (configuration[kPasidEnabled] != 0) {
     config.pasid = Pasid{configuration[kPasidValue], configuration[kPrivileged] != 0};
   }
   config.limits.maxTransfer = uint64_t{1} << (configuration[kMaxTransferShift] % 32);
   config.limits.maxBatch = uint32_t{1} << (configuration[kMaxBatchShift] % 32);
   config.limits.blockOnFault = configuration[kBlockOnFault] != 0;
-  // Only descriptors of a user process may be kept from interrupting.
-  const bool user = config.pasid.has_value() && !config.pasid->privileged;
+  // Only descriptors of a user process may be kept from interrupting; in a shared queue any may be one's.
+  const bool user = config.pasid.has_value() && (!config.dedicated || !config.pasid->privileged);
   config.limits.completionInterrupts = !user || configuration[kUserInterrupts] != 0;
   for (unsigned opcode = 0; opcode < dsa::kOpcodes; ++opcode) {
     const auto byte = static_cast<unsigned>(operations[opcode / 8]);

@@ -16,7 +16,7 @@ typedef struct napi_value__* napi_value;
 namespace mdev {
 
 /// Elements of the configuration of one queue, and bytes of the operations that its descriptors may name.
-inline constexpr std::size_t kQueueConfigurationFields = 10;
+inline constexpr std::size_t kQueueConfigurationFields = 11;
 inline constexpr std::size_t kQueueOperationBytes = dsa::kOpcodes / 8;
 
 /// The elements of a Uint32Array; with `count`, of as many. Throws Napi::TypeError or Napi::RangeError.

@@ -76,6 +76,7 @@ class QueueDeviceObject : public Napi::ObjectWrap<QueueDeviceObject> {
     return DefineClass(env, "QueueDevice",
                        {
                            InstanceMethod<&This::enable>("enable"),
+                           InstanceMethod<&This::setThreshold>("setThreshold"),
                            InstanceMethod<&This::command>("command"),
                            InstanceMethod<&This::reset>("reset"),
                            InstanceMethod<&This::suspend>("suspend"),
@@ -103,6 +104,14 @@ class QueueDeviceObject : public Napi::ObjectWrap<QueueDeviceObject> {
     const std::vector<uint32_t> configuration = wordsArgument(env, info[2], "configuration", kQueueConfigurationFields);
     const QueueConfig config = queueConfig(configuration, operationsArgument(env, info[3], 1));
     checked(env, [&] { device(env).enable(queue, config, group); });
+  }
+
+  /// setThreshold(queue, threshold)
+  void setThreshold(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    const uint32_t queue = uint32Argument(env, info[0], "queue");
+    const uint32_t threshold = uint32Argument(env, info[1], "threshold");
+    checked(env, [&] { device(env).setThreshold(queue, threshold); });
   }
 
   /// The arguments `effects` and `vectors`, from place `first` on.
@@ -179,7 +188,7 @@ class QueueDeviceObject : public Napi::ObjectWrap<QueueDeviceObject> {
     device(info.Env()).recordError(softwareErrorArgument(info.Env(), info[0]));
   }
 
-  /// statistics(queue): submitted, completed, abandoned, dropped, full, waiting, inFlight
+  /// statistics(queue): submitted, completed, abandoned, dropped, full, waiting, inFlight, retried
   Napi::Value statistics(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
     const QueueDevice& own = device(env);
@@ -193,7 +202,8 @@ class QueueDeviceObject : public Napi::ObjectWrap<QueueDeviceObject> {
                              static_cast<double>(counters.dropped),
                              static_cast<double>(counters.full),
                              run == nullptr ? 0 : static_cast<double>(run->waiting()),
-                             run == nullptr ? 0 : static_cast<double>(run->inFlight())};
+                             run == nullptr ? 0 : static_cast<double>(run->inFlight()),
+                             static_cast<double>(counters.retried)};
     auto result = Napi::Float64Array::New(env, std::size(values));
     std::copy(std::begin(values), std::end(values), result.Data());
     return result;

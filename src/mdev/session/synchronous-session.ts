@@ -110,12 +110,13 @@ export class SynchronousSession {
   /**
    * As {@link DeviceSession.writeRegion}.
    *
-   * @throws {@link VfioError} `EINVAL`, `EIO`, as there; not what the device refuses, if it is posted.
+   * @throws {@link VfioError} `EINVAL`, `EIO`, `EAGAIN`, as there; not what the device refuses, if it is posted.
    */
   writeRegion(region: number, offset: number, data: Uint8Array, options?: WriteOptions): void {
     checkAccess('regionWrite', region, offset, data.length);
-    const errno = this.#instance.core('regionWrite').write(region, offset, data);
-    if (options?.posted !== true) check('regionWrite', errno);
+    const posted = options?.posted === true;
+    const errno = this.#instance.core('regionWrite').write(region, offset, data, posted);
+    if (!posted) check('regionWrite', errno);
   }
 
   /**

@@ -69,9 +69,11 @@ export abstract class VfioDevice implements AsyncDisposable {
   abstract readRegion(region: number, offset: number, count: number): Promise<Uint8Array>;
 
   /**
-   * Writes a region, as {@link readRegion} reads one.
+   * Writes a region, as {@link readRegion} reads one. What is not posted is a deferrable memory write (DMWr) to those who look: the portals of work
+   * queues, at 64 bytes.
    *
-   * @throws {@link VfioError} `EINVAL`: there is no such region, it may not be written, or the range is not in it; `EIO`: memory decode is off.
+   * @throws {@link VfioError} `EINVAL`: there is no such region, it may not be written, or the range is not in it; `EIO`: memory decode is off; `EAGAIN`:
+   * nothing was done, because the device has no room now, or takes only posted writes there.
    */
   abstract writeRegion(region: number, offset: number, data: Uint8Array, options?: WriteOptions): Promise<void>;
 

@@ -46,7 +46,7 @@ export interface SetIrqsRequest {
 
 /** What can be told about a region write. */
 export interface WriteOptions {
-  /** Nobody waits for an answer: a refusal is not told. */
+  /** Nobody waits for an answer: a refusal is not told. A descriptor for a dedicated work queue has to be posted, as MOVDIR64B does it. */
   readonly posted?: boolean;
 }
 

@@ -66,11 +66,12 @@ export interface CoreRegions {
   /**
    * Accesses a region as a client would, hooks included.
    *
-   * @returns 0; EINVAL: no such region, direction not allowed, out of range; EIO: decode off, or a hook failed; EBUSY.
+   * @param posted whether nobody waits for an answer, which is so when absent: what is not posted may be refused with EAGAIN, to be tried again.
+   * @returns 0; EINVAL: no such region, direction not allowed, out of range; EIO: decode off, or a hook failed; EBUSY; EAGAIN.
    * @throws TypeError when a hook detached or resized `into`.
    */
   read(region: number, offset: number, into: Uint8Array): number;
-  write(region: number, offset: number, from: Uint8Array): number;
+  write(region: number, offset: number, from: Uint8Array, posted?: boolean): number;
   /** Resets the device through its trap handler. */
   reset(): number;
 }

@@ -132,7 +132,7 @@ async function submit(
 ): Promise<void> {
   const flags = Flag.recordValid | Flag.record | Flag.interrupt;
   const bytes = encode({ ...work, flags, completion: RECORDS_AT + BigInt(RECORD_SIZE * record), handle: 1 });
-  await client.writeRegion(PORTALS, 0x1000 + 64 * (slot++ % 64), bytes);
+  await client.writeRegion(PORTALS, 0x1000 + 64 * (slot++ % 64), bytes, { posted: true });
 }
 
 /** Moves that are through in a while. */

@@ -58,13 +58,13 @@ async function clientOf(device: MdevDevice): Promise<{ readonly client: Client; 
 
 /** What is done with a device that is mapped, and has an engine at work in that memory. */
 interface Slow {
-  writeRegion(region: number, offset: number, data: Uint8Array): Promise<void>;
+  writeRegion(region: number, offset: number, data: Uint8Array, options: { readonly posted: boolean }): Promise<void>;
   dmaMap(request: { readonly iova: bigint; readonly size: bigint; readonly file: MemoryFile }): Promise<void>;
 }
 async function stall(device: Slow): Promise<void> {
   await device.dmaMap({ iova: SLOW_AT, size: BigInt(SLOW_SIZE), file });
   slow.hold(file.fd);
-  await device.writeRegion(2, 0x1000, move);
+  await device.writeRegion(2, 0x1000, move, { posted: true });
   await slow.touched();
 }
 

@@ -50,8 +50,8 @@ int DeviceCore::read(uint32_t region, uint64_t offset, std::span<std::byte> data
   return 0;
 }
 
-int DeviceCore::write(uint32_t region, uint64_t offset, std::span<const std::byte> data) {
-  const int error = post(region, offset, data);
+int DeviceCore::write(uint32_t region, uint64_t offset, std::span<const std::byte> data, bool posted) {
+  const int error = post(region, offset, data, {data.size(), posted});
   flush();
   return error;
 }
@@ -62,7 +62,7 @@ void DeviceCore::flush() {
   }
 }
 
-int DeviceCore::post(uint32_t region, uint64_t offset, std::span<const std::byte> data) {
+int DeviceCore::post(uint32_t region, uint64_t offset, std::span<const std::byte> data, const Arrival& arrival) {
   if (const int error = check(region, offset, data.size(), kRegionWrite); error != 0) return refuse(error);
   DeviceStatistics::count(statistics_.writes);
   while (!data.empty()) {
@@ -71,7 +71,9 @@ int DeviceCore::post(uint32_t region, uint64_t offset, std::span<const std::byte
     RegionPort* port = regions_[region].portAt(offset);
     if (port == nullptr || isolated_) {
       DeviceStatistics::count(statistics_.droppedWrites);
-    } else if (port->write(offset, piece) == Served::trap) {
+    } else if (const Served served = port->write(offset, piece, arrival); served != Served::done) {
+      // No error: the device is well, and whoever asked is to ask again.
+      if (served == Served::retry) return EAGAIN;
       if (const int error = trap(region, offset, {}, piece, true); error != 0) return error;
       if (data.empty()) return 0;
       if (const int error = check(region, offset + piece.size(), data.size(), kRegionWrite); error != 0) {

@@ -122,10 +122,16 @@ class DeviceCore {
   /// keeps `data` alive until the call returns**, and checks by itself whether what it wanted the data for still
   /// exists.
   int read(uint32_t region, uint64_t offset, std::span<std::byte> data);
-  int write(uint32_t region, uint64_t offset, std::span<const std::byte> data);
+  ///
+  /// A write that is not posted may be refused with EAGAIN: nothing was done, and it may be tried again.
+  int write(uint32_t region, uint64_t offset, std::span<const std::byte> data, bool posted = true);
   /// As `write`, but engines may learn of it only with the next `flush`, or the next entry into JavaScript: for one of
   /// many writes. Whoever posts also flushes, however its turn ends.
-  int post(uint32_t region, uint64_t offset, std::span<const std::byte> data);
+  /// `arrival`: of a write of which `data` is all or a piece.
+  int post(uint32_t region, uint64_t offset, std::span<const std::byte> data, const Arrival& arrival);
+  int post(uint32_t region, uint64_t offset, std::span<const std::byte> data) {
+    return post(region, offset, data, {data.size(), true});
+  }
   void flush();
 
   /// VFIO_DEVICE_SET_IRQS: the whole validation; takes `fds`, closes what it does not keep. An empty descriptor removes

@@ -98,7 +98,7 @@ Served RegionMemory::read(uint64_t offset, std::span<std::byte> data) {
   return Served::done;
 }
 
-Served RegionMemory::write(uint64_t offset, std::span<const std::byte> data) {
+Served RegionMemory::write(uint64_t offset, std::span<const std::byte> data, const Arrival&) {
   std::memcpy(data_ + offset, data.data(), data.size());
   return Served::done;
 }

@@ -37,7 +37,8 @@ class RegionMemory final : public RegionPort {
   /// Whether there is memory at an offset.
   bool covers(uint64_t offset) const;
   Served read(uint64_t offset, std::span<std::byte> data) override;
-  Served write(uint64_t offset, std::span<const std::byte> data) override;
+  using RegionPort::write;
+  Served write(uint64_t offset, std::span<const std::byte> data, const Arrival& arrival) override;
 
   std::byte* data() const { return data_; }
   std::size_t size() const { return size_; }

@@ -24,6 +24,9 @@ struct Descriptor {
     return value;
   }
 
+  /// What ENQCMD puts there: 20 bits, and whether the submitter is privileged. Of no meaning in a dedicated queue.
+  uint32_t pasid() const { return at<uint32_t>(0) & 0xfffff; }
+  bool privileged() const { return at<uint32_t>(0) >> 31 != 0; }
   uint32_t flags() const { return at<uint32_t>(4) & 0xffffff; }
   uint8_t opcode() const { return at<uint8_t>(7); }
   uint64_t completionAddress() const { return at<uint64_t>(8); }

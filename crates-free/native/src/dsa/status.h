@@ -25,6 +25,7 @@ inline constexpr uint8_t kStatusListAlignment = 0x18;
 inline constexpr uint8_t kStatusInterruptHandle = 0x19;
 inline constexpr uint8_t kStatusRecordFault = 0x1a;
 inline constexpr uint8_t kStatusRecordAlignment = 0x1b;
+inline constexpr uint8_t kStatusPrivilege = 0x1d;
 inline constexpr uint8_t kStatusAlignment = 0x1c;
 
 /// Set beside a fault's code when the faulting access was a write.

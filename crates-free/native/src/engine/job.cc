@@ -127,6 +127,8 @@ Turn Job::takeTurn() {
   return Turn::completed;
 }
 
+std::optional<Pasid> Job::submitter() const { return submitterOf(run_->config, own_.execution.descriptor); }
+
 void Job::start(Unit& unit, const Descriptor& descriptor) {
   unit.execution.begin(descriptor);
   unit.stage = Stage::check;
@@ -162,15 +164,18 @@ Step Job::advance(Unit& unit, Budget& budget) {
 void Job::check(Unit& unit) {
   const Descriptor& descriptor = unit.execution.descriptor;
   Completion& completion = unit.execution.completion;
-  const dsa::QueueLimits& limits = run_->config.limits;
+  const std::optional<Pasid> submitter = this->submitter();
+  const dsa::QueueLimits& limits = run_->limitsOf(submitter);
   const DeviceContext& device = *run_->device;
 
   memory_.forget();
   dsa::Failure failure = dsa::check(descriptor, device.capabilities, limits, unit.member);
   if (descriptor.has(dsa::kFlagRequestCompletionInterrupt) && limits.completionInterrupts) {
-    unit.handleGood = device.mayUseHandle(descriptor.interruptHandle(), run_->config.pasid);
+    unit.handleGood = device.mayUseHandle(descriptor.interruptHandle(), submitter);
     if (!failure && !unit.handleGood) failure = {dsa::kStatusInterruptHandle, 0};
   }
+  // Only a shared queue's descriptor says so itself.
+  if (submitter && submitter->privileged && !run_->config.pasid->privileged) failure = {dsa::kStatusPrivilege, 0};
   completion.status = failure.status;
   completion.put(dsa::kCompletionInvalidFlags, failure.invalidFlags);
   unit.stage = failure ? Stage::settle : Stage::operate;

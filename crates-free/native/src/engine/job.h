@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "dsa/completion_record.h"
 #include "dsa/descriptor.h"
@@ -16,6 +17,7 @@
 namespace mdev {
 
 struct DeviceContext;
+struct Pasid;
 class Engine;
 class QueueRun;
 class StateReader;
@@ -155,6 +157,8 @@ class Job {
   bool plausible(const DeviceContext& device, const dsa::QueueLimits& limits) const;
   const Unit& activeUnit() const;
 
+  /// Whom the descriptor acts for, and the members of its batch.
+  std::optional<Pasid> submitter() const;
   void start(Unit& unit, const dsa::Descriptor& descriptor);
   static Upcoming upcomingOf(const dsa::Descriptor& descriptor);
   Upcoming nextOf(const Unit& unit) const;

@@ -30,7 +30,7 @@ Step Job::settle(Unit& unit) {
   // A reset of the device waits for the end of this turn: whether the guest sees this descriptor end is decided here.
   if (abandonIfAborted()) return Step::finished;
   if (dsa::isFault(status)) countFault();
-  if (status == dsa::kStatusRecordAlignment) {
+  if (status == dsa::kStatusRecordAlignment || status == dsa::kStatusPrivilege) {
     reportError(unit);
     return Step::finished;
   }
@@ -148,9 +148,9 @@ void Job::reportError(const Unit& unit) {
   error.queue = static_cast<uint8_t>(run_->index);
   error.descriptor.emplace();
   error.descriptor->opcode = descriptor.opcode();
-  if (run_->config.pasid) {
-    error.descriptor->pasid = run_->config.pasid->value;
-    error.descriptor->privileged = run_->config.pasid->privileged;
+  if (const std::optional<Pasid> who = submitter()) {
+    error.descriptor->pasid = who->value;
+    error.descriptor->privileged = who->privileged;
   }
   if (unit.member) error.descriptor->batchIndex = unit.batchIndex;
   if (dsa::isFault(completion.status)) {

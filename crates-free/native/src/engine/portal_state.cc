@@ -1,4 +1,5 @@
-// Halves of descriptors in portals, in the state of a suspended device.
+// What is in the slots of portals, in the state of a suspended device: halves of descriptors, and the descriptors that
+// shared queues took, of which slots tell (releases before there were shared queues read only halves).
 #include "base/state_archive.h"
 #include "engine/portal_region.h"
 
@@ -28,19 +29,17 @@ void PortalRegion::save(StateWriter& archive) const {
 }
 
 std::vector<PortalRegion::Halves> PortalRegion::read(StateReader& archive, std::size_t queues) {
-  constexpr uint64_t kAll = ~uint64_t{0};
   constexpr auto kSlotsOfQueue = static_cast<uint32_t>(kMsixPages * kSlots);
   std::vector<Halves> all(exchangeCount(archive, 0, static_cast<uint32_t>(queues) * kSlotsOfQueue));
   for (Halves& halves : all) {
     exchangeHalves(halves, archive);
-    archive.require(halves.queue < queues && halves.slot < kSlotsOfQueue && halves.present != 0 &&
-                    halves.present != kAll);
+    archive.require(halves.queue < queues && halves.slot < kSlotsOfQueue && halves.present != 0);
   }
   return all;
 }
 
 void PortalRegion::adopt(const std::vector<Halves>& halves) {
-  dropAllPartial();
+  clearAll();
   for (const Halves& one : halves) {
     Slot& slot = slots_[one.queue][one.slot];
     slot.descriptor = one.descriptor;

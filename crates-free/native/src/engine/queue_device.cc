@@ -55,7 +55,13 @@ void QueueDevice::enable(uint32_t queue, const QueueConfig& config, const std::s
           "priority is " + std::to_string(config.priority) + ": expected 1 to " + std::to_string(kMaxPriority));
   require(!closed_, "the device is closed");
   queues_[queue]->enable(config, group);
-  portal_->dropPartial(queue);
+  portal_->clear(queue);
+}
+
+void QueueDevice::setThreshold(uint32_t queue, uint32_t threshold) {
+  require(queue < queues_.size(),
+          "work queue " + std::to_string(queue) + ": the device has " + std::to_string(queues_.size()));
+  queues_[queue]->setThreshold(threshold);
 }
 
 void QueueDevice::requireEffects(const CommandEffects& effects) const {
@@ -85,7 +91,11 @@ bool QueueDevice::command(Command command) {
     if (run == nullptr) continue;
     if (command.stopAccepting) {
       run->stopAccepting();
-      portal_->dropPartial(index);
+      if (command.abort) {
+        portal_->clear(index);
+      } else {
+        portal_->dropPartial(index);
+      }
     }
     if (command.abort) queues_[index]->abort();
     run->awaitEnding(run->submitted());
@@ -97,7 +107,7 @@ bool QueueDevice::command(Command command) {
 void QueueDevice::reset() {
   device_->command.cancel();
   for (const auto& queue : queues_) queue->abandon();
-  portal_->dropAllPartial();
+  portal_->clearAll();
   // Turns that began before may still write: neither bus master nor a map ends them.
   device_->dma->awaitReaders();
   const std::shared_ptr<MessageDma> channel = device_->dma->messageDma();

@@ -53,6 +53,8 @@ class QueueDevice {
 
   /// Throws std::invalid_argument, std::logic_error when the queue has not ended, or std::bad_alloc.
   void enable(uint32_t queue, const QueueConfig& config, const std::shared_ptr<Group>& group);
+  /// For an enabled shared queue, from now on; see QueueConfig. Throws std::invalid_argument: no such queue.
+  void setThreshold(uint32_t queue, uint32_t threshold);
 
   /// A command over some queues.
   struct Command {

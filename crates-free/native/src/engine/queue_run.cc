@@ -9,6 +9,15 @@
 #include "engine/job.h"
 
 namespace mdev {
+namespace {
+
+dsa::QueueLimits withInterrupts(dsa::QueueLimits limits) {
+  limits.completionInterrupts = true;
+  return limits;
+}
+
+}  // namespace
+
 QueueRun::QueueRun(std::shared_ptr<DeviceContext> context, std::shared_ptr<QueueCounters> counters, uint32_t queue,
                    const QueueConfig& settings, const std::shared_ptr<Group>& servedBy)
     : index(queue),
@@ -18,14 +27,15 @@ QueueRun::QueueRun(std::shared_ptr<DeviceContext> context, std::shared_ptr<Queue
       groupAddress(servedBy.get()),
       counters_(std::move(counters)),
       occupancy_(device->occupancy(queue)),
+      privilegedLimits_(withInterrupts(settings.limits)),
       ring_(settings.size),
       mutex_(servedBy->lock()) {}
 
 QueueRun::~QueueRun() = default;
 
-bool QueueRun::push(const dsa::Descriptor& descriptor) {
+bool QueueRun::push(const dsa::Descriptor& descriptor, uint32_t limit) {
   const uint64_t tail = tail_.load(std::memory_order_relaxed);
-  if (tail - head_.load(std::memory_order_acquire) >= ring_.size()) return false;
+  if (tail - head_.load(std::memory_order_acquire) >= limit) return false;
   ring_[tail % ring_.size()] = descriptor;
   // Written by nobody else.
   counters_->submitted.store(counters_->submitted.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "dsa/descriptor.h"
@@ -44,8 +45,9 @@ class QueueRun {
 
   // --- Owner thread ---
 
-  /// Queues a descriptor; `announce` is due. False when the queue is full. Never allocates.
-  bool push(const dsa::Descriptor& descriptor);
+  /// Queues a descriptor; `announce` is due. False when as many as `limit` wait, at most the queue's size. Never
+  /// allocates.
+  bool push(const dsa::Descriptor& descriptor, uint32_t limit);
   /// Before engines are told of what was queued: one that says afterwards that it is idle sees it.
   void announce() { tail_.fetch_add(0); }
   bool accepting() const { return accepting_; }
@@ -109,6 +111,10 @@ class QueueRun {
 
   // --- Engines ---
 
+  /// What a descriptor of this submitter may ask for.
+  const dsa::QueueLimits& limitsOf(const std::optional<Pasid>& submitter) const {
+    return config.dedicated || !submitter || !submitter->privileged ? config.limits : privilegedLimits_;
+  }
   /// The job's engine ends: another one may go on where it stopped. A descriptor that was abandoned and has nothing to
   /// wait for ends now.
   void handBack(Job& job);
@@ -144,6 +150,8 @@ class QueueRun {
 
   const std::shared_ptr<QueueCounters> counters_;
   const QueueOccupancy occupancy_;
+  /// Only descriptors of a user process may be kept from interrupting.
+  const dsa::QueueLimits privilegedLimits_;
   bool accepting_ = true;
 
   std::vector<dsa::Descriptor> ring_;

@@ -1,5 +1,6 @@
 #include "engine/work_queue.h"
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -32,6 +33,7 @@ std::shared_ptr<QueueRun> WorkQueue::makeRun(const QueueConfig& config, const st
 void WorkQueue::adopt(std::shared_ptr<QueueRun> run, std::shared_ptr<Group> group) {
   run_ = std::move(run);
   group_ = std::move(group);
+  threshold_ = run_->config.threshold;
 }
 
 void WorkQueue::resume() {
@@ -64,8 +66,18 @@ void WorkQueue::reset() {
   unannounced_ = 0;
 }
 
+bool WorkQueue::enqueue(const dsa::Descriptor& descriptor, bool limited) {
+  const uint32_t size = run_->config.size;
+  if (!run_->push(descriptor, limited ? std::min(threshold_, size) : size)) {
+    countRetry();
+    return false;
+  }
+  ++unannounced_;
+  return true;
+}
+
 void WorkQueue::submit(const dsa::Descriptor& descriptor) {
-  if (!run_->push(descriptor)) {
+  if (!run_->push(descriptor, run_->config.size)) {
     counters_->full.fetch_add(1, std::memory_order_relaxed);
     SoftwareError error;
     error.code = dsa::kErrorQueueFull;

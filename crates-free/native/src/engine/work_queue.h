@@ -44,12 +44,21 @@ class WorkQueue {
 
   /// Takes posted writes.
   bool accepts() const { return run_ != nullptr && run_->accepting() && run_->config.dedicated; }
+  /// Takes deferrable writes.
+  bool shared() const { return run_ != nullptr && run_->accepting() && !run_->config.dedicated; }
   /// Queues a descriptor that came through a portal; `announce` is due. A full queue is the guest's error.
   void submit(const dsa::Descriptor& descriptor);
+  /// The same for a shared queue. False when a `limited` portal has reached the threshold, or the queue is full: the
+  /// submitter is told to try again.
+  bool enqueue(const dsa::Descriptor& descriptor, bool limited);
+  /// From now on. DSA specification 9.2.24: it may change while the queue is enabled.
+  void setThreshold(uint32_t threshold) { threshold_ = threshold; }
   /// Tells engines of what was submitted since the last time.
   void announce();
   /// A write came while the queue does not take any.
   void drop() { counters_->dropped.fetch_add(1, std::memory_order_relaxed); }
+  /// A descriptor was answered with Retry.
+  void countRetry() { counters_->retried.fetch_add(1, std::memory_order_relaxed); }
 
   /// The run of the last enable, or null.
   const std::shared_ptr<QueueRun>& run() const { return run_; }
@@ -62,6 +71,7 @@ class WorkQueue {
   std::shared_ptr<QueueCounters> counters_ = std::make_shared<QueueCounters>();
   std::shared_ptr<QueueRun> run_;
   std::shared_ptr<Group> group_;
+  uint32_t threshold_ = 0;
   /// Descriptors of the run that no engine was told of.
   uint32_t unannounced_ = 0;
 };

@@ -123,7 +123,7 @@ Served RegisterRegion::read(uint64_t offset, std::span<std::byte> data) {
   return Served::done;
 }
 
-Served RegisterRegion::write(uint64_t offset, std::span<const std::byte> data) {
+Served RegisterRegion::write(uint64_t offset, std::span<const std::byte> data, const Arrival&) {
   const uint16_t* page = table_->page(offset);
   if (page == nullptr) return Served::done;
   if (const uint16_t slot = page[offset % kAccessPage]; slot != 0) {

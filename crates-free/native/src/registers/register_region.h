@@ -27,7 +27,8 @@ class RegisterRegion final : public RegionPort {
   RegisterRegion(std::shared_ptr<const RegisterTable> table, std::shared_ptr<RegisterMemory> memory);
 
   Served read(uint64_t offset, std::span<std::byte> data) override;
-  Served write(uint64_t offset, std::span<const std::byte> data) override;
+  using RegionPort::write;
+  Served write(uint64_t offset, std::span<const std::byte> data, const Arrival& arrival) override;
 
   const std::shared_ptr<const RegisterTable>& table() const { return table_; }
   const std::shared_ptr<RegisterMemory>& memory() const { return memory_; }

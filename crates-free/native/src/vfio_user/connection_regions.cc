@@ -47,11 +47,12 @@ bool Connection::serveRegion() {
     }
     reply_.resize(kRegionReplyFront + (write ? 0 : body.count));
   }
+  const Arrival arrival{body.count, (header.flags & kNoReply) != 0};
   do {
     const uint32_t size = pieceOf(body.offset, body.count);
     const uint64_t offset = body.offset + progress_;
     const int error =
-        write ? core_->post(body.region, offset, bytes.subspan(sizeof body + progress_, size))
+        write ? core_->post(body.region, offset, bytes.subspan(sizeof body + progress_, size), arrival)
               : core_->read(body.region, offset, std::span(reply_).subspan(kRegionReplyFront + progress_, size));
     // A hook may have closed the connection; then nobody is left to answer.
     if (closed_) return true;

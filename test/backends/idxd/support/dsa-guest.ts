@@ -148,7 +148,7 @@ export class DsaGuest extends Guest {
     const bytes = encode(descriptor);
     const at = queue * 0x4000 + 0x1000 + 64 * (this.#slot++ % 64);
     for (let done = 0; done < 64; done += 64 / pieces) {
-      this.write(2, at + done, bytes.subarray(done, done + 64 / pieces));
+      this.session.sync.writeRegion(2, at + done, bytes.subarray(done, done + 64 / pieces), { posted: true });
     }
   }
 

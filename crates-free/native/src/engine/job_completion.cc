@@ -16,6 +16,13 @@ using dsa::Completion;
 using dsa::Descriptor;
 using dsa::Step;
 
+/// Writes the byte that is there. Not a zero that compilers know of: they may make a read of that, and a page that may
+/// be read need not be one that may be written.
+void touch(std::byte& place) {
+  static const volatile uint8_t nothing = 0;
+  std::atomic_ref(reinterpret_cast<uint8_t&>(place)).fetch_or(nothing, std::memory_order_relaxed);
+}
+
 }  // namespace
 
 Step Job::settle(Unit& unit) {
@@ -90,6 +97,8 @@ Step Job::sendStatus(Unit& unit) {
   }
   bool good = place.kind == Translation::Kind::mapped;
   if (good) {
+    // The page may be slow, and from `reveal` on commands wait for the store (decision 9).
+    touch(*place.pointer);
     reveal(unit);
     std::atomic_ref(*place.pointer).store(status, std::memory_order_release);
     good = run_->device->dma->finish(place, place.pointer, 1, true);

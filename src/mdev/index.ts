@@ -160,6 +160,20 @@ export {
 } from './registry/mdev-registry.ts';
 export { type InstanceIdentity, ParentDevice, type ParentDeviceOptions } from './registry/parent-device.ts';
 export { generateUuid, parseUuid } from './base/uuid.ts';
-export { defaultPlatformCapabilities, type PlatformCapabilities } from './platform/platform-capabilities.ts';
-export { expectedSwitch, parsePlatform, PLATFORM_SWITCHES, type PlatformSwitch } from './platform/platform-switches.ts';
+export {
+  defaultPlatformCapabilities,
+  type PlatformCapabilities,
+  type PlatformOverrides,
+} from './platform/platform-capabilities.ts';
+export { parsePlatform } from './platform/platform-overrides.ts';
+export {
+  expectedSwitch,
+  type NamesSwitch,
+  type PageSizesSwitch,
+  type PlatformSwitch,
+  switchText,
+  type SwitchVisibility,
+  type WindowsSwitch,
+} from './platform/platform-switch.ts';
+export { PLATFORM_SWITCHES, type PlatformSwitchName } from './platform/platform-switches.ts';
 export { defaultDmaLimits, type DmaLimits } from './dma/dma-limits.ts';

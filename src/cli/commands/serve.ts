@@ -1,12 +1,6 @@
 import { resolve } from 'node:path';
 
-import {
-  type MdevDevice,
-  MdevRegistry,
-  parsePlatform,
-  parseUuid,
-  type PlatformCapabilities,
-} from '../../mdev/index.ts';
+import { type MdevDevice, MdevRegistry, parsePlatform, parseUuid, type PlatformOverrides } from '../../mdev/index.ts';
 import { type HandoverOffer, requestHandover, serve, type Server } from '../../vfio-user/index.ts';
 import { logDevice, logServer } from '../event-log.ts';
 import { ExitCode } from '../exit-code.ts';
@@ -142,7 +136,7 @@ function uuidOf({ uuid }: ServeOptions): { readonly uuid?: string } {
 }
 
 /** A guest behind vfio-user does not see what does nothing there, unless its operator or the vendor says so. */
-function hiddenPasid({ pasid }: Partial<PlatformCapabilities>): Partial<PlatformCapabilities> {
+function hiddenPasid({ pasid }: PlatformOverrides): PlatformOverrides {
   return pasid === undefined ? { pasid: 'hidden' } : {};
 }
 
@@ -153,7 +147,7 @@ function warnOfPasid({ configSpace, platform, uuid }: MdevDevice): void {
   );
 }
 
-function platformOf({ platform }: ServeOptions): Partial<PlatformCapabilities> {
+function platformOf({ platform }: ServeOptions): PlatformOverrides {
   try {
     return parsePlatform(platform);
   } catch (error) {

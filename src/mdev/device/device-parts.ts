@@ -15,7 +15,8 @@ import type { MdevType } from '../type/mdev-type.ts';
 import type { MigrationMachine } from '../migration/migration-machine.ts';
 import type { StateTransfer } from '../migration/state-transfer.ts';
 import type { ParentDevice } from '../registry/parent-device.ts';
-import { defaultPlatformCapabilities, type PlatformCapabilities } from '../platform/platform-capabilities.ts';
+import type { PlatformCapabilities, PlatformOverrides } from '../platform/platform-capabilities.ts';
+import { completePlatform } from '../platform/platform-overrides.ts';
 import { Tasks } from './tasks.ts';
 import { withPasidHidden } from '../sva/hidden-pasid.ts';
 import { InstanceSva } from '../sva/instance-sva.ts';
@@ -34,7 +35,7 @@ export interface MdevDeviceOptions {
   readonly resources: Disposable | undefined;
   /** The same for instances that share an IOMMU group; undefined: one of its own. */
   readonly groupKey: string | undefined;
-  readonly platform: Partial<PlatformCapabilities>;
+  readonly platform: PlatformOverrides;
   /** Rejects when nobody waits for the creation any more. */
   readonly cancelled: Promise<never>;
 }
@@ -66,7 +67,7 @@ export class DeviceParts {
   constructor(options: MdevDeviceOptions, emit: Emit) {
     const { groupKey, parent, type } = options;
     this.#options = options;
-    const platform = { ...defaultPlatformCapabilities, ...options.platform };
+    const platform = completePlatform(options.platform);
     const declaration = type.declarationOf(options.attributes, platform);
     this.platform = Object.freeze(withPasidHidden(platform, declaration.configSpace));
     const behaviour = (): MdevBehaviour => this.#behaviour;

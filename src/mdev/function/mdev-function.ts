@@ -59,6 +59,8 @@ export class MdevFunction {
   readonly irqInfos: readonly IrqInfo[];
   readonly irqs: Irqs;
   readonly declaredRegions: Regions;
+  /** See `DeviceDeclaration.hasSubPageBars`. */
+  readonly hasSubPageBars: boolean;
   readonly registers: RegisterRegions;
   /** The memory behind the regions that have some. */
   readonly memories: RegionMemories;
@@ -73,6 +75,7 @@ export class MdevFunction {
   constructor(declaration: DeviceDeclaration, platform: PlatformCapabilities, host: MdevFunctionHost) {
     this.configSpace = visibleConfigSpace(declaration.configSpace, platform);
     this.declaredRegions = declaration.regions;
+    this.hasSubPageBars = declaration.hasSubPageBars;
     this.platform = platform;
     this.#host = host;
     this.irqInfos = irqInfos(this.configSpace);

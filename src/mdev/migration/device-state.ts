@@ -155,8 +155,8 @@ export class DeviceState {
   }
 
   #header(): StreamHeader {
-    const { attributes, behaviour, type } = this.#subject;
-    const config = this.#subject.function.registers.get(VfioRegion.config).memory;
+    const { attributes, behaviour, function: mdevFunction, type } = this.#subject;
+    const config = mdevFunction.registers.get(VfioRegion.config).memory;
     const compatibility = this.#vendors(
       'compatibility',
       () => behaviour.compatibility?.() ?? NOTHING,
@@ -166,7 +166,7 @@ export class DeviceState {
       type,
       id: new DataView(config).getUint32(0, true),
       attributes,
-      platform: visiblePlatform(this.#subject.function.platform),
+      platform: visiblePlatform(mdevFunction.platform, mdevFunction.hasSubPageBars),
       payloadVersion: behaviour.version,
       compatibility: Buffer.from(compatibility).toString('hex'),
       sections: listSections(this.#sections),

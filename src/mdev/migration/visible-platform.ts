@@ -1,29 +1,29 @@
 import type { PlatformCapabilities } from '../platform/platform-capabilities.ts';
+import { switchesOf } from '../platform/platform-overrides.ts';
+import { switchText } from '../platform/platform-switch.ts';
+import { PLATFORM_SWITCHES } from '../platform/platform-switches.ts';
 import { quoted, refused } from './stream-format.ts';
 
-/** A switch of a platform that changes what a guest sees, which must not change under it. */
-interface VisibleSwitch {
-  /** What a platform has, as text. */
-  readonly of: (platform: PlatformCapabilities) => string;
-  /** What every device was before there was the switch. Never changes, whatever the switch's default becomes. */
-  readonly unnamed: string;
-}
-
-const VISIBLE_SWITCHES: Readonly<Record<string, VisibleSwitch>> = {
-  msixOwner: { of: ({ msixOwner }) => msixOwner, unnamed: 'client' },
-  enforceBusMaster: { of: ({ enforceBusMaster }) => String(enforceBusMaster), unnamed: 'true' },
-  hiddenCapabilities: { of: ({ hiddenCapabilities }) => hiddenCapabilities.toSorted().join(','), unnamed: '' },
-  hiddenFields: { of: ({ hiddenFields }) => hiddenFields.toSorted().join(','), unnamed: '' },
-};
-
-/** What a platform shows of a device to its guest: texts by name, those left out that are as they were before there was the switch. */
+/** What a platform shows of a device to its guest: texts by name of the switch, those left out that are as they were before streams named the switch. */
 export type VisiblePlatform = Readonly<Record<string, string>>;
 
-export function visiblePlatform(platform: PlatformCapabilities): VisiblePlatform {
+/** The switches whose effect a guest sees. */
+const VISIBLE_SWITCHES = new Map(
+  Object.entries(PLATFORM_SWITCHES).flatMap(([name, known]) =>
+    known.seenBy === 'guest' ? [[name, known] as const] : [],
+  ),
+);
+
+/**
+ * @param hasSubPageBars The device declares memory BARs smaller than a page: without, `subPageBars` is nothing that a guest could see.
+ */
+export function visiblePlatform(platform: PlatformCapabilities, hasSubPageBars: boolean): VisiblePlatform {
   const shown: Record<string, string> = {};
-  for (const [name, { of, unnamed }] of Object.entries(VISIBLE_SWITCHES)) {
-    const value = of(platform);
-    if (value !== unnamed) shown[name] = value;
+  for (const [name, value] of switchesOf(platform)) {
+    const known = VISIBLE_SWITCHES.get(name);
+    if (known === undefined || (name === 'subPageBars' && !hasSubPageBars)) continue;
+    const text = switchText(known, value);
+    if (text !== known.unnamed) shown[name] = text;
   }
   return shown;
 }
@@ -31,10 +31,10 @@ export function visiblePlatform(platform: PlatformCapabilities): VisiblePlatform
 /** @throws `MdevError` `EINVAL` that names the switch that differs, or that is not known here. */
 export function comparePlatforms(found: VisiblePlatform, own: VisiblePlatform): void {
   for (const [name, value] of Object.entries(found)) {
-    if (Object.hasOwn(VISIBLE_SWITCHES, name)) continue;
+    if (VISIBLE_SWITCHES.has(name)) continue;
     throw refused(`its platform has ${quoted(name)}, which is ${quoted(value)}; there is no such switch here`);
   }
-  for (const [name, { unnamed }] of Object.entries(VISIBLE_SWITCHES)) {
+  for (const [name, { unnamed }] of VISIBLE_SWITCHES) {
     const [has = unnamed, expected = unnamed] = [found[name], own[name]];
     if (has !== expected) throw refused(`its platform's ${name} is ${quoted(has)}, expected ${quoted(expected)}`);
   }

@@ -65,6 +65,9 @@ export interface PlatformCapabilities {
   readonly hiddenFields: readonly string[];
 }
 
+/** Where a platform differs from another: the switches that do, and of `dma` the limits that do. */
+export type PlatformOverrides = Partial<Omit<PlatformCapabilities, 'dma'>> & { readonly dma?: Partial<DmaLimits> };
+
 /** Right for QEMU on x86. */
 export const defaultPlatformCapabilities: PlatformCapabilities = Object.freeze({
   msixOwner: 'client',

@@ -7,8 +7,8 @@ import { InstancePlace } from './instance-place.ts';
 import { MdevDevice } from '../device/mdev-device.ts';
 import { MdevError } from '../errors/mdev-error.ts';
 import type { ParentDevice } from './parent-device.ts';
-import type { PlatformCapabilities } from '../platform/platform-capabilities.ts';
-import { checkPlatform } from '../platform/platform-switches.ts';
+import type { PlatformOverrides } from '../platform/platform-capabilities.ts';
+import { checkPlatform, mergePlatforms } from '../platform/platform-overrides.ts';
 import { suggest } from '../base/suggestion.ts';
 import { generateUuid, parseUuid } from '../base/uuid.ts';
 
@@ -23,7 +23,7 @@ export interface CreateOptions {
   /** Values by attribute name, as text or as what they are. */
   readonly attributes?: AttributeInput;
   /** Where this instance's platform differs from what its type says. */
-  readonly platform?: Partial<PlatformCapabilities>;
+  readonly platform?: PlatformOverrides;
 }
 
 /** How an instance is removed. */
@@ -138,8 +138,8 @@ export class MdevRegistry extends EventEmitter<MdevRegistryEvents> {
     const { parent } = parentEntry;
     const type = parent.type(options.type);
     const attributes = type.parseAttributes(options.attributes ?? {});
-    const platform = { ...type.platform, ...options.platform };
-    checkPlatform(platform);
+    checkPlatform(options.platform ?? {});
+    const platform = mergePlatforms(type.platform, options.platform ?? {});
     const taken = this.#places.get(uuid);
     if (taken !== undefined) {
       throw new MdevError('EEXIST', `instance ${uuid} ${taken.condition} on ${taken.parent.name}`);

@@ -24,6 +24,8 @@ export interface DeviceDeclaration {
   readonly regions: Regions;
   readonly configSpace: ConfigSpace;
   readonly pci: PciDeclaration;
+  /** The vendor declares memory BARs smaller than a page, whatever the platform makes of them. */
+  readonly hasSubPageBars: boolean;
 }
 
 /** What of a platform is seen in a declaration. */
@@ -47,6 +49,7 @@ export function deviceDeclaration(
 ): DeviceDeclaration {
   const { size = 4096, ...identity } = pci;
   checkRegions(declared, pci.classCode);
+  const hasSubPageBars = subPageBarsOf(declared).length > 0;
   const regions = platform.subPageBars ? declared : withWholePages(declared);
   const { rom } = regions;
   const space = configSpace({
@@ -56,7 +59,7 @@ export function deviceDeclaration(
     ...(rom === undefined ? {} : { rom: { size: rom.size } }),
   });
   checkMsix(space, regions);
-  return { regions, pci, configSpace: space };
+  return { regions, pci, configSpace: space, hasSubPageBars };
 }
 
 function bars(regions: Regions): Bars {
@@ -70,8 +73,13 @@ function bars(regions: Regions): Bars {
 
 /** No memory BAR shares its page with another one. */
 function withWholePages(regions: Regions): Regions {
-  const large = barsOf(regions)
-    .filter(({ region }) => region.space === 'memory' && region.size < PAGE)
-    .map(({ name, region }): readonly [BarName, Region] => [name, { ...region, size: PAGE }]);
+  const large = subPageBarsOf(regions).map(({ name, region }): readonly [BarName, Region] => [
+    name,
+    { ...region, size: PAGE },
+  ]);
   return { ...regions, ...Object.fromEntries(large) };
+}
+
+function subPageBarsOf(regions: Regions): ReturnType<typeof barsOf> {
+  return barsOf(regions).filter(({ region }) => region.space === 'memory' && region.size < PAGE);
 }

@@ -12,8 +12,8 @@ import {
 } from './device-declaration.ts';
 import { MdevError } from '../errors/mdev-error.ts';
 import { declaredName } from '../base/names.ts';
-import { defaultPlatformCapabilities, type PlatformCapabilities } from '../platform/platform-capabilities.ts';
-import { checkPlatform } from '../platform/platform-switches.ts';
+import { defaultPlatformCapabilities, type PlatformOverrides } from '../platform/platform-capabilities.ts';
+import { checkPlatform } from '../platform/platform-overrides.ts';
 import type { Regions } from '../regions/regions.ts';
 import type { ResourcePool } from '../registry/resource-pool.ts';
 import { type SvaDeclaration, svaLimits } from '../sva/sva-declaration.ts';
@@ -52,7 +52,7 @@ export interface MdevTypeDeclaration<
   /** That its instances reach memory by PASID; it has a PASID capability then, and PRI with ATS if it asks for pages. Absent: they do not. */
   readonly sva?: SvaDeclaration;
   /** Where this device differs from the defaults. */
-  readonly platform?: Partial<PlatformCapabilities>;
+  readonly platform?: PlatformOverrides;
   /** Makes the behaviour of one instance. Throwing refuses the instance and leaves nothing behind. */
   create(
     context: MdevContext<AttributeValues<S>, R, T, C>,
@@ -72,7 +72,7 @@ export interface MdevType {
   /** What may be set when an instance is created. */
   readonly attributes: AttributeSchema;
   /** Where its instances' platform differs from the defaults. */
-  readonly platform: Partial<PlatformCapabilities>;
+  readonly platform: PlatformOverrides;
   /** That its instances reach memory by PASID; undefined: they do not. */
   readonly sva: SvaDeclaration | undefined;
   /** What instances take from their parent beside a place. */

@@ -65,15 +65,18 @@ interface ParentEntry {
 export class MdevRegistry extends EventEmitter<MdevRegistryEvents> {
   readonly #parents = new Map<string, ParentEntry>();
   readonly #places = new Map<string, InstancePlace>();
+  /** What `unregister` has not ended yet. */
+  readonly #endings = new Set<Promise<void>>();
 
   /**
    * Makes a parent's types available.
-   * @throws {@link MdevError} `EEXIST` when the name is taken.
+   * @throws {@link MdevError} `EEXIST` when the name is taken, `EBUSY` when another registry has this parent, `ENODEV` when it has been closed.
    */
   register(parent: ParentDevice): void {
     if (this.#parents.has(parent.name)) {
       throw new MdevError('EEXIST', `parent ${parent.name} is registered already`);
     }
+    parent.enterRegistry();
     this.#parents.set(parent.name, { parent, unregistering: false });
     this.#tell('parentRegistered', parent);
   }
@@ -87,17 +90,25 @@ export class MdevRegistry extends EventEmitter<MdevRegistryEvents> {
   async unregister(name: string): Promise<void> {
     const entry = this.#parentEntry(name);
     entry.unregistering = true;
-    const children = [...this.#places.values()].filter((place) => place.parent === entry.parent);
-    await Promise.all(children.map((place) => this.#removeNow(place)));
-    this.#parents.delete(name);
-    this.#tell('parentUnregistered', entry.parent);
-    await entry.parent.close();
+    const ending = this.#endParent(entry);
+    this.#endings.add(ending);
+    try {
+      await ending;
+    } finally {
+      this.#endings.delete(ending);
+    }
   }
 
-  /** Unregisters every parent. */
+  /**
+   * Unregisters every parent, and resolves when all have ended, also those that were going already.
+   * @throws What the first `close` of a vendor threw that this has called; all the others have ended then, too.
+   */
   async close(): Promise<void> {
+    const earlier = [...this.#endings];
     const staying = [...this.#parents.values()].filter((entry) => !entry.unregistering);
-    await Promise.all(staying.map((entry) => this.unregister(entry.parent.name)));
+    const own = staying.map((entry) => this.unregister(entry.parent.name));
+    await Promise.allSettled([...earlier, ...own]);
+    await Promise.all(own);
   }
 
   /** Registered parents. */
@@ -192,6 +203,14 @@ export class MdevRegistry extends EventEmitter<MdevRegistryEvents> {
     }
     if (options.force === true && place.state === 'removing') await this.#removeNow(place);
     else await this.#remove(place, options.force === true);
+  }
+
+  async #endParent(entry: ParentEntry): Promise<void> {
+    const children = [...this.#places.values()].filter((place) => place.parent === entry.parent);
+    await Promise.all(children.map((place) => this.#removeNow(place)));
+    this.#parents.delete(entry.parent.name);
+    this.#tell('parentUnregistered', entry.parent);
+    await entry.parent.close();
   }
 
   /** Ends an instance whatever it is doing, and resolves when it is gone. */

@@ -60,7 +60,7 @@ export class ParentDevice {
   readonly #groupOf: ParentDeviceOptions['groupOf'];
   readonly #close: (() => void | Promise<void>) | undefined;
   #instances = 0;
-  #closed = false;
+  #life: 'new' | 'registered' | 'closed' = 'new';
 
   /**
    * @throws {@link MdevError} `EINVAL` when the parent's name, which is the operator's, is no name; `DeclarationError`
@@ -160,10 +160,21 @@ export class ParentDevice {
     };
   }
 
+  /**
+   * It belongs to a registry from here on. UUIDs are unique within one, so it can be in one only; and what its `close` gave back does not come again.
+   * @internal
+   * @throws {@link MdevError} `EBUSY` when it is in one already, `ENODEV` when it is closed.
+   */
+  enterRegistry(): void {
+    if (this.#life === 'registered') throw new MdevError('EBUSY', `parent ${this.name} is registered already`);
+    if (this.#life === 'closed') throw new MdevError('ENODEV', `parent ${this.name} is closed; make another one`);
+    this.#life = 'registered';
+  }
+
   /** @internal */
   async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.#life === 'closed') return;
+    this.#life = 'closed';
     await this.#close?.();
   }
 }

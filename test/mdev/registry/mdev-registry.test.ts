@@ -323,6 +323,79 @@ describe('unregistering a parent', () => {
   });
 });
 
+describe('the life of a parent', () => {
+  const parentOf = (name: string, close?: () => Promise<void>): ParentDevice =>
+    new ParentDevice({ name, driverName: 'acme', types: [acmeType()], maxInstances: 4, ...(close && { close }) });
+  const registration = (registry: MdevRegistry, parent: ParentDevice) => (): void => {
+    registry.register(parent);
+  };
+
+  test('ends before the registry does, whoever ends it', async () => {
+    const registry = new MdevRegistry();
+    const closing = gate();
+    registry.register(parentOf('acme0', () => closing.promise));
+    const first = registry.unregister('acme0');
+    await vi.waitFor(() => {
+      expect(registry.parents).toEqual([]);
+    });
+    const events: string[] = [];
+    const closed = registry.close().then(() => events.push('registry'));
+    // Whatever the registry does without waiting is done behind a turn of the loop.
+    await new Promise((resolve) => setImmediate(resolve));
+    events.push('parent');
+    closing.open();
+    await closed;
+    expect(events).toEqual(['parent', 'registry']);
+    await first;
+  });
+
+  test('that fails leaves no other one behind', async () => {
+    const registry = new MdevRegistry();
+    const closing = gate();
+    registry.register(parentOf('acme0', () => Promise.reject(new Error('an engine is stuck'))));
+    const other = parentOf('acme1', () => closing.promise);
+    registry.register(other);
+    let done = false;
+    const closed = refusal(registry.close()).finally(() => (done = true));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(done).toBe(false);
+    closing.open();
+    expect(await closed).toBe('Error: an engine is stuck');
+    expect(registry.parents).toEqual([]);
+  });
+
+  test('is in one registry, once', async () => {
+    const [registry, other] = [new MdevRegistry(), new MdevRegistry()];
+    const parent = parentOf('acme0');
+    registry.register(parent);
+    expect(registration(other, parent)).toThrow(
+      expect.objectContaining({ code: 'EBUSY', message: 'parent acme0 is registered already' }),
+    );
+    expect(other.parents).toEqual([]);
+    await registry.create({ parent: 'acme0', type: 'channel', uuid: UUID });
+    const closing = registry.close();
+    expect(registration(other, parent)).toThrow(expect.objectContaining({ code: 'EBUSY' }));
+    await closing;
+    for (const one of [registry, other]) {
+      expect(registration(one, parent)).toThrow(
+        expect.objectContaining({ code: 'ENODEV', message: 'parent acme0 is closed; make another one' }),
+      );
+    }
+    registry.register(parentOf('acme0'));
+    expect((await registry.create({ parent: 'acme0', type: 'channel', uuid: UUID })).uuid).toBe(UUID);
+    await registry.close();
+  });
+
+  test('is not begun by a registration that is refused', () => {
+    const [registry, other] = [new MdevRegistry(), new MdevRegistry()];
+    registry.register(parentOf('acme0'));
+    const parent = parentOf('acme0');
+    expect(registration(registry, parent)).toThrow(expect.objectContaining({ code: 'EEXIST' }));
+    other.register(parent);
+    expect(other.parents).toEqual([parent]);
+  });
+});
+
 test('the declaration of a type is made once per set of attribute values', async () => {
   const registry = acmeRegistry();
   const [a, b] = [

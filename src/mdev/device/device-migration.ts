@@ -7,6 +7,7 @@ import { endsWithin } from '../base/ends-within.ts';
 import type { MdevFunction } from '../function/mdev-function.ts';
 import { MdevError } from '../errors/mdev-error.ts';
 import { DeviceState } from '../migration/device-state.ts';
+import { DEFAULT_PAYLOAD_MAX, type MigrationBehaviour } from '../migration/migration-behaviour.ts';
 import { MigrationState } from '../migration/migration.ts';
 import { MigrationMachine } from '../migration/migration-machine.ts';
 import { InstanceTransfer, type StateTransfer } from '../migration/state-transfer.ts';
@@ -40,7 +41,7 @@ export interface DeviceMigration {
 
 /**
  * The migration of an instance, or undefined when its behaviour has none.
- * @throws DeclarationError when the behaviour has migration and cannot be paused, or does not say which locks are held.
+ * @throws DeclarationError when the behaviour has migration and cannot be paused, does not say which locks are held, or has a version or size that is none.
  */
 export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour): DeviceMigration | undefined {
   const { attributeDefaults, attributes, driver, function: mdevFunction, hold, life, pause, type, who } = subject;
@@ -50,6 +51,7 @@ export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour)
   if (quiesce === undefined || resume === undefined) {
     throw new DeclarationError(`type ${type}: a behaviour with migration needs quiesce and resume`);
   }
+  checkNumbers(type, migration);
   const locked = mdevFunction.registers.all().find(([, region]) => region.hasLocks);
   if (locked !== undefined && migration.takeLocks === undefined) {
     throw new DeclarationError(
@@ -130,4 +132,14 @@ export function migrationOf(subject: MigrationSubject, behaviour: MdevBehaviour)
     },
   });
   return { migration: machine, transfer };
+}
+
+/** What no stream can carry, or no device takes, would be found out when the source has stopped. */
+function checkNumbers(type: string, { maximumSize = DEFAULT_PAYLOAD_MAX, version }: MigrationBehaviour): void {
+  for (const [name, value] of Object.entries({ version, maximumSize })) {
+    if (Number.isSafeInteger(value) && value >= 0) continue;
+    throw new DeclarationError(
+      `type ${type}: migration.${name} is ${value}; expected a whole number from 0 to 2^53 - 1`,
+    );
+  }
 }

@@ -13,7 +13,7 @@ export interface MigrationBehaviour {
   /** Of the payload's format, 0 to 2^53 - 1. */
   readonly version: number;
   /**
-   * Bytes of payload that are taken, those of `preCopy` included; 16 MiB when absent. A stream that has more is refused, so it bounds what a client can
+   * Bytes of payload that are taken, 0 to 2^53 - 1, those of `preCopy` included; 16 MiB when absent. A stream that has more is refused, so it bounds what a client can
    * make this process allocate.
    */
   readonly maximumSize?: number;

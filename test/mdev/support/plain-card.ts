@@ -7,16 +7,13 @@ import {
   type MigrationBehaviour,
   mmio,
   ParentDevice,
-  type PlatformCapabilities,
+  type PlatformOverrides,
 } from '../../../src/mdev/index.ts';
 
 const block = registerBlock(0x1000, { VALUE: reg32(0, { number: rw(31, 0) }) });
 
 /** An instance with one register, in a registry of its own. BARs answer whatever COMMAND says. */
-export async function plainCard(
-  behaviour: MdevBehaviour,
-  platform: Partial<PlatformCapabilities> = {},
-): Promise<MdevDevice> {
+export async function plainCard(behaviour: MdevBehaviour, platform: PlatformOverrides = {}): Promise<MdevDevice> {
   const type = defineMdevType({
     id: 'plain',
     pci: { vendorId: 1, deviceId: 2, classCode: 0x088000, capabilities: [] },
@@ -31,7 +28,7 @@ export async function plainCard(
 /** One that can be migrated, as far as `part` does not say otherwise. */
 export async function plainMigratable(
   part: Partial<MigrationBehaviour> = {},
-  platform: Partial<PlatformCapabilities> = {},
+  platform: PlatformOverrides = {},
   quiesce: () => Promise<void> = () => Promise.resolve(),
   resume: () => void = () => undefined,
 ): Promise<MdevDevice> {

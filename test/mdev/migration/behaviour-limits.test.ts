@@ -2,14 +2,13 @@
 import { expect, it } from 'vitest';
 
 import { DeclarationError } from '../../../src/emulation/index.ts';
-import type { MigrationBehaviour } from '../../../src/mdev/index.ts';
 import { plainMigratable } from '../support/plain-card.ts';
 
 const WRONG = [NaN, Infinity, -1, 1.5, 2 ** 53, '1', null] as readonly unknown[];
 
 it.each(WRONG)('%s is neither version nor size', async (value) => {
   for (const name of ['version', 'maximumSize'] as const) {
-    const made = plainMigratable({ [name]: value } as Partial<MigrationBehaviour>);
+    const made = plainMigratable({ [name]: value });
     await expect(made).rejects.toThrow(DeclarationError);
     await expect(made).rejects.toThrow(
       `type plain: migration.${name} is ${String(value)}; expected a whole number from 0 to 2^53 - 1`,

@@ -14,8 +14,8 @@ import { plainCard } from '../support/plain-card.ts';
 
 test('the table has every switch, with its default', () => {
   const { dma, ...others } = defaultPlatformCapabilities;
-  const limits = Object.entries(dma).map(([name, value]) => [`dma.${name}`, value]);
-  const expected = { ...others, ...(Object.fromEntries(limits) as object) };
+  const limits = Object.entries(dma).map(([name, value]): [string, unknown] => [`dma.${name}`, value]);
+  const expected = { ...others, ...Object.fromEntries(limits) };
   expect(Object.fromEntries(Object.entries(PLATFORM_SWITCHES).map(([name, one]) => [name, one.default]))).toEqual(
     expected,
   );

@@ -8,7 +8,8 @@ const MAX_VECTORS = 2048;
 /** The most that a queue holds. */
 export const MAX_ENTRIES = 0xffff;
 const MAX_PRIORITY = 15;
-const MAX_PASID = 0xfffff;
+/** PASIDs have 20 bits. */
+export const MAX_PASID = 0xfffff;
 const MAX_TRANSFER_SHIFT = 31;
 const MAX_BATCH_SHIFT = 15;
 const MAX_REGION = 8;

@@ -28,6 +28,7 @@ export interface NativeQueueDevice {
     abort: boolean,
     effects: Uint32Array,
     vectors: Uint32Array,
+    pasid: number | undefined,
   ): boolean;
   reset(): void;
   suspend(): void;

@@ -18,5 +18,10 @@ export interface QueueCommand {
    * is cancelled: nobody waits for an answer.
    */
   readonly abort: boolean;
+  /**
+   * Only descriptors that act for this PASID, 20 bits, are abandoned or waited for: those of dedicated queues that are
+   * configured with it, and of shared queues those that name it. All when absent. Not together with `stopAccepting`.
+   */
+  readonly pasid?: number;
   readonly effects: CommandEffects;
 }

@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 
 import { type DeviceCore, whileReadersAreOut } from '../native/binding.ts';
 import { coreOf, type DeviceHandle } from '../native/device-handle.ts';
-import { checkConfig, checkOptions, checkVectors, MAX_ENTRIES } from './check-options.ts';
+import { checkConfig, checkOptions, checkVectors, MAX_ENTRIES, MAX_PASID } from './check-options.ts';
 import { checkInteger } from './checks.ts';
 import { nativeGroup } from './group.ts';
 import { native, type NativeQueueDevice } from './native.ts';
@@ -91,15 +91,18 @@ export class QueueDevice implements Disposable {
    * @throws RangeError for an argument out of range, Error while another command is pending; then nothing has changed.
    */
   command(command: QueueCommand): boolean {
-    const { effects, queues, stopAccepting, abort } = command;
+    const { effects, queues, stopAccepting, abort, pasid } = command;
     for (const queue of queues) checkInteger('queue', queue, 0, this.#options.queues - 1);
     checkVectors(effects.vectors);
+    if (pasid !== undefined) checkInteger('pasid', pasid, 0, MAX_PASID);
+    if (pasid !== undefined && stopAccepting) throw new RangeError('pasid: queues cannot stop accepting for one PASID');
     return this.#native.command(
       Uint32Array.from(queues),
       stopAccepting,
       abort,
       effectWords(effects.registers),
       Uint32Array.from(effects.vectors),
+      pasid,
     );
   }
 

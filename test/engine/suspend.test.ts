@@ -175,7 +175,7 @@ describe('refusals', () => {
     refuse(
       Uint8Array.of(...state.subarray(0, 4), 9, 0, 0, 0, ...state.subarray(8)),
       [good, good],
-      'version 9; expected 2',
+      'version 9; expected 2 to 3',
     );
     refuse(state, [good, undefined], 'work queue 1 is enabled there, and not in the registers');
     refuse(state, [configOf(next, { size: 32 }), good], 'work queue 0 is configured otherwise');

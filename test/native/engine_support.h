@@ -162,8 +162,8 @@ class Client final : public MessageDma {
       return request.address - address < size || address - request.address < request.count;
     });
   }
-  void cancelOwner(const MessageOwner& owner) override {
-    cancelIf([&](const MessageRequest& request) { return request.owner == &owner && request.abandoned(); });
+  void cancelAbandoned() override {
+    cancelIf([](const MessageRequest& request) { return request.abandoned(); });
   }
   void cancelAll() override {
     cancelIf([](const MessageRequest&) { return true; });
@@ -175,6 +175,13 @@ class Client final : public MessageDma {
   std::size_t waiting() const {
     const std::lock_guard lock(mutex_);
     return requests_.size();
+  }
+  /// Where the requests that wait are to go, the oldest first.
+  std::vector<uint64_t> addresses() const {
+    const std::lock_guard lock(mutex_);
+    std::vector<uint64_t> addresses;
+    for (const auto& request : requests_) addresses.push_back(request->address);
+    return addresses;
   }
   uint64_t answered() const { return answered_; }
   /// Answers a request, 0 being the oldest, with an error if there is one; false when there is no such request.

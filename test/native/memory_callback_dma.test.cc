@@ -148,7 +148,7 @@ void turnsAreBounded() {
   request->sequence = 5;
   dma.submit(request);
   owner.abandonedBefore.store(6);
-  dma.cancelOwner(owner);
+  dma.cancelAbandoned();
   CHECK(request->result.load() == ECANCELED);
 }
 

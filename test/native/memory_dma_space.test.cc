@@ -75,7 +75,7 @@ struct FakeChannel : mdev::MessageDma {
   int cancelledAll = 0;
   void submit(std::shared_ptr<MessageRequest> request) override { request->finished(ECANCELED); }
   void cancel(uint64_t address, uint64_t size) override { cancelled.emplace_back(address, size); }
-  void cancelOwner(const mdev::MessageOwner&) override {}
+  void cancelAbandoned() override {}
   void cancelAll() override { ++cancelledAll; }
 };
 

@@ -28,7 +28,7 @@ inline uint64_t content(uint64_t page) { return 0x5000 + page; }
 struct EmptyChannel : mdev::MessageDma {
   void submit(std::shared_ptr<mdev::MessageRequest>) override {}
   void cancel(uint64_t, uint64_t) override {}
-  void cancelOwner(const mdev::MessageOwner&) override {}
+  void cancelAbandoned() override {}
   void cancelAll() override {}
 };
 

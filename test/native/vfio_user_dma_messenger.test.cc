@@ -271,7 +271,7 @@ void cancelsOfOneOwner() {
   CHECK_EQUAL(headers.size(), 4u);
   const auto waiting = wire.submit(0x5000, 64, &owner, 5);
   owner.abandonedBefore = 6;
-  wire.messenger.cancelOwner(owner);
+  wire.messenger.cancelAbandoned();
   CHECK_EQUAL(first->result.load(), ECANCELED);
   CHECK_EQUAL(first->issued, 64u);
   CHECK_EQUAL(waiting->result.load(), ECANCELED);
@@ -286,7 +286,7 @@ void cancelsOfOneOwner() {
   const auto last = wire.submit(0x1000, 64, &owner, 7);
   Header asked = wire.sent()[0];
   owner.abandonedBefore = 8;
-  wire.messenger.cancelOwner(owner);
+  wire.messenger.cancelAbandoned();
   asked.command = kCommandDmaWrite;
   CHECK(wire.answer(asked, 0x1000, 64) != nullptr);
 }
@@ -343,7 +343,7 @@ void cancelMakesRoom() {
   CHECK_EQUAL(wire.sent().size(), DmaMessenger::kMaxOnWire);
   const int wakes = wire.wakes;
   owner.abandonedBefore = 1;
-  wire.messenger.cancelOwner(owner);
+  wire.messenger.cancelAbandoned();
   CHECK(wire.wakes > wakes);
   CHECK_EQUAL(wire.sent().size(), 1u);
 }

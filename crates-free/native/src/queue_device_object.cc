@@ -119,7 +119,7 @@ class QueueDeviceObject : public Napi::ObjectWrap<QueueDeviceObject> {
     return {effectsArgument(info.Env(), info[first]), wordsArgument(info.Env(), info[first + 1], "vectors")};
   }
 
-  /// command(queues, stopAccepting, abort, effects, vectors)
+  /// command(queues, stopAccepting, abort, effects, vectors, pasid): the last is undefined for all
   Napi::Value command(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
     QueueDevice::Command command;
@@ -127,6 +127,7 @@ class QueueDeviceObject : public Napi::ObjectWrap<QueueDeviceObject> {
     command.stopAccepting = boolArgument(env, info[1], "stopAccepting");
     command.abort = boolArgument(env, info[2], "abort");
     command.effects = effects(info, 3);
+    if (!info[5].IsUndefined()) command.pasid = uint32Argument(env, info[5], "pasid");
     return Napi::Boolean::New(env, checked(env, [&] { return device(env).command(std::move(command)); }));
   }
 

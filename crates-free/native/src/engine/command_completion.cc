@@ -60,7 +60,7 @@ void CommandCompletion::adopt(std::vector<Target> targets, CommandEffects effect
 
 bool CommandCompletion::allEnded() const {
   return std::all_of(targets_.begin(), targets_.end(),
-                     [](const Target& target) { return target.run->endedBefore(target.sequence); });
+                     [](const Target& target) { return target.run->endedBefore(target.sequence, target.selection); });
 }
 
 void CommandCompletion::apply() {

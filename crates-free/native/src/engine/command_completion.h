@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/register_effect.h"
+#include "engine/selection.h"
 #include "irq/irq_table.h"
 
 namespace mdev {
@@ -23,10 +24,11 @@ struct CommandEffects {
 /// At most one command of a device waits for engines; the one that ends the last descriptor applies its effects.
 class CommandCompletion {
  public:
-  /// Everything of `run` that was submitted before `sequence`.
+  /// What is selected of everything that was submitted to `run` before `sequence`.
   struct Target {
     std::shared_ptr<QueueRun> run;
     uint64_t sequence;
+    Selection selection = {};
   };
 
   CommandCompletion(std::shared_ptr<RegisterMemory> memory, std::shared_ptr<IrqTable> irqs);

@@ -34,7 +34,7 @@ Job::~Job() = default;
 void Job::begin(std::shared_ptr<QueueRun> run, Engine& engine, uint64_t sequence, const Descriptor& descriptor,
                 const Descriptor* next) {
   jobWaker_->setTarget(engine.parker());
-  memory_.begin(*run->device->dma, waker_, run->messageOwner(), sequence);
+  memory_.begin(*run->device->dma, waker_, messages_, sequence);
   run_ = std::move(run);
   busy_ = true;
   engine_ = &engine;
@@ -51,7 +51,7 @@ void Job::begin(std::shared_ptr<QueueRun> run, Engine& engine, uint64_t sequence
 
 void Job::adopt(std::shared_ptr<QueueRun> run, Engine& engine) {
   jobWaker_->setTarget(engine.parker());
-  memory_.attach(*run->device->dma, waker_, run->messageOwner(), sequence_);
+  memory_.attach(*run->device->dma, waker_, messages_, sequence_);
   run_ = std::move(run);
   engine_ = &engine;
   adopted_ = true;
@@ -80,8 +80,6 @@ void Job::end() {
 
 std::shared_ptr<QueueRun> Job::release() { return std::move(run_); }
 
-bool Job::aborted() const { return run_->aborted(sequence_); }
-
 bool Job::abandonIfAborted() {
   if (aborted()) abandoned_ = true;
   return abandoned_;
@@ -92,7 +90,7 @@ bool Job::ready() const {
   // What was sent is answered or cancelled: only a run that is over for good does not wait for that.
   if (memory_.outstanding()) return run_->detached();
   if (aborted()) return true;
-  return !waitsForEarlier_ || run_->endedBefore(sequence_);
+  return !waitsForEarlier_ || run_->earlierEnded(*this);
 }
 
 Turn Job::turn() {

@@ -64,11 +64,20 @@ class Job {
   /// Has a descriptor that no engine has.
   bool waitsForEngine() const { return busy_ && engine_ == nullptr; }
   uint64_t sequence() const { return sequence_; }
+  /// Not that of a batch's member.
+  const dsa::Descriptor& descriptor() const { return own_.execution.descriptor; }
+  /// Gives the descriptor up: it is abandoned at its chunk, and its requests by message can be cancelled.
+  void abort() { messages_.abandonedBefore.store(sequence_ + 1); }
+  /// While its device is suspended: its requests by message can be cancelled, and it is given up no more than before.
+  void releaseMessages() { abortedBefore_ = messages_.abandonedBefore.exchange(sequence_ + 1); }
   bool waitsForEarlier() const { return waitsForEarlier_; }
   void setWaitsForEarlier(bool waits) { waitsForEarlier_ = waits; }
   /// The guest can see, or is about to, that the descriptor has ended, or its last turn is over: its engine ends it
   /// now, waiting for nobody.
   bool ending() const { return ending_.load(std::memory_order_acquire); }
+
+  /// Any thread: it was given up.
+  bool aborted() const { return sequence_ < messages_.abandonedBefore.load(); }
 
   /// Its engine has nothing to do for it: it waits for an answer to a request by message, or for other descriptors.
   bool parked() const { return parked_.load(); }
@@ -77,7 +86,6 @@ class Job {
 
   /// Whether a turn would get anywhere.
   bool ready() const;
-  bool aborted() const;
   /// What it was parked for has come. Sequentially consistent: who queues a descriptor sees it, or is seen afterwards.
   void unpark() { parked_.store(false); }
   /// Of the guest memory that a turn works on.
@@ -93,13 +101,13 @@ class Job {
 
   /// A request by message has not been answered.
   bool outstanding() const { return memory_.outstanding(); }
-  /// Its requests were cancelled: the next turn makes them again.
+  /// Those of `releaseMessages` were cancelled: the next turn makes them again.
   void interrupted();
   /// Its record's status went by message, and the guest may have seen it: even if the descriptor is aborted, its
   /// interrupt is to come. Nothing is outstanding.
   bool revealed() const;
   /// How far the descriptor has come. Nothing is outstanding. Throws std::bad_alloc.
-  void save(StateWriter& archive, bool aborted) const;
+  void save(StateWriter& archive) const;
   /// The same for one whose client has gone: as if it had not begun, so that nothing of it is told. Its run says that
   /// it is aborted.
   void saveForgotten(StateWriter& archive) const;
@@ -197,6 +205,9 @@ class Job {
 
   const std::shared_ptr<JobWaker> jobWaker_ = std::make_shared<JobWaker>();
   const std::shared_ptr<Waker> waker_ = jobWaker_;
+  /// Whose the requests are. Outlives them, as long as the run does: none is left when that goes (QueueDevice::reset).
+  MessageOwner messages_;
+  uint64_t abortedBefore_ = 0;
   std::shared_ptr<QueueRun> run_;
   bool busy_ = false;
   Engine* engine_ = nullptr;

@@ -54,6 +54,7 @@ const Job::Unit& Job::activeUnit() const {
 }
 
 void Job::interrupted() {
+  messages_.abandonedBefore.store(abortedBefore_);
   retry_ = true;
   // What the client has refused is a fault.
   if (activeUnit().stage == Stage::recordStatus && memory_.wasCancelled(kRecordSlot) &&
@@ -97,13 +98,14 @@ bool Job::revealed() const {
          (memory_.sent(kRecordSlot) == dsa::AccessResult::ready || memory_.mayHaveArrived(kRecordSlot));
 }
 
-void Job::save(StateWriter& archive, bool aborted) const { exchange(*this, archive, aborted); }
+void Job::save(StateWriter& archive) const { exchange(*this, archive, aborted()); }
 
 void Job::saveForgotten(StateWriter& archive) const {
   Job anew;
   anew.sequence_ = sequence_;
   anew.start(anew.own_, own_.execution.descriptor);
-  anew.save(archive, true);
+  anew.abort();
+  anew.save(archive);
 }
 
 void Job::restore(StateReader& archive, const DeviceContext& device, const dsa::QueueLimits& limits) {

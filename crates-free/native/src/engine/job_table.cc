@@ -36,13 +36,27 @@ void JobTable::begun(Job& job) {
   busy_.push_back(&job);
 }
 
-void JobTable::ended(Job& job) {
+void JobTable::ended(Job& job, bool keep) {
   busy_.erase(std::find(busy_.begin(), busy_.end(), &job));
-  if (jobs_.size() <= places_) {
+  if (keep || jobs_.size() <= places_) {
     free_.push_back(&job);
     return;
   }
   jobs_.erase(std::find_if(jobs_.begin(), jobs_.end(), [&](const auto& own) { return own.get() == &job; }));
+}
+
+uint64_t JobTable::abortedBefore() const {
+  uint64_t before = 0;
+  for (const Job* const job : busy_) {
+    if (job->aborted()) before = job->sequence() + 1;
+  }
+  return before;
+}
+
+bool JobTable::abortedSelectively() const {
+  const uint64_t before = abortedBefore();
+  return std::any_of(busy_.begin(), busy_.end(),
+                     [before](const Job* job) { return job->sequence() < before && !job->aborted(); });
 }
 
 bool JobTable::noneBefore(uint64_t sequence) const { return busy_.empty() || busy_.front()->sequence() >= sequence; }

@@ -30,11 +30,15 @@ class JobTable {
   Job* free() const { return free_.empty() ? nullptr : free_.back(); }
   /// What `free` said has been given a descriptor: a newer one than all others have.
   void begun(Job& job);
-  /// Its descriptor has ended. A job beyond the places is gone afterwards.
-  void ended(Job& job);
+  /// Its descriptor has ended. A job beyond the places is gone afterwards, unless somebody may still look at it.
+  void ended(Job& job, bool keep);
 
   /// Those with a descriptor, the oldest first.
   std::span<Job* const> busy() const { return busy_; }
+  /// Number behind the newest that was aborted, or 0.
+  uint64_t abortedBefore() const;
+  /// Not all that are older than that were.
+  bool abortedSelectively() const;
   /// None has a descriptor from before `sequence`.
   bool noneBefore(uint64_t sequence) const;
 

@@ -111,7 +111,7 @@ void PortalRegion::forget(WorkQueue& queue, Slot& slot) {
 
 void PortalRegion::clientGone() {
   clearAll();
-  for (const auto& queue : queues_) queue->abort(true);
+  for (const auto& queue : queues_) queue->abort({}, true);
 }
 
 void PortalRegion::flush() {

@@ -97,9 +97,13 @@ bool QueueDevice::command(Command command) {
         portal_->dropPartial(index);
       }
     }
-    if (command.abort) queues_[index]->abort();
-    run->awaitEnding(run->submitted());
-    targets.push_back({run, run->submitted()});
+    std::optional<Selection> selection = Selection{};
+    if (command.pasid) selection = run->selectionOf(*command.pasid);
+    if (!selection) continue;
+    if (command.abort) queues_[index]->abort(*selection);
+    const uint64_t end = run->endOf(*selection);
+    run->awaitEnding(end, *selection);
+    targets.push_back({run, end, *selection});
   }
   return device_->command.start(std::move(targets), std::move(command.effects));
 }
@@ -111,10 +115,8 @@ void QueueDevice::reset() {
   // Turns that began before may still write: neither bus master nor a map ends them.
   device_->dma->awaitReaders();
   const std::shared_ptr<MessageDma> channel = device_->dma->messageDma();
-  for (const auto& queue : queues_) {
-    if (channel != nullptr && queue->run() != nullptr) channel->cancelOwner(queue->run()->messageOwner());
-    queue->reset();
-  }
+  if (channel != nullptr) channel->cancelAbandoned();
+  for (const auto& queue : queues_) queue->reset();
 }
 
 void QueueDevice::suspend() {
@@ -136,8 +138,15 @@ bool QueueDevice::settled() const {
 void QueueDevice::cancelMessages() {
   if (!suspended()) return;
   const std::shared_ptr<MessageDma> channel = device_->dma->messageDma();
+  if (channel == nullptr) return;
+  bool released = false;
   for (const auto& queue : queues_) {
-    if (queue->run() != nullptr) queue->run()->cancelMessages(channel.get());
+    if (queue->run() != nullptr && queue->run()->releaseMessages()) released = true;
+  }
+  if (!released) return;
+  channel->cancelAbandoned();
+  for (const auto& queue : queues_) {
+    if (queue->run() != nullptr) queue->run()->messagesCancelled();
   }
 }
 

@@ -65,6 +65,8 @@ class QueueDevice {
     /// answered are cancelled.
     bool abort = false;
     CommandEffects effects;
+    /// Only what acts for this PASID is abandoned, or waited for.
+    std::optional<uint32_t> pasid = std::nullopt;
   };
   /// Applies the effects when everything that was submitted before has ended: now (true), or later on an engine's
   /// thread (false). What the guest has seen to end counts as ended: for an engine that is between a record in mapped

@@ -14,18 +14,19 @@
 #include "base/state_archive.h"
 #include "engine/group.h"
 #include "engine/queue_device.h"
+#include "engine/state_version.h"
 
 namespace mdev {
 namespace {
 
 /// "MDQS".
 constexpr uint32_t kMagic = 0x5351444d;
-constexpr uint32_t kVersion = 2;
 constexpr std::size_t kCounters = 5;
+constexpr uint32_t kMaxPasid = 0xfffff;
 
-void exchangeHeader(StateWriter& archive, uint32_t queues) {
+void writeHeader(StateWriter& archive, uint32_t version, uint32_t queues) {
   archive.value(kMagic);
-  archive.value(kVersion);
+  archive.value(version);
   archive.value(queues);
 }
 
@@ -68,7 +69,7 @@ struct Restored {
 };
 
 /// One target for each queue at most, in the order of the queues.
-void readCommand(StateReader& archive, Restored& restored) {
+void readCommand(StateReader& archive, uint32_t version, Restored& restored) {
   archive.choice(restored.commandPending);
   if (!restored.commandPending) return;
   const auto queues = static_cast<uint32_t>(restored.queues.size());
@@ -78,9 +79,19 @@ void readCommand(StateReader& archive, Restored& restored) {
     uint64_t sequence = 0;
     archive.value(queue);
     archive.value(sequence);
+    bool selective = false;
+    uint32_t pasid = 0;
+    if (version >= kSelectiveState) {
+      archive.choice(selective);
+      archive.value(pasid);
+      archive.require(pasid <= kMaxPasid);
+    }
     const bool enabled = queue >= next && queue < queues && restored.queues[queue].run != nullptr;
     archive.require(enabled && sequence <= restored.queues[queue].run->submitted());
-    if (archive.good()) restored.targets.push_back({restored.queues[queue].run, sequence});
+    if (archive.good()) {
+      restored.targets.push_back(
+          {restored.queues[queue].run, sequence, selective ? Selection{pasid} : Selection{}});
+    }
     next = queue + 1;
   }
 }
@@ -90,7 +101,14 @@ void readCommand(StateReader& archive, Restored& restored) {
 std::vector<std::byte> QueueDevice::state() const {
   if (!suspended() || !settled()) throw std::logic_error("the device is not suspended");
   StateWriter archive;
-  exchangeHeader(archive, queues());
+  const bool pending = commandPending();
+  const bool selective =
+      std::any_of(queues_.begin(), queues_.end(),
+                  [](const auto& queue) { return queue->run() != nullptr && queue->run()->abortedSelectively(); }) ||
+      (pending && std::any_of(device_->command.targets().begin(), device_->command.targets().end(),
+                              [](const auto& target) { return target.selection.pasid.has_value(); }));
+  const uint32_t version = selective ? kSelectiveState : kPlainState;
+  writeHeader(archive, version, queues());
   for (const auto& queue : queues_) {
     for (const std::atomic<uint64_t>* counter : countersOf(queue->counters())) archive.value(counter->load());
     const std::shared_ptr<QueueRun>& run = queue->run();
@@ -98,25 +116,29 @@ std::vector<std::byte> QueueDevice::state() const {
     archive.choice(present);
     if (!present) continue;
     archive.bytes(describe(run->config));
-    run->save(archive);
+    run->save(archive, version);
   }
   portal_->save(archive);
 
-  const bool pending = commandPending();
   archive.choice(pending);
   if (pending) {
     // By queue; the last descriptor decides.
-    std::map<uint32_t, uint64_t> targets;
-    for (const auto& [run, sequence] : device_->command.targets()) {
+    std::map<uint32_t, std::pair<uint64_t, Selection>> targets;
+    for (const auto& [run, sequence, selection] : device_->command.targets()) {
       // Of an earlier run, or of one that has nothing left, there is nothing to wait for.
       if (run != queues_[run->index]->run() || !run->worthSaving()) continue;
-      uint64_t& last = targets[run->index];
+      auto& [last, which] = targets[run->index];
       last = std::max(last, sequence);
+      which = selection;
     }
     exchangeCount(archive, targets.size(), queues());
-    for (const auto& [index, sequence] : targets) {
+    for (const auto& [index, target] : targets) {
+      const auto& [sequence, selection] = target;
       archive.value(index);
       archive.value(sequence);
+      if (version < kSelectiveState) continue;
+      archive.choice(selection.pasid.has_value());
+      archive.value(selection.pasid.value_or(0));
     }
   }
   archive.value(device_->errors.recorded());
@@ -137,8 +159,9 @@ void QueueDevice::restore(std::span<const std::byte> state, std::span<const std:
   archive.value(version);
   archive.value(count);
   if (!archive.good() || magic != kMagic) refuse("no such state");
-  if (version != kVersion) {
-    refuse("version " + std::to_string(version) + "; expected " + std::to_string(kVersion));
+  if (version < kPlainState || version > kSelectiveState) {
+    refuse("version " + std::to_string(version) + "; expected " + std::to_string(kPlainState) + " to " +
+           std::to_string(kSelectiveState));
   }
   if (count != queues()) refuse(std::to_string(count) + " queues; the device has " + std::to_string(queues()));
 
@@ -165,10 +188,10 @@ void QueueDevice::restore(std::span<const std::byte> state, std::span<const std:
       refuse("work queue " + std::to_string(index) + " is configured otherwise there than in the registers");
     }
     queue.run = queues_[index]->makeRun(own.config, own.group, queue.counters);
-    queue.run->restore(archive);
+    queue.run->restore(archive, version);
   }
   restored.halves = PortalRegion::read(archive, count);
-  readCommand(archive, restored);
+  readCommand(archive, version, restored);
   archive.value(restored.errors);
   archive.value(restored.errorsLost);
   if (!archive.good() || archive.left() != 0) refuse("malformed");

@@ -46,12 +46,41 @@ bool QueueRun::push(const dsa::Descriptor& descriptor, uint32_t limit) {
 
 void QueueRun::showOccupancy() { occupancy_.show(waiting()); }
 
-void QueueRun::abort(bool clientGone) {
+bool QueueRun::selected(const dsa::Descriptor& descriptor, const Selection& selection) const {
+  if (!selection.pasid) return true;
+  const std::optional<Pasid> submitter = submitterOf(config, descriptor);
+  return submitter && submitter->value == *selection.pasid;
+}
+
+std::optional<Selection> QueueRun::selectionOf(uint32_t pasid) const {
+  if (!config.pasid) return std::nullopt;
+  if (!config.dedicated) return Selection{pasid};
+  return config.pasid->value == pasid ? std::optional(Selection{}) : std::nullopt;
+}
+
+uint64_t QueueRun::endOf(const Selection& selection) const {
+  const uint64_t tail = tail_.load();
+  if (!selection.pasid) return tail;
+  // Written by this thread; engines only take away from the front.
+  const uint64_t head = head_.load();
+  for (uint64_t end = tail; end > head; --end) {
+    if (selected(ring_[(end - 1) % ring_.size()], selection)) return end;
+  }
+  return head;
+}
+
+bool QueueRun::abort(const Selection& selection, bool clientGone) {
   const std::lock_guard lock(*mutex_);
   if (clientGone) forgottenBefore_.store(tail_.load());
-  messages_.abandonedBefore.store(tail_.load());
-  dropWaiting();
+  bool inFlight = false;
+  for (Job* const job : jobs_.busy()) {
+    if (!selected(job->descriptor(), selection)) continue;
+    job->abort();
+    inFlight = true;
+  }
+  dropWaiting(selection);
   wakeEngines();
+  return inFlight;
 }
 
 void QueueRun::wakeEngines() const {
@@ -65,7 +94,7 @@ void QueueRun::endAbandoned() {
   const std::lock_guard lock(*mutex_);
   for (std::size_t place = 0; place < jobs_.busy().size();) {
     Job& job = *jobs_.busy()[place];
-    if (job.waitsForEngine() && aborted(job.sequence()) && !job.outstanding()) {
+    if (job.waitsForEngine() && job.aborted() && !job.outstanding()) {
       withoutEngine_.fetch_sub(1);
       endLocked(job, job.endAbandoned(*this) == Turn::completed);
     } else {
@@ -76,9 +105,11 @@ void QueueRun::endAbandoned() {
 
 void QueueRun::detach() {
   accepting_ = false;
-  messages_.abandonedBefore.store(kEverything);
   const std::lock_guard lock(*mutex_);
-  dropWaiting();
+  for (Job* const job : jobs_.busy()) job->abort();
+  // Only now: whatever is in flight in a run that is detached is aborted.
+  detached_.store(true);
+  dropWaiting({});
   for (std::size_t place = 0; place < jobs_.busy().size();) {
     Job& job = *jobs_.busy()[place];
     if (job.waitsForEngine()) {
@@ -93,12 +124,22 @@ void QueueRun::detach() {
   wakeEngines();
 }
 
-void QueueRun::dropWaiting() {
+/// Those that stay move up to the newest, in their order: their numbers stay above those of everything in flight. Looks
+/// at as many as the queue holds; everybody else of the group waits meanwhile.
+void QueueRun::dropWaiting(const Selection& selection) {
   const uint64_t tail = tail_.load();
-  const uint64_t dropped = tail - head_.load();
+  const uint64_t head = head_.load();
+  uint64_t kept = tail;
+  for (uint64_t end = tail; selection.pasid && end > head; --end) {
+    const dsa::Descriptor& descriptor = ring_[(end - 1) % ring_.size()];
+    if (selected(descriptor, selection)) continue;
+    --kept;
+    if (kept != end - 1) ring_[kept % ring_.size()] = descriptor;
+  }
+  const uint64_t dropped = kept - head;
   occupancy_.take(dropped);
   counters_->abandoned.fetch_add(dropped, std::memory_order_relaxed);
-  head_.store(tail);
+  head_.store(kept);
 }
 
 bool QueueRun::ended() const { return !accepting_ && endedBefore(submitted()); }
@@ -113,27 +154,33 @@ uint32_t QueueRun::inFlight() const {
   return static_cast<uint32_t>(jobs_.busy().size());
 }
 
-bool QueueRun::endedBefore(uint64_t sequence) const {
+bool QueueRun::endedBefore(uint64_t sequence, const Selection& selection) const {
   const std::lock_guard lock(*mutex_);
-  return endedBeforeLocked(sequence);
+  return endedBeforeLocked(sequence, selection);
 }
 
-bool QueueRun::endedBeforeLocked(uint64_t sequence) const {
-  return head_.load() >= sequence && jobs_.noneBefore(sequence);
-}
-
-bool QueueRun::endingBeforeLocked(uint64_t sequence) const {
+bool QueueRun::endedBeforeLocked(uint64_t sequence, const Selection& selection) const {
+  if (head_.load() < sequence) return false;
+  if (!selection.pasid) return jobs_.noneBefore(sequence);
   const std::span<Job* const> busy = jobs_.busy();
-  return head_.load() >= sequence && !endedBeforeLocked(sequence) &&
-         std::all_of(busy.begin(), busy.end(),
-                     [sequence](const Job* job) { return job->sequence() >= sequence || job->ending(); });
+  return std::none_of(busy.begin(), busy.end(), [&](const Job* job) {
+    return job->sequence() < sequence && selected(job->descriptor(), selection);
+  });
 }
 
-void QueueRun::awaitEnding(uint64_t sequence) {
+bool QueueRun::endingBeforeLocked(uint64_t sequence, const Selection& selection) const {
+  const std::span<Job* const> busy = jobs_.busy();
+  return head_.load() >= sequence && !endedBeforeLocked(sequence, selection) &&
+         std::all_of(busy.begin(), busy.end(), [&](const Job* job) {
+           return job->sequence() >= sequence || job->ending() || !selected(job->descriptor(), selection);
+         });
+}
+
+void QueueRun::awaitEnding(uint64_t sequence, const Selection& selection) {
   for (;;) {
     {
       const std::lock_guard lock(*mutex_);
-      ownerWaits_ = endingBeforeLocked(sequence);
+      ownerWaits_ = endingBeforeLocked(sequence, selection);
       if (!ownerWaits_) return;
     }
     owner_.park();
@@ -189,11 +236,12 @@ void QueueRun::handBack(Job& job) {
   // Requests that are not cancelled yet belong to an abort that has not come to `endAbandoned`; a suspended device
   // stays as it is. Not left to the next engine: there may be none for a long time, and a command waits.
   const bool waits = job.outstanding() || device->suspended.load();
-  if (detached() || (aborted(job.sequence()) && !waits)) {
+  if (detached() || (job.aborted() && !waits)) {
     const Turn last = job.endAbandoned(*this);
     // Or the device was suspended just now.
     if (last != Turn::parked) return endLocked(job, last == Turn::completed);
   }
+  setWaitsForEarlier(job, false);
   job.handBack();
   withoutEngine_.fetch_add(1);
 }
@@ -205,20 +253,41 @@ void QueueRun::finish(Job& job, bool completed) {
 
 void QueueRun::endLocked(Job& job, bool completed) {
   (completed ? counters_->completed : counters_->abandoned).fetch_add(1, std::memory_order_relaxed);
+  setWaitsForEarlier(job, false);
   job.end();
-  jobs_.ended(job);
+  // Its requests may still be under way when the run is detached.
+  jobs_.ended(job, detached());
   if (ownerWaits_) owner_.wake();
-  // Whoever waits for all before it is the oldest then.
-  if (jobs_.busy().empty()) return;
-  const Job& oldest = *jobs_.busy().front();
-  if (oldest.engine() != nullptr && oldest.waitsForEarlier()) oldest.engine()->wakeToLook();
+  if (waitForEarlier_ == 0) return;
+  for (const Job* const other : jobs_.busy()) {
+    if (other->engine() != nullptr && other->waitsForEarlier()) other->engine()->wakeToLook();
+    // Whoever waits for all before it is the oldest then.
+    if (config.dedicated) return;
+  }
 }
 
 bool QueueRun::waitForEarlier(Job& job) {
   const std::lock_guard lock(*mutex_);
-  const bool ended = endedBeforeLocked(job.sequence());
-  job.setWaitsForEarlier(!ended);
+  const bool ended = earlierEndedLocked(job);
+  setWaitsForEarlier(job, !ended);
   return ended;
+}
+
+bool QueueRun::earlierEnded(const Job& job) const {
+  const std::lock_guard lock(*mutex_);
+  return earlierEndedLocked(job);
+}
+
+bool QueueRun::earlierEndedLocked(const Job& job) const {
+  Selection selection;
+  if (!config.dedicated && config.pasid) selection.pasid = submitterOf(config, job.descriptor())->value;
+  return endedBeforeLocked(job.sequence(), selection);
+}
+
+void QueueRun::setWaitsForEarlier(Job& job, bool waits) {
+  if (job.waitsForEarlier() == waits) return;
+  waitForEarlier_ += waits ? 1 : -1;
+  job.setWaitsForEarlier(waits);
 }
 
 }  // namespace mdev

@@ -12,7 +12,7 @@
 #include "engine/job_table.h"
 #include "engine/parker.h"
 #include "engine/queue_config.h"
-#include "memory/message_dma.h"
+#include "engine/selection.h"
 
 namespace mdev {
 
@@ -54,17 +54,24 @@ class QueueRun {
   void stopAccepting() { accepting_ = false; }
   /// Descriptors so far.
   uint64_t submitted() const { return tail_.load(std::memory_order_relaxed); }
-  /// Abandons everything submitted so far: what waits at once, what is in flight at its chunk, and what no engine has
-  /// in `endAbandoned`. When the client has gone, nothing is left of it that a guest is still to be told.
-  void abort(bool clientGone);
+  /// Those of its descriptors that act for a PASID: all of a dedicated queue's, or none, and of a shared one's those
+  /// that say so. Null when there can be none.
+  std::optional<Selection> selectionOf(uint32_t pasid) const;
+  /// How many descriptors must have been dispatched before all that are selected now have been.
+  uint64_t endOf(const Selection& selection) const;
+  /// Abandons what is selected of everything submitted so far: what waits at once, what is in flight at its chunk, and
+  /// what no engine has in `endAbandoned`. The others keep their order. When the client has gone, nothing is left of it
+  /// that a guest is still to be told. True when there are some in flight, whose requests by message are to be
+  /// cancelled.
+  bool abort(const Selection& selection, bool clientGone);
   /// Ends what was aborted while no engine had it. The device is not suspended, and requests by message are cancelled.
   void endAbandoned();
   /// Abandons everything for good. A turn of an engine that begins afterwards touches neither guest memory nor the
   /// device; who needs the end of those that have begun waits for them (DmaSpace::awaitReaders). May be called again.
   void detach();
-  /// When all that is left of the descriptors before `sequence` are some whose end the guest may have seen: waits until
-  /// they are in flight no more. Else returns at once.
-  void awaitEnding(uint64_t sequence);
+  /// When all that is left of what is selected of the descriptors before `sequence` are some whose end the guest may
+  /// have seen: waits until they are in flight no more. Else returns at once.
+  void awaitEnding(uint64_t sequence, const Selection& selection);
   /// Stopped, and nothing is left of it.
   bool ended() const;
   /// The device is suspended, and turns that had begun are over: waits until no engine is about to end a descriptor.
@@ -74,16 +81,21 @@ class QueueRun {
   uint32_t resume();
   /// While the device is suspended: some request by message has not been answered.
   bool outstanding() const;
-  /// While the device is suspended: ends those requests; the descriptors make them again when the device goes on.
-  void cancelMessages(MessageDma* channel);
+  /// While the device is suspended: gives those requests up, for the channel to cancel them. False when there are none.
+  bool releaseMessages();
+  /// That has been done. The descriptors make them again when the device goes on.
+  void messagesCancelled();
   /// Something is left of it that a guest could see. While the device is suspended.
   bool worthSaving() const;
-  /// What waits and what is in flight, in an order of its own. While the device is suspended and nothing is
-  /// outstanding. Throws std::bad_alloc.
-  void save(StateWriter& archive) const;
+  /// Some were given up, and others that were dispatched before one of those were not: only a state of version
+  /// kSelectiveState can say so.
+  bool abortedSelectively() const;
+  /// What waits and what is in flight, in an order of its own, as `version` of the state has it. While the device is
+  /// suspended and nothing is outstanding. Throws std::bad_alloc.
+  void save(StateWriter& archive, uint32_t version) const;
   /// Goes on for a run of the same configuration in another device, before it is attached to its group. The reader says
   /// whether the state was good. Throws std::bad_alloc.
-  void restore(StateReader& archive);
+  void restore(StateReader& archive, uint32_t version);
   /// Writes into the register how many descriptors wait: what it says already, if the registers came from the same
   /// device.
   void showOccupancy();
@@ -97,17 +109,14 @@ class QueueRun {
   uint64_t waiting() const;
   /// Begun, and not ended: most of them have an engine.
   uint32_t inFlight() const;
-  /// Every descriptor before `sequence` has ended.
-  bool endedBefore(uint64_t sequence) const;
-  /// Abandoned by `abort` or `detach`.
-  bool aborted(uint64_t sequence) const { return sequence < messages_.abandonedBefore.load(); }
+  /// Every descriptor before `sequence` has ended, if it is selected.
+  bool endedBefore(uint64_t sequence, const Selection& selection = {}) const;
   /// Of a client that has gone: the interrupt that would follow a record is not to reach the next one.
   bool forgotten(uint64_t sequence) const { return sequence < forgottenBefore_.load(); }
-  bool detached() const { return messages_.abandonedBefore.load() == kEverything; }
+  /// All that it has is aborted, and more will not come.
+  bool detached() const { return detached_.load(); }
   /// Something waits for dispatch.
   bool hasWaiting() const { return head_.load() != tail_.load() || withoutEngine_.load() != 0; }
-  /// Whose the requests by message are that its descriptors make, under their sequence numbers.
-  const MessageOwner& messageOwner() const { return messages_; }
 
   // --- Engines ---
 
@@ -120,8 +129,10 @@ class QueueRun {
   void handBack(Job& job);
   /// The job's descriptor has ended, and is in flight no more.
   void finish(Job& job, bool completed);
-  /// True when everything before `job` has ended; else its engine is woken when that comes true.
+  /// True when everything before `job` has ended that a drain waits for: in a shared queue what acts for the same PASID
+  /// (DSA specification 8.3.3). Else its engine is woken when that may have come true.
   bool waitForEarlier(Job& job);
+  bool earlierEnded(const Job& job) const;
 
   // --- Under the group's lock ---
 
@@ -139,13 +150,14 @@ class QueueRun {
   /// Above every sequence number.
   static constexpr uint64_t kEverything = ~uint64_t{0};
 
-  template <typename Self, typename Archive>
-  static void exchange(Self& self, Archive& archive);
-  bool endedBeforeLocked(uint64_t sequence) const;
-  bool endingBeforeLocked(uint64_t sequence) const;
+  bool selected(const dsa::Descriptor& descriptor, const Selection& selection) const;
+  bool endedBeforeLocked(uint64_t sequence, const Selection& selection) const;
+  bool endingBeforeLocked(uint64_t sequence, const Selection& selection) const;
+  bool earlierEndedLocked(const Job& job) const;
+  void setWaitsForEarlier(Job& job, bool waits);
   Job* jobFor(const Engine& engine) const;
   void endLocked(Job& job, bool completed);
-  void dropWaiting();
+  void dropWaiting(const Selection& selection);
   void wakeEngines() const;
 
   const std::shared_ptr<QueueCounters> counters_;
@@ -157,15 +169,18 @@ class QueueRun {
   std::vector<dsa::Descriptor> ring_;
   std::atomic<uint64_t> head_{0};
   std::atomic<uint64_t> tail_{0};
-  /// Also says what is aborted.
-  MessageOwner messages_;
   std::atomic<uint64_t> forgottenBefore_{0};
+  std::atomic<bool> detached_{false};
 
   const std::shared_ptr<std::mutex> mutex_;
   JobTable jobs_;
   /// How many jobs have a descriptor that no engine has, because its engine has ended or the run was restored. Looked
   /// at without the lock.
   std::atomic<uint32_t> withoutEngine_{0};
+  /// Jobs that wait for earlier ones.
+  uint32_t waitForEarlier_ = 0;
+  /// Between `releaseMessages` and `messagesCancelled`.
+  bool messagesReleased_ = false;
   /// The owner thread sleeps in `awaitEnding`.
   bool ownerWaits_ = false;
   Parker owner_;

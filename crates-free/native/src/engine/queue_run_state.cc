@@ -1,6 +1,7 @@
 // A run while its device is suspended.
 #include <algorithm>
 #include <span>
+#include <utility>
 
 #include "base/state_archive.h"
 #include "dsa/guest_access.h"
@@ -8,6 +9,7 @@
 #include "engine/group.h"
 #include "engine/job.h"
 #include "engine/queue_run.h"
+#include "engine/state_version.h"
 
 namespace mdev {
 namespace {
@@ -44,13 +46,18 @@ bool QueueRun::outstanding() const {
   return std::any_of(busy.begin(), busy.end(), [](const Job* job) { return job->outstanding(); });
 }
 
-void QueueRun::cancelMessages(MessageDma* channel) {
-  if (channel == nullptr || !outstanding()) return;
+bool QueueRun::releaseMessages() {
+  if (!outstanding()) return false;
   // All that were made count as given up while the channel looks at them; nobody else asks meanwhile, because no engine
   // has a turn.
-  const uint64_t before = messages_.abandonedBefore.exchange(kEverything - 1);
-  channel->cancelOwner(messages_);
-  messages_.abandonedBefore.store(before);
+  const std::lock_guard lock(*mutex_);
+  for (Job* const job : jobs_.busy()) job->releaseMessages();
+  messagesReleased_ = true;
+  return true;
+}
+
+void QueueRun::messagesCancelled() {
+  if (!std::exchange(messagesReleased_, false)) return;
   const std::lock_guard lock(*mutex_);
   for (Job* const job : jobs_.busy()) job->interrupted();
 }
@@ -59,19 +66,30 @@ bool QueueRun::worthSaving() const {
   if (accepting_) return true;
   const std::lock_guard lock(*mutex_);
   const auto alive = [this](const Job* job) {
-    return !aborted(job->sequence()) || (job->revealed() && !forgotten(job->sequence()));
+    return !job->aborted() || (job->revealed() && !forgotten(job->sequence()));
   };
   const std::span<Job* const> busy = jobs_.busy();
   return head_.load() != tail_.load() || std::any_of(busy.begin(), busy.end(), alive);
 }
 
-void QueueRun::save(StateWriter& archive) const {
+bool QueueRun::abortedSelectively() const {
+  const std::lock_guard lock(*mutex_);
+  return jobs_.abortedSelectively();
+}
+
+void QueueRun::save(StateWriter& archive, uint32_t version) const {
   const uint64_t head = head_.load();
   const uint64_t tail = tail_.load();
   archive.choice(accepting_);
   archive.value(head);
   archive.value(tail);
-  archive.value(messages_.abandonedBefore.load());
+  // Where the others begin: of a run with `abortedSelectively` each job says it.
+  uint64_t abandonedBefore = 0;
+  {
+    const std::lock_guard lock(*mutex_);
+    if (!jobs_.abortedSelectively()) abandonedBefore = jobs_.abortedBefore();
+  }
+  archive.value(abandonedBefore);
   for (uint64_t sequence = head; sequence < tail; ++sequence) archive.bytes(ring_[sequence % ring_.size()].bytes);
 
   std::vector<const Job*> inFlight;
@@ -83,15 +101,16 @@ void QueueRun::save(StateWriter& archive) const {
   }
   exchangeCount(archive, inFlight.size(), kMostJobs);
   for (const Job* job : inFlight) {
+    if (version >= kSelectiveState) archive.choice(job->aborted());
     if (forgotten(job->sequence())) {
       job->saveForgotten(archive);
     } else {
-      job->save(archive, aborted(job->sequence()));
+      job->save(archive);
     }
   }
 }
 
-void QueueRun::restore(StateReader& archive) {
+void QueueRun::restore(StateReader& archive, uint32_t version) {
   uint64_t head = 0;
   uint64_t tail = 0;
   uint64_t abandonedBefore = 0;
@@ -107,14 +126,16 @@ void QueueRun::restore(StateReader& archive) {
   uint64_t later = head;
   for (uint32_t index = 0; archive.good() && index < jobs; ++index) {
     auto job = std::make_unique<Job>();
+    bool aborted = false;
+    if (version >= kSelectiveState) archive.choice(aborted);
     job->restore(archive, *device, config.limits);
     archive.require(job->sequence() < later);
     later = job->sequence();
+    if (aborted || later < abandonedBefore) job->abort();
     jobs_.add(std::move(job));
   }
   head_.store(head);
   tail_.store(tail);
-  messages_.abandonedBefore.store(abandonedBefore);
   withoutEngine_.store(static_cast<uint32_t>(jobs_.busy().size()));
 }
 

@@ -43,11 +43,12 @@ void WorkQueue::resume() {
   group_->submitted(*run_, run_->resume());
 }
 
-void WorkQueue::abort(bool clientGone) {
+void WorkQueue::abort(const Selection& selection, bool clientGone) {
   if (run_ == nullptr) return;
-  run_->abort(clientGone);
-  // A driver may wait for the end without doing anything else.
-  if (const auto channel = device_->dma->messageDma(); channel != nullptr) channel->cancelOwner(run_->messageOwner());
+  if (run_->abort(selection, clientGone)) {
+    // A driver may wait for the end without doing anything else.
+    if (const auto channel = device_->dma->messageDma(); channel != nullptr) channel->cancelAbandoned();
+  }
   run_->endAbandoned();
   // A command may have waited for what no engine had.
   device_->command.check();

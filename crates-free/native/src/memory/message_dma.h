@@ -18,8 +18,8 @@ inline constexpr uint32_t kMessageDmaMax = 64 * 1024;
 /// Somebody who makes one request after another and may have to give up those that are under way. Requests carry
 /// sequence numbers of their owner's.
 struct MessageOwner {
-  /// Requests of lower numbers are given up: they are not sent any more, and `MessageDma::cancelOwner` ends those that
-  /// were.
+  /// Requests of lower numbers are given up: they are not sent any more, and `MessageDma::cancelAbandoned` ends those
+  /// that were.
   std::atomic<uint64_t> abandonedBefore{0};
 };
 
@@ -62,13 +62,13 @@ class MessageDma {
   virtual ~MessageDma() = default;
   /// Any thread. Never blocks, allocates or throws, and never runs `finished` under the caller's feet on the owner
   /// thread. A request that its owner has given up ends with ECANCELED at once, and is never sent: whoever raises
-  /// `abandonedBefore` and calls `cancelOwner` afterwards leaves none behind, however late an engine submits.
+  /// `abandonedBefore` and calls `cancelAbandoned` afterwards leaves none behind, however late an engine submits.
   virtual void submit(std::shared_ptr<MessageRequest> request) = 0;
   /// Owner thread: every outstanding request that overlaps [address, address + size) ends with ECANCELED; its late
   /// reply is dropped.
   virtual void cancel(uint64_t address, uint64_t size) = 0;
-  /// Owner thread: the same for every outstanding request that `owner` has given up.
-  virtual void cancelOwner(const MessageOwner& owner) = 0;
+  /// Owner thread: the same for every outstanding request that its owner has given up.
+  virtual void cancelAbandoned() = 0;
   /// Owner thread: ends all outstanding requests with ECANCELED.
   virtual void cancelAll() = 0;
 

@@ -11,7 +11,7 @@ void QueuedDma::submit(std::shared_ptr<MessageRequest> request) {
   request->issued = request->answered = 0;
   {
     const std::lock_guard lock(mutex_);
-    // Under the lock, which `cancelOwner` takes after the owner has given up: it finds this request, or this finds
+    // Under the lock, which `cancelAbandoned` takes after the owner has given up: it finds this request, or this finds
     // that it is given up.
     if (!closed_ && !request->abandoned()) {
       const bool first = submitted_.empty();
@@ -65,9 +65,9 @@ void QueuedDma::cancel(uint64_t address, uint64_t size) {
   cancel(selection);
 }
 
-void QueuedDma::cancelOwner(const MessageOwner& owner) {
+void QueuedDma::cancelAbandoned() {
   Selection selection;
-  selection.owner_ = &owner;
+  selection.abandoned_ = true;
   cancel(selection);
 }
 

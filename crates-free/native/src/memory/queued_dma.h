@@ -37,7 +37,7 @@ class QueuedDma : public MessageDma {
  public:
   void submit(std::shared_ptr<MessageRequest> request) final;
   void cancel(uint64_t address, uint64_t size) final;
-  void cancelOwner(const MessageOwner& owner) final;
+  void cancelAbandoned() final;
   void cancelAll() final;
 
   /// What is not over, oldest first. May throw std::bad_alloc.
@@ -51,7 +51,7 @@ class QueuedDma : public MessageDma {
    public:
     bool holds(const MessageRequest& request) const {
       if (one_ != nullptr) return &request == one_;
-      if (owner_ != nullptr) return request.owner == owner_ && request.abandoned();
+      if (abandoned_) return request.abandoned();
       return request.address <= last_ && first_ <= request.address + (request.count - 1);
     }
 
@@ -59,7 +59,7 @@ class QueuedDma : public MessageDma {
     friend class QueuedDma;
     uint64_t first_ = 0;
     uint64_t last_ = ~uint64_t{0};
-    const MessageOwner* owner_ = nullptr;
+    bool abandoned_ = false;
     const MessageRequest* one_ = nullptr;
   };
 

@@ -278,6 +278,8 @@ describe('command', () => {
       { queues: [], effects: { registers: [{ offset: 0, operation: 'or', value: 2 ** 32 }], vectors: [] } },
     ],
     ['vector 9: the device has 9', { queues: [], effects: { registers: [], vectors: [9] } }],
+    ['pasid is 1048576', { queues: [], effects: noEffects, pasid: 1 << 20 }],
+    ['pasid: queues cannot stop accepting for one PASID', { queues: [0], effects: noEffects, pasid: 0 }],
   ] as const)('refuses: %s', (message, fields) => {
     device.enable();
     expect(() => device.queues.command({ stopAccepting: true, abort: true, ...fields })).toThrow(message);

@@ -2,8 +2,8 @@
 // sanitize: address,undefined
 //
 // Commands by PASID against a model that knows of each descriptor whom it acts for: exactly those end, whether they
-// wait, are in flight or are in the middle of a batch, and exactly those are waited for; also when the device goes on in
-// another one meanwhile.
+// wait, are in flight or are in the middle of a batch, and exactly those are waited for; also when the device goes on
+// in another one meanwhile.
 #include <algorithm>
 #include <cstdio>
 #include <optional>
@@ -106,8 +106,7 @@ struct Work {
 
 class Run {
  public:
-  Run(uint32_t seed, unsigned engineCount)
-      : random_(seed), host_(std::make_unique<Host>(guest_, engineCount)) {
+  Run(uint32_t seed, unsigned engineCount) : random_(seed), host_(std::make_unique<Host>(guest_, engineCount)) {
     guest_.behind.fill(0, guest_.behind.size(), seed);
     host_->enableAll();
   }
@@ -260,9 +259,8 @@ class Run {
     }
     for (uint32_t queue = 0; queue < kQueues; ++queue) {
       const QueueCounters& counters = std::as_const(*host_->queues).queue(queue).counters();
-      await("the counters", [&] {
-        return counters.completed == completed[queue] && counters.abandoned == abandoned[queue];
-      });
+      await("the counters",
+            [&] { return counters.completed == completed[queue] && counters.abandoned == abandoned[queue]; });
       CHECK_EQUAL(host_->registers->word32(kRegisters.workQueueStatus.at(queue)).load() & 0xffff, waiting[queue]);
     }
     checkOrder();

@@ -8,6 +8,8 @@ export interface Work {
   readonly queues: readonly number[];
   readonly stopAccepting: boolean;
   readonly abort: boolean;
+  /** Only what acts for this PASID. */
+  readonly pasid?: number;
   readonly disableDevice?: boolean;
   readonly resetDevice?: boolean;
 }
@@ -57,6 +59,7 @@ export class CommandRun {
       queues: work.queues,
       stopAccepting: work.stopAccepting,
       abort: work.abort,
+      ...(work.pasid !== undefined && { pasid: work.pasid }),
       effects: completionEffects(region, {
         queues: work.stopAccepting ? work.queues : [],
         disableDevice: work.disableDevice === true,

@@ -110,8 +110,12 @@ export class CommandProcessor {
         return resetQueues(this.#context, this.#run, operand);
       case Command.drainPasid:
       case Command.abortPasid:
-        // No descriptor carries a PASID here, so none of that PASID is in flight.
-        return CommandError.none;
+        return this.#run.start({
+          queues: enabledQueues(this.#context.region),
+          stopAccepting: false,
+          abort: code === Command.abortPasid,
+          pasid: operand,
+        });
       case Command.requestInterruptHandle:
         return this.#requestInterruptHandle(operand);
       case Command.releaseInterruptHandle:

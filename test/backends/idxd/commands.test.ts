@@ -262,11 +262,15 @@ describe('commands on the device', () => {
     expect([state(device), device.read32(wqcfg(0))]).toEqual([0, 0]);
   });
 
-  test.each([Code.drainPasid, Code.abortPasid])('%i: no descriptor has a PASID, so nothing is waited for', (code) => {
+  test.each([Code.drainPasid, Code.abortPasid])('%i: of all enabled queues what acts for the PASID', (code) => {
     const device = enabled(0);
     device.busy.add(0);
-    expect(device.command(code, 0xfffff)).toBe(0);
-    expect(device.requests).toEqual([]);
+    expect(device.command(code, 0xfffff, true)).toBe(ACTIVE);
+    expect(device.requests).toMatchObject([
+      { queues: [0], stopAccepting: false, abort: code === Code.abortPasid, pasid: 0xfffff },
+    ]);
+    device.finishWork();
+    expect([device.read32(0xa8), queueState(device, 0), device.vectors]).toEqual([0, 1, [0]]);
   });
 });
 

@@ -89,8 +89,7 @@ void readCommand(StateReader& archive, uint32_t version, Restored& restored) {
     const bool enabled = queue >= next && queue < queues && restored.queues[queue].run != nullptr;
     archive.require(enabled && sequence <= restored.queues[queue].run->submitted());
     if (archive.good()) {
-      restored.targets.push_back(
-          {restored.queues[queue].run, sequence, selective ? Selection{pasid} : Selection{}});
+      restored.targets.push_back({restored.queues[queue].run, sequence, selective ? Selection{pasid} : Selection{}});
     }
     next = queue + 1;
   }

@@ -34,8 +34,8 @@ class WorkQueue {
   std::shared_ptr<QueueRun> makeRun(const QueueConfig& config, const std::shared_ptr<Group>& group,
                                     std::shared_ptr<QueueCounters> counters) const;
 
-  /// Abandons what is selected of everything submitted so far, without its waiting for answers to requests by message: a
-  /// client need not give them. The queue goes on.
+  /// Abandons what is selected of everything submitted so far, without its waiting for answers to requests by message:
+  /// a client need not give them. The queue goes on.
   void abort(const Selection& selection = {}, bool clientGone = false);
   /// Abandons the run, if there is one, as QueueRun::detach, and leaves its group.
   void abandon();

@@ -1,7 +1,9 @@
-// portal [--size BYTES] [--slots N] [--depth N] [--group N] [--descriptors N] [--samples N] [--slot-writes] [--cached]:
-// times an engine's moves, each submitted by a write to the portal inside this process. What is left is portal, engine
-// and record: no socket, no decoder, no event loop. The work is that of `client engine` (engine_queue.c): same buffers,
-// same order, as many in flight, an interrupt for each group. Prints one line of JSON, as the client does (samples.h).
+// portal [--size BYTES] [--slots N] [--depth N] [--group N] [--descriptors N] [--samples N] [--slot-writes] [--cached]
+//        [--batch]:
+// times an engine's moves, each submitted by a write to the portal inside this process, or each group by one write that
+// names a list of it. What is left is portal, engine and record: no socket, no decoder, no event loop. The work is that
+// of `client engine` (engine_queue.c): same buffers, same order, as many in flight, an interrupt for each group. Prints
+// one line of JSON, as the client does (samples.h).
 #include <getopt.h>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -40,14 +42,14 @@ constexpr int kInterruptMs = 5000;
 
 struct Options {
   std::size_t size = 65536, slots = 1024, depth = 128, group = 64, descriptors = 1024, samples = 8;
-  bool slotWrites = false, cached = false;
+  bool slotWrites = false, cached = false, batch = false;
 };
 
 Options parse(int argc, char** argv) {
   Options options;
   const std::array<std::size_t*, 6> places{&options.size,  &options.slots,       &options.depth,
                                            &options.group, &options.descriptors, &options.samples};
-  constexpr int kSlotWrites = places.size(), kCached = kSlotWrites + 1;
+  constexpr int kSlotWrites = places.size(), kCached = kSlotWrites + 1, kBatch = kCached + 1;
   const option known[] = {{"size", required_argument, nullptr, 0},
                           {"slots", required_argument, nullptr, 1},
                           {"depth", required_argument, nullptr, 2},
@@ -56,6 +58,7 @@ Options parse(int argc, char** argv) {
                           {"samples", required_argument, nullptr, 5},
                           {"slot-writes", no_argument, nullptr, kSlotWrites},
                           {"cached", no_argument, nullptr, kCached},
+                          {"batch", no_argument, nullptr, kBatch},
                           {}};
   for (int id = 0; (id = ::getopt_long(argc, argv, "", known, nullptr)) != -1;) {
     REQUIRE(id != '?', "see the top of portal.cc");
@@ -63,6 +66,8 @@ Options parse(int argc, char** argv) {
       options.slotWrites = true;
     } else if (id == kCached) {
       options.cached = true;
+    } else if (id == kBatch) {
+      options.batch = true;
     } else {
       *places[static_cast<std::size_t>(id)] = std::strtoull(optarg, nullptr, 10);
       REQUIRE(*places[static_cast<std::size_t>(id)] > 0, "not a number above 0: %s", optarg);
@@ -80,7 +85,8 @@ class Queue {
  public:
   explicit Queue(const Options& options) : options_(options) {
     const std::size_t sources = pages(options.slots * mdev::dsa::kCompletionRecordSize);
-    const std::size_t total = pages(sources + 2 * options.slots * options.size);
+    const std::size_t lists = pages(sources + 2 * options.slots * options.size);
+    const std::size_t total = lists + pages(options.slots * mdev::dsa::kDescriptorSize);
     mdev::FileDescriptor file(::memfd_create("bench-portal", MFD_CLOEXEC));
     REQUIRE(file && ::ftruncate(file.get(), static_cast<off_t>(total)) == 0, "memfd: %s", strerror(errno));
     void* const memory = ::mmap(nullptr, total, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, file.get(), 0);
@@ -97,7 +103,12 @@ class Queue {
     REQUIRE(dma->map(kBase, total, mdev::kDmaRead | mdev::kDmaWrite, std::move(file), 0) == 0, "map refused");
     dma->setBusMaster(true);
     makeDevice(dma);
-    for (std::size_t slot = 0; slot < options.slots; ++slot) descriptors_.push_back(descriptorOf(slot));
+    for (std::size_t slot = 0; slot < options.slots; ++slot) {
+      descriptors_.push_back(descriptorOf(slot));
+      std::memcpy(records_ + lists + slot * mdev::dsa::kDescriptorSize, descriptors_.back().bytes.data(),
+                  mdev::dsa::kDescriptorSize);
+    }
+    lists_ = records_ + lists;
   }
 
   void run(std::size_t count) {
@@ -175,6 +186,18 @@ class Queue {
     return descriptor;
   }
 
+  /// The group that begins there, by its list; neither record nor interrupt of its own.
+  mdev::dsa::Descriptor batchFrom(std::size_t firstSlot) const {
+    const uint32_t flags = uint32_t{mdev::dsa::kOpBatch} << 24;
+    const uint64_t list = kBase + static_cast<uint64_t>(lists_ - records_) + firstSlot * mdev::dsa::kDescriptorSize;
+    const auto count = static_cast<uint32_t>(options_.group);
+    mdev::dsa::Descriptor descriptor{};
+    std::memcpy(&descriptor.bytes[4], &flags, sizeof flags);
+    std::memcpy(&descriptor.bytes[16], &list, sizeof list);
+    std::memcpy(&descriptor.bytes[32], &count, sizeof count);
+    return descriptor;
+  }
+
   std::atomic_ref<uint8_t> statusOf(std::size_t slot) const {
     return std::atomic_ref(*reinterpret_cast<uint8_t*>(records_ + slot * mdev::dsa::kCompletionRecordSize));
   }
@@ -182,6 +205,11 @@ class Queue {
     const std::size_t end = firstSlot + options_.group;
     for (std::size_t slot = firstSlot; slot < end; ++slot) statusOf(slot).store(0, std::memory_order_relaxed);
     mdev::PortalRegion& portal = *device_->portal();
+    if (options_.batch) {
+      portal.write(firstSlot * mdev::dsa::kDescriptorSize % mdev::PortalRegion::kPage, batchFrom(firstSlot).bytes);
+      portal.flush();
+      return;
+    }
     const std::size_t part = options_.slotWrites ? 8 : mdev::dsa::kDescriptorSize;
     for (std::size_t slot = firstSlot; slot < end; ++slot) {
       const std::span bytes(descriptors_[slot].bytes);
@@ -212,6 +240,7 @@ class Queue {
   std::byte* records_ = nullptr;
   std::byte* sources_ = nullptr;
   std::byte* destinations_ = nullptr;
+  std::byte* lists_ = nullptr;
   mdev::FileDescriptor interrupt_;
   const std::shared_ptr<mdev::Group> group_ = std::make_shared<mdev::Group>();
   const std::shared_ptr<mdev::Engine> engine_ = std::make_shared<mdev::Engine>("engine");

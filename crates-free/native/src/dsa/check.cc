@@ -53,8 +53,12 @@ bool reservedFieldsAreZero(const Descriptor& descriptor, const OperationFacts& f
   if (isChecksum(facts.opcode) && !allZero(descriptor, descriptor.has(kFlagReadCrcSeed) ? kCrcSeed : kCrcSeedAddress)) {
     return false;
   }
-  return std::all_of(facts.reserved.begin(), facts.reserved.end(),
-                     [&](ByteRange range) { return allZero(descriptor, range); });
+  const ReservedBits& reserved = reservedBitsOf(facts.opcode);
+  uint64_t found = 0;
+  for (std::size_t word = 0; word < reserved.size(); ++word) {
+    found |= descriptor.at<uint64_t>(word * sizeof(uint64_t)) & reserved[word];
+  }
+  return found == 0;
 }
 
 uint8_t checkBatch(const Descriptor& descriptor, const Capabilities& capabilities, const QueueLimits& limits) {

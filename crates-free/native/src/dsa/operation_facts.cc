@@ -71,7 +71,22 @@ constexpr std::array<const OperationFacts*, kOpcodes> kByOpcode = [] {
   return table;
 }();
 
+/// So that a descriptor is looked at word by word.
+constexpr std::array<ReservedBits, kOpcodes> kReservedByOpcode = [] {
+  std::array<ReservedBits, kOpcodes> table{};
+  for (const OperationFacts& facts : kFacts) {
+    for (const ByteRange& range : facts.reserved) {
+      for (unsigned byte = range.first; byte <= range.last; ++byte) {
+        table[facts.opcode][byte / 8] |= uint64_t{range.bits} << byte % 8 * 8;
+      }
+    }
+  }
+  return table;
+}();
+
 }  // namespace
+
+const ReservedBits& reservedBitsOf(uint8_t opcode) { return kReservedByOpcode[opcode]; }
 
 const OperationFacts* factsOf(uint8_t opcode) { return kByOpcode[opcode]; }
 

@@ -1,9 +1,11 @@
 // What each operation allows its descriptor to say, as data. DSA specification 5.5, tables 5-3 to 5-5.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 
+#include "dsa/descriptor.h"
 #include "dsa/limits.h"
 #include "dsa/operations/operation.h"
 
@@ -35,6 +37,12 @@ const OperationFacts* factsOf(uint8_t opcode);
 
 /// The operation that works on memory, or null for those that do not and those that are not there.
 const Operation* operationOf(uint8_t opcode);
+
+/// Which bits of a descriptor must be zero, in its 64-bit words.
+using ReservedBits = std::array<uint64_t, kDescriptorSize / sizeof(uint64_t)>;
+
+/// `OperationFacts::reserved` of an operation that the engine has.
+const ReservedBits& reservedBitsOf(uint8_t opcode);
 
 /// Every operation that engines have.
 const Operations& supportedOperations();

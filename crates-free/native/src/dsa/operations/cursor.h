@@ -20,8 +20,8 @@ struct Operand {
 /// the place that the operation's state says.
 class Cursor {
  public:
-  /// Nowhere.
-  Cursor() = default;
+  /// Nowhere: to be assigned before anything else. Not cleared, because a turn makes an array of them.
+  Cursor() {}
   /// In the direction of the walk, `done` of the operand's `size` bytes lie behind it. Each of a descriptor's cursors
   /// has a slot of the guest access for itself.
   Cursor(const Descriptor& descriptor, const Operand& operand, unsigned slot, uint64_t size, uint64_t done,
@@ -63,12 +63,12 @@ class Cursor {
   /// The next byte (forward), or the end of what is left (backward).
   uint64_t address() const { return base_ + (walk_ == Walk::forward ? done_ : left()); }
 
-  const Operand* operand_ = nullptr;
-  unsigned slot_ = 0;
-  Walk walk_ = Walk::forward;
-  uint64_t base_ = 0;
-  uint64_t size_ = 0;
-  uint64_t done_ = 0;
+  const Operand* operand_;
+  unsigned slot_;
+  Walk walk_;
+  uint64_t base_;
+  uint64_t size_;
+  uint64_t done_;
   Piece piece_;
 };
 

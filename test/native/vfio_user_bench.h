@@ -116,8 +116,10 @@ class Port final : public RegionPort {
     ++flushes;
     unflushed = 0;
   }
+  void clientGone() override { ++gone; }
   Bytes memory = Bytes(kRegionSize);
   std::size_t reads = 0;
+  std::size_t gone = 0;
   /// Writes that no engine would have heard of.
   std::size_t unflushed = 0;
   std::size_t flushes = 0;

@@ -35,16 +35,24 @@ uint64_t DeviceCore::clientCame(std::shared_ptr<MessageDma> channel) {
   return client;
 }
 
+void DeviceCore::clientLeaves(uint64_t client) {
+  if (isClient(client)) endClientsWork();
+}
+
 void DeviceCore::clientGone(uint64_t client) {
   if (isClient(client)) clientGone();
+}
+
+void DeviceCore::endClientsWork() {
+  for (const Region& region : regions_) {
+    if (region.port != nullptr) region.port->clientGone();
+  }
 }
 
 void DeviceCore::clientGone() {
   ++client_;
   // First: what is left of its work would reach the memory of the next client.
-  for (const Region& region : regions_) {
-    if (region.port != nullptr) region.port->clientGone();
-  }
+  endClientsWork();
   // Turns that had begun on that work: memory that is asked for by message has no map whose end would wait for them.
   dma_->awaitReaders();
   const std::shared_ptr<MessageDma> channel = dma_->takeMessageDma();

@@ -154,6 +154,9 @@ class DeviceCore {
   int reset();
   /// A client has come that answers for memory without a file. The number says which one it is, to `clientGone`.
   uint64_t clientCame(std::shared_ptr<MessageDma> channel);
+  /// That client is asked for nothing any more, though it is not gone yet: what it has submitted ends, as `clientGone`
+  /// ends it. Before its channel is closed, or the device would take that for faults of its own. May be called again.
+  void clientLeaves(uint64_t client);
   /// That client is gone: maps and eventfds go, device state stays (what is latched too). Nothing happens when it went
   /// before, whoever has come since: a connection may hear late that it has ended.
   void clientGone(uint64_t client);
@@ -193,6 +196,7 @@ class DeviceCore {
   int refuse(int error);
   int trap(uint32_t region, uint64_t offset, std::span<std::byte> into, std::span<const std::byte> from, bool write);
   void checkRegion(uint32_t index, uint32_t flags) const;
+  void endClientsWork();
 
   std::array<Region, kRegionsMax> regions_;
   /// Bit n: region n was written since its port was flushed.

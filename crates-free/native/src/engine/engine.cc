@@ -123,8 +123,7 @@ void Engine::finish(Job& job, bool completed) {
   std::shared_ptr<QueueRun> reference = job.release();
   // What is taken next keeps it alive when it takes the reference over.
   QueueRun& run = *reference;
-  if (run.groupAddress == currentGroup_.get() && new_ == nullptr && working_.size() == 0 && held_.size() == 0 &&
-      !closing_.load()) {
+  if (servesGroupOf(run) && new_ == nullptr && working_.size() == 0 && held_.size() == 0 && !closing_.load()) {
     // Nothing else is to have a turn first.
     new_ = currentGroup_->finishAndTake(*this, job, completed, reference);
   } else {
@@ -150,8 +149,12 @@ void Engine::handBack(Job& job) {
   announce(*run);
 }
 
+bool Engine::servesGroupOf(const QueueRun& run) const {
+  return currentGroup_ != nullptr && run.isUnder(*currentGroup_->lock());
+}
+
 void Engine::announce(const QueueRun& run) {
-  if (run.groupAddress == currentGroup_.get()) {
+  if (servesGroupOf(run)) {
     currentGroup_->submitted(run, 1);
   } else if (const std::shared_ptr<Group> group = run.group.lock(); group != nullptr) {
     group->submitted(run, 1);

@@ -53,6 +53,7 @@ class Engine {
   Turn guarded(Job& job);
   void finish(Job& job, bool completed);
   void handBack(Job& job);
+  bool servesGroupOf(const QueueRun& run) const;
   void announce(const QueueRun& run);
   void refreshGroup();
   Job* takeNew();

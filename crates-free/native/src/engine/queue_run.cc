@@ -24,7 +24,6 @@ QueueRun::QueueRun(std::shared_ptr<DeviceContext> context, std::shared_ptr<Queue
       config(settings),
       device(std::move(context)),
       group(servedBy),
-      groupAddress(servedBy.get()),
       counters_(std::move(counters)),
       occupancy_(device->occupancy(queue)),
       privilegedLimits_(withInterrupts(settings.limits)),

@@ -40,8 +40,6 @@ class QueueRun {
   const QueueConfig config;
   const std::shared_ptr<DeviceContext> device;
   const std::weak_ptr<Group> group;
-  /// Only to be compared with.
-  const Group* const groupAddress;
 
   // --- Owner thread ---
 
@@ -113,6 +111,8 @@ class QueueRun {
   bool endedBefore(uint64_t sequence, const Selection& selection = {}) const;
   /// Of a client that has gone: the interrupt that would follow a record is not to reach the next one.
   bool forgotten(uint64_t sequence) const { return sequence < forgottenBefore_.load(); }
+  /// Whether that is the lock of the run's group: of a group that is gone, too, when another one lies in its place.
+  bool isUnder(const std::mutex& lock) const { return mutex_.get() == &lock; }
   /// All that it has is aborted, and more will not come.
   bool detached() const { return detached_.load(); }
   /// Something waits for dispatch.

@@ -175,6 +175,11 @@ void Connection::breakOff(const char* reason) {
   broken_ = reason;
   transport_->setDeadline(kFarewell);
   // What the message in front waits for may be an answer that nobody will read.
+  askNoMore();
+}
+
+void Connection::askNoMore() {
+  if (negotiated_) core_->clientLeaves(client_);
   dma_->close();
 }
 
@@ -201,8 +206,7 @@ void Connection::dropMessage() {
 
 void Connection::sendRequests() {
   if (twin_ != nullptr) return;
-  const char* const reason = dma_->fill(output_);
-  if (reason != nullptr && !finishing_) blame(reason);
+  dma_->fill(output_);
 }
 
 Outgoing Connection::toSend() {
@@ -218,7 +222,7 @@ void Connection::roundEnded() {
   // Not before the client has taken what it is owed, unless that takes it too long. A handover does not wait for it.
   if (finishing_) {
     // Until then nobody waits for what is not read any more.
-    dma_->close();
+    askNoMore();
     exclusion_.reset();
     if (output_.size() == 0 || overdue_ || service_ != Service::all) close(finishReason_);
   }

@@ -165,6 +165,7 @@ class Connection final : public MessageStream, public TwinStream::Owner {
   void breakOff(const char* reason);
   /// DMA requests of engines and of the device, as far as they may go out now.
   void sendRequests();
+  void askNoMore();
   bool holdsDevice() const;
 
   // connection_readers.cc

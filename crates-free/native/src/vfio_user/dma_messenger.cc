@@ -28,18 +28,19 @@ uint16_t DmaMessenger::freeId() {
   return nextId_++;
 }
 
-const char* DmaMessenger::fill(OutputQueue& output) {
+void DmaMessenger::fill(OutputQueue& output) {
   starved_ = false;
-  if (owedCount_ > kMaxOwed) return "the client does not answer DMA requests";
   takeSubmitted();
   for (MessageRequest* request = requests().front(); request != nullptr; request = request->next.get()) {
     while (request->issued < request->count) {
       const uint32_t count = std::min(request->count - request->issued, maxTransfer_);
-      if (onWire_.size() == kMaxOnWire || bytesOnWire_ + count > kMaxBytesOnWire) return nullptr;
+      if (onWire_.size() == kMaxOnWire || bytesOnWire_ + count > kMaxBytesOnWire) return;
+      // All that is on the wire may be cancelled.
+      if (onWire_.size() + owedCount_ >= kMaxOwed) return;
       const uint32_t size = sizeof(Header) + sizeof(DmaBody) + (request->write ? count : 0);
       if (output.size() + size > kMaxUnsent) {
         starved_ = true;
-        return nullptr;
+        return;
       }
       const Piece piece{freeId(), request->write, request->address + request->issued, count, request->issued, request};
       output.append(encoded(Header{piece.id, piece.write ? kCommandDmaWrite : kCommandDmaRead, size, kTypeCommand, 0}));
@@ -50,7 +51,6 @@ const char* DmaMessenger::fill(OutputQueue& output) {
       onWire_.push_back(piece);
     }
   }
-  return nullptr;
 }
 
 const char* DmaMessenger::reply(const Header& header, std::span<const std::byte> body) {
@@ -103,7 +103,7 @@ void DmaMessenger::forget(const Selection& selection, MessageList&) {
     if (piece.write) noteWritten(piece.address, piece.count);
     return true;
   });
-  // There is room on the wire for others now, or more is owed than may be.
+  // There is room on the wire for others now.
   if (forgotten > 0) wake();
 }
 

@@ -23,7 +23,8 @@ class DmaMessenger final : public QueuedDma {
  public:
   static constexpr std::size_t kMaxOnWire = 16;
   static constexpr uint64_t kMaxBytesOnWire = 256 * 1024;
-  /// Replies to cancelled messages that a client may owe; one that owes more does not answer at all.
+  /// Replies to cancelled messages that a client may owe: one that owes so many is asked for nothing more until it has
+  /// answered.
   static constexpr uint32_t kMaxOwed = 4096;
   /// Messages are added to an output of at most so many bytes: what is cancelled there must not pile up.
   static constexpr uint64_t kMaxUnsent = kMaxBytesOnWire + 64 * 1024;
@@ -35,8 +36,8 @@ class DmaMessenger final : public QueuedDma {
   using QueuedDma::setWake;
   /// Largest `count` of one message, bytes, at least 1.
   void setMaxTransfer(uint32_t bytes) { maxTransfer_ = bytes; }
-  /// Appends the messages that may go on the wire now. Returns null, or why the connection cannot go on.
-  const char* fill(OutputQueue& output);
+  /// Appends the messages that may go on the wire now.
+  void fill(OutputQueue& output);
   /// The last `fill` stopped because of what the output held: call it again when that is sent.
   bool starved() const { return starved_; }
   /// A reply of the client. Returns null, or why the connection cannot go on.

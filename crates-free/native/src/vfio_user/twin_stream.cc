@@ -56,9 +56,7 @@ Turn TwinStream::turn() {
   return messages_ == kRoundMessages ? Turn::more : Turn::idle;
 }
 
-void TwinStream::sendRequests() {
-  if (const char* const reason = dma_->fill(output_); reason != nullptr) fail(reason);
-}
+void TwinStream::sendRequests() { dma_->fill(output_); }
 
 Outgoing TwinStream::toSend() {
   if (paused_) return {};

@@ -18,8 +18,8 @@ const PORTAL_REGION = 2;
 /** What is behind the BARs of a device: registers and portals. */
 export function dsaRegions(device: DsaDescription) {
   return {
-    bar0: mmio(dsaRegisters(device)),
-    bar2: portal({ size: portalSize(device.queues) }),
+    bar0: mmio(dsaRegisters(device), { prefetchable: true }),
+    bar2: portal({ size: portalSize(device.queues), prefetchable: true }),
   };
 }
 

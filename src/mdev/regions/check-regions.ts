@@ -38,6 +38,7 @@ export function checkRegions(regions: Regions, classCode: number): void {
       expected += 1;
     }
     checkType(name, index, region.type);
+    if (index <= VfioRegion.bar5) checkPrefetchable(name, region);
     if (index === VfioRegion.vga) checkVga(region, classCode);
   }
 }
@@ -82,6 +83,18 @@ function checkMapping(name: string, region: AnyRegion): void {
     for (const { path, offset } of placements(region.block)) {
       if (offset >= area.offset && offset < end) throw new DeclarationError(`${where}: register ${path} is there`);
     }
+  }
+}
+
+/** A bridge that reads ahead would clear them, and what it had read be lost. */
+function checkPrefetchable(name: string, region: AnyRegion): void {
+  if (region.kind !== 'mmio' || !region.prefetchable) return;
+  for (const { path, register } of placements(region.block)) {
+    const cleared = Object.entries(register.fields).find(([, { access }]) => access === 'rc');
+    if (cleared === undefined) continue;
+    throw new DeclarationError(
+      `${name}: a read clears ${path}.${cleared[0]}; a BAR with such a field is not prefetchable`,
+    );
   }
 }
 

@@ -21,7 +21,10 @@ const VGA_SIZE = 0xc0000;
 export interface BarOptions {
   /** 32 or 64 address bits; 64 takes the next BAR's place too. 64 when absent. */
   readonly width?: 32 | 64;
-  /** True when absent. */
+  /**
+   * Promises that reads have no side effects and that bridges may merge writes (PCI Local Bus Specification 3.0, 6.2.5.1). False when absent, except for
+   * {@link memory}, which keeps that by itself.
+   */
   readonly prefetchable?: boolean;
   /** `readWrite` when absent. */
   readonly access?: RegionAccess;
@@ -79,7 +82,7 @@ export function mmio<B extends RegisterBlock>(block: B, options: MmioOptions = {
     block,
     size,
     width: options.width ?? 64,
-    prefetchable: options.prefetchable ?? true,
+    prefetchable: options.prefetchable ?? false,
     space: 'memory',
     access: options.access ?? 'readWrite',
     ...mapping(size, options.map),
@@ -104,7 +107,7 @@ export function io<B extends RegisterBlock>(
  * @throws `DeclarationError` when `size` (bytes) is not a power of two of at least 16.
  */
 export function portal(options: BarOptions & { readonly size: number }): PortalRegion {
-  const { size, width = 64, prefetchable = true, access = 'readWrite' } = options;
+  const { size, width = 64, prefetchable = false, access = 'readWrite' } = options;
   if (!Number.isSafeInteger(size) || powerOfTwo(size, MINIMUM.memory) !== size) {
     throw new DeclarationError(`portal: ${size} bytes; expected a power of two of at least 16`);
   }
@@ -145,7 +148,7 @@ export function rom(content: Uint8Array, options: { readonly size?: number } = {
  * and 0x3c0 to 0x3df, at these offsets. Registers may be nowhere else; accesses elsewhere are refused.
  */
 export function vga<B extends RegisterBlock>(block: B): MmioRegion<B> {
-  return { ...mmio(block, { size: VGA_SIZE, width: 32, prefetchable: false }) };
+  return { ...mmio(block, { size: VGA_SIZE, width: 32 }) };
 }
 
 /**

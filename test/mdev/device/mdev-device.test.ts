@@ -150,8 +150,8 @@ test('describe tells identity, BARs, capabilities and register values', async ()
     state: 'running',
     attributes: { lanes: 2 },
     bars: [
-      { name: 'bar0', index: 0, kind: 'mmio', size: 0x1000, width: 64, prefetchable: true, address: 0x1_fe00_0000n },
-      { name: 'bar2', index: 2, kind: 'portal', size: 0x4000, width: 64, prefetchable: true, address: 0n },
+      { name: 'bar0', index: 0, kind: 'mmio', size: 0x1000, width: 64, prefetchable: false, address: 0x1_fe00_0000n },
+      { name: 'bar2', index: 2, kind: 'portal', size: 0x4000, width: 64, prefetchable: false, address: 0n },
     ],
     capabilities: [
       { name: 'PCIE', id: 0x10, offset: 0x40 },

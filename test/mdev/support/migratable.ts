@@ -46,7 +46,8 @@ export const At = { cause: 4, limit: 8, raise: 0x10, count: 0x14, slot: 0x100, c
 const LOCKS_FROM = 70;
 const MEMORY = 0x2000;
 const regions = {
-  bar0: mmio(counterRegisters),
+  // As in the streams of releases.
+  bar0: mmio(counterRegisters, { prefetchable: true }),
   bar2: memory({ size: MEMORY, content: Uint8Array.of(1, 2, 3), map: true }),
 } as const;
 

@@ -1,11 +1,13 @@
 import { describe, expect, test } from 'vitest';
 
 import {
+  array,
   capability,
   DeclarationError,
   msix,
   msixRegisters,
   powerManagement,
+  rc,
   reg32,
   registerBlock,
   ro,
@@ -49,6 +51,17 @@ const special = <T extends Parameters<typeof deviceSpecific>[1]>(region: T) =>
   deviceSpecific({ type: 1, subtype: 1 }, region);
 const mapped = (areas: readonly { readonly offset: number; readonly size: number }[]) =>
   memory({ size: PAGE, map: { areas } });
+/** Registers that reads change. */
+const events = registerBlock(PAGE, { EVENTS: array(0, 4, 4, { WHICH: reg32(0, { lost: ro(0), seen: rc(8, 1) }) }) });
+
+test('only plain memory is prefetchable unless its vendor says so', () => {
+  const regions = [mmio(block()), mmio(events), portal({ size: 16 }), memory({ size: 16 }), io(registerBlock(16, {}))];
+  expect(regions.map(({ prefetchable }) => prefetchable)).toEqual([false, false, false, true, false]);
+  expect(mmio(block(), { prefetchable: true }).prefetchable).toBe(true);
+  expect(define(withRegion('bar2', mmio(events)))).not.toThrow();
+  // Where there is no BAR, nothing is promised.
+  expect(define(withRegion('region9', special(mmio(events, { prefetchable: true }))))).not.toThrow();
+});
 
 describe('a vendor’s mistake throws where the type is declared', () => {
   test.each<[string, object]>([
@@ -111,6 +124,10 @@ describe('a vendor’s mistake throws where the type is declared', () => {
     [
       'type card: bar2: 8589934592 bytes of memory; expected at most 4 GiB',
       withRegion('bar2', memory({ size: 2 ** 33 })),
+    ],
+    [
+      'type card: bar2: a read clears EVENTS[0].WHICH.seen; a BAR with such a field is not prefetchable',
+      withRegion('bar2', mmio(events, { prefetchable: true })),
     ],
     ['bar2: the area to map at 0, 16 bytes: expected whole pages', withRegion('bar2', memory({ size: 16, map: true }))],
     [

@@ -44,7 +44,7 @@ describe('reset', () => {
     expect(log).toEqual([...told, 'told function by flr']);
     expect(guest.read16(At.deviceControl, CONFIG) & 0x8000).toBe(0);
     expect(guest.read16(At.command, CONFIG)).toBe(0);
-    expect(guest.read32(0x10, CONFIG)).toBe(0xc);
+    expect(guest.read32(0x10, CONFIG)).toBe(4);
     expect(guest.tryRead(0, 0, new Uint8Array(4))).toBe(EIO);
     guest.write16(At.command, 6, CONFIG);
     expect([guest.read32(At.control), guest.read32(At.cause), guest.read32(At.kept)]).toEqual([0x10, 0, 0x77]);

@@ -9,7 +9,7 @@ import { describe as describeBlock } from '../../src/emulation/index.ts';
 import { softwareDsa } from '../../src/backends/idxd/index.ts';
 import { mdev } from './support/run.ts';
 
-const TYPES = ['dsa-cfg-v1', 'dsa-1dwq-v1'];
+const TYPES = ['dsa-cfg-v1', 'dsa-1dwq-v1', 'dsa-1swq-v1'];
 
 function configSpaceOf(name: string, input: Readonly<Record<string, string>> = {}) {
   const type = softwareDsa().type(name);
@@ -123,6 +123,7 @@ describe('mdev describe --dump', () => {
   it.skipIf(!hasLspci).each([
     ['dsa-cfg-v1', 9],
     ['dsa-1dwq-v1', 2],
+    ['dsa-1swq-v1', 2],
   ])('is decoded by lspci for %s', async (type, vectors) => {
     const folder = mkdtempSync(join(tmpdir(), 'mdev-dump-'));
     try {

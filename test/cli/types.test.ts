@@ -8,7 +8,7 @@ describe('mdev types', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const lines = stdout.trimEnd().split('\n');
     expect(lines[0]).toBe('dsa0');
-    expect(lines.filter((line) => /^ {2}\S/.test(line))).toEqual(['  dsa-1dwq-v1', '  dsa-cfg-v1']);
+    expect(lines.filter((line) => /^ {2}\S/.test(line))).toEqual(['  dsa-1dwq-v1', '  dsa-1swq-v1', '  dsa-cfg-v1']);
     const configurable = lines.slice(lines.indexOf('  dsa-cfg-v1'));
     expect(configurable.slice(1, 6)).toEqual([
       '    Available instances: 1',
@@ -33,6 +33,12 @@ describe('mdev types', () => {
               description: expect.any(String) as string,
               attributes: expect.objectContaining({ entries: expect.anything() as unknown }) as unknown,
             },
+          },
+          {
+            'dsa-1swq-v1': expect.objectContaining({
+              available_instances: 8,
+              attributes: expect.objectContaining({ entries: expect.anything() as unknown }) as unknown,
+            }) as unknown,
           },
           {
             'dsa-cfg-v1': expect.objectContaining({

@@ -22,10 +22,10 @@ function at(bit: number, value: number | boolean): bigint {
 
 /**
  * What the registers say of a device. Only what exists is there: no block-on-fault, no readback, no event log, no
- * shared queues (vfio-user has no way to answer "retry" to a portal write), no occupancy interrupt, no IMS, no
- * performance monitor.
+ * occupancy interrupt, no IMS, no performance monitor.
  */
 export function capabilityValues(device: DsaDescription): CapabilityValues {
+  const { queueModes = 'dedicated' } = device;
   return {
     version: 0x100,
     general:
@@ -39,7 +39,8 @@ export function capabilityValues(device: DsaDescription): CapabilityValues {
       at(0, device.entries) |
       at(16, device.queues) |
       at(24, WQCFG_SIZE_CODE) |
-      at(49, true) | // dedicated mode
+      at(48, queueModes !== 'dedicated') |
+      at(49, queueModes !== 'shared') |
       at(51, true) | // priority
       at(52, true) | // occupancy readable
       at(54, true), // operation bitmap per queue

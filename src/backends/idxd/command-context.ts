@@ -1,4 +1,5 @@
 import type { DsaDescription } from './description.ts';
+import type { PasidState } from './pasid-state.ts';
 import type { GroupBacking, Queues } from './queues.ts';
 import type { DsaRegion } from './region.ts';
 
@@ -10,5 +11,7 @@ export interface CommandContext {
   readonly groups: GroupBacking;
   /** Whether the function may reach memory. */
   readonly busMaster: () => boolean;
+  /** PASIDs, as config space says at that moment. */
+  readonly pasids: () => PasidState;
   readonly trigger: (vector: number) => void;
 }

@@ -13,7 +13,10 @@ export interface DsaDescription {
    * says so in registers that the guest cannot write.
    */
   readonly configurable: boolean;
-  /** WQCFG.MODE.priority of a device that is not configurable, 1 to 15. */
+  /**
+   * Share of engines that others use too, 1 to 15, whatever the guest says in WQCFG.MODE.priority; and what that says in a
+   * device that is not configurable. 0 where all engines are the instance's own: then the guest decides.
+   */
   readonly priority: number;
   /** The most bytes of one descriptor, as a power of two. */
   readonly maxTransferShift: number;
@@ -25,4 +28,11 @@ export interface DsaDescription {
   readonly operations: readonly [bigint, bigint, bigint, bigint];
   /** Commands 13 and 14: the guest must ask for interrupt handles. */
   readonly interruptHandles: boolean;
+  /** What its queues may be (WQCAP bits 48 and 49). Dedicated when absent. */
+  readonly queueModes?: 'dedicated' | 'shared' | 'both';
+  /**
+   * The function has ATS, PASID and PRI, which a platform may hide. Its engines reach the function's own memory by every
+   * PASID. False when absent.
+   */
+  readonly pasid?: boolean;
 }

@@ -8,6 +8,8 @@ import { DsaGuestErrors } from './guest-errors.ts';
 import { MSIXPERM_STRIDE, portalSize, vectorCount, WQCFG_STRIDE } from './layout.ts';
 import { dsaMigration } from './migration.ts';
 import { operationBytes } from './operations.ts';
+import { NO_PASIDS, type PasidState } from './pasid-state.ts';
+import type { pciDeclaration } from './pci.ts';
 import { restoreLocks } from './region.ts';
 import { type DsaRegisterBlock, dsaRegisters } from './registers.ts';
 
@@ -23,10 +25,19 @@ export function dsaRegions(device: DsaDescription) {
   };
 }
 
+type DsaCapabilities = ReturnType<typeof pciDeclaration>['capabilities'];
 /** What `create` of a DSA type gets. */
-export type DsaContext = MdevContext<unknown, ReturnType<typeof dsaRegions>, EngineAllocation>;
+export type DsaContext = MdevContext<unknown, ReturnType<typeof dsaRegions>, EngineAllocation, DsaCapabilities>;
 /** What it gives back. */
-export type DsaBehaviour = MdevBehaviour<ReturnType<typeof dsaRegions>>;
+export type DsaBehaviour = MdevBehaviour<ReturnType<typeof dsaRegions>, DsaCapabilities>;
+
+/** PASIDs as the guest sees them now. The device has the registers of capabilities that its platform hides, too. */
+function pasidState({ config, platform }: DsaContext, device: DsaDescription): PasidState {
+  const hidden = platform.pasid === 'hidden' || platform.hiddenCapabilities.includes('PASID');
+  if (device.pasid !== true || hidden) return NO_PASIDS;
+  const { enable, privileged } = config.registers.PASID.CONTROL;
+  return { shown: true, enabled: enable, privileged: enable && privileged };
+}
 
 /** Byte offsets of the registers that engines change. */
 function sharedRegisters(block: DsaRegisterBlock): ConstructorParameters<typeof QueueDevice>[1]['registers'] {
@@ -59,12 +70,14 @@ export function createDsa(context: DsaContext, device: DsaDescription): DsaBehav
     },
   });
   const groups = resources.backing;
+  const pasids = (): PasidState => pasidState(context, device);
   const commands = new CommandProcessor({
     device,
     region: bar0,
     queues,
     groups,
     busMaster: () => context.busMaster,
+    pasids,
     trigger: (vector) => {
       irqs.msix.trigger(vector);
     },
@@ -72,8 +85,20 @@ export function createDsa(context: DsaContext, device: DsaDescription): DsaBehav
   const guestErrors = new DsaGuestErrors(bar0, (queue) => queues.statistics(queue));
   restoreLocks(bar0);
 
+  /** Forbidden while the device is not Disabled, as a change of bus master is (DSA specification 5.8.3). */
+  const onTranslationControl = (
+    next: { readonly enable: boolean; readonly privileged?: boolean },
+    previous: { readonly enable: boolean; readonly privileged?: boolean },
+  ): void => {
+    if (next.enable !== previous.enable || next.privileged !== previous.privileged) commands.halt();
+  };
+  const translationHooks = { CONTROL: { afterWrite: onTranslationControl } };
+
   return {
     hooks: {
+      ...(device.pasid === true
+        ? { config: { ATS: translationHooks, PASID: translationHooks, PRI: translationHooks } }
+        : {}),
       bar0: {
         CMD: {
           afterWrite: (command) => commands.execute(command),
@@ -84,6 +109,11 @@ export function createDsa(context: DsaContext, device: DsaDescription): DsaBehav
           },
         },
         WQCFG: {
+          THRESHOLD: {
+            afterWrite: ({ threshold }, _previous, { index }) => {
+              queues.setThreshold(index, threshold);
+            },
+          },
           OCCUPANCY_LIMIT: {
             afterWrite: ({ interruptEnable }, _previous, { index }) => {
               const queue = bar0.registers.WQCFG[index];
@@ -104,7 +134,7 @@ export function createDsa(context: DsaContext, device: DsaDescription): DsaBehav
     resume: () => {
       queues.resume();
     },
-    migration: dsaMigration({ device, groups, region: bar0 }, queues, commands),
+    migration: dsaMigration({ device, groups, pasids, region: bar0 }, queues, commands),
     guestErrors: () => guestErrors.all(),
     reset: () => {
       restoreLocks(bar0);

@@ -1,5 +1,6 @@
 import type { RegisterFile } from '../../emulation/index.ts';
 import { CommandError, EnableQueueError } from './command-codes.ts';
+import type { PasidState } from './pasid-state.ts';
 import type { DsaRegisterBlock } from './registers.ts';
 import { DeviceState, QueueMode, QueueState } from './values.ts';
 
@@ -21,13 +22,13 @@ function checkOperations(registers: Registers, index: number): number {
 /**
  * The error that Enable Queue gives for queue `index`, or `none`. The specification lets a device check in any order.
  */
-export function checkEnableQueue(registers: Registers, index: number): number {
+export function checkEnableQueue(registers: Registers, index: number, pasids: PasidState): number {
   const queue = registers.WQCFG[index];
   if (queue === undefined) return CommandError.queueIndex;
   if (registers.GENSTS.state !== DeviceState.enabled) return EnableQueueError.deviceNotEnabled;
   if (queue.STATUS.state !== QueueState.disabled) return EnableQueueError.notDisabled;
   if (queue.SIZE.size === 0) return EnableQueueError.size;
-  const error = checkQueueConfiguration(registers, index);
+  const error = checkQueueConfiguration(registers, index, pasids);
   if (error !== CommandError.none) return error;
   const { interruptEnable } = queue.OCCUPANCY_LIMIT;
   return interruptEnable && !registers.WQCAP.occupancyInterrupt
@@ -36,24 +37,38 @@ export function checkEnableQueue(registers: Registers, index: number): number {
 }
 
 /** What of {@link checkEnableQueue} holds as long as the queue is not disabled: mode, limits and operations. */
-export function checkQueueConfiguration(registers: Registers, index: number): number {
+export function checkQueueConfiguration(registers: Registers, index: number, pasids: PasidState): number {
   const queue = registers.WQCFG[index];
   if (queue === undefined) return CommandError.queueIndex;
-  return checkMode(registers, queue.MODE) || checkLimits(registers, queue.LIMITS) || checkOperations(registers, index);
+  return (
+    checkMode(registers, queue.MODE, pasids) ||
+    checkLimits(registers, queue.LIMITS) ||
+    checkOperations(registers, index)
+  );
 }
 
-function checkMode(registers: Registers, mode: Registers['WQCFG'][number]['MODE']): number {
+function checkMode(registers: Registers, mode: Registers['WQCFG'][number]['MODE'], pasids: PasidState): number {
   const { GENCAP, WQCAP } = registers;
   if (mode.priority === 0) return EnableQueueError.priority;
-  const offered = mode.mode === QueueMode.dedicated ? WQCAP.dedicatedMode : WQCAP.sharedMode;
+  const shared = mode.mode === QueueMode.shared;
+  const offered = shared ? WQCAP.sharedMode : WQCAP.dedicatedMode;
   if (!offered) return EnableQueueError.mode;
   if (mode.blockOnFaultEnable && !GENCAP.blockOnFault) return EnableQueueError.blockOnFault;
-  // The function has no PASID capability, so privileged mode is off; without a PASID the bit has no meaning and is let
-  // be.
-  if (mode.pasidEnable) return mode.privileged ? EnableQueueError.privileged : EnableQueueError.pasidEnable;
+  const pasidError = checkPasid(mode, shared, pasids);
+  if (pasidError !== CommandError.none) return pasidError;
   if (mode.atsDisable && !WQCAP.atsDisable) return EnableQueueError.atsDisable;
   if (mode.prsDisable && !WQCAP.prsDisable) return EnableQueueError.prsDisable;
   return CommandError.none;
+}
+
+/**
+ * A shared queue's descriptors name their submitters, where there are any: a function that shows no PASIDs has none but
+ * itself (decision 22). Without a PASID, and in a shared queue, the privileged bit has no meaning and is let be.
+ */
+function checkPasid(mode: { pasidEnable: boolean; privileged: boolean }, shared: boolean, pasids: PasidState): number {
+  if (!mode.pasidEnable) return shared && pasids.shown ? EnableQueueError.pasidEnable : CommandError.none;
+  if (!shared && mode.privileged && !pasids.privileged) return EnableQueueError.privileged;
+  return pasids.enabled ? CommandError.none : EnableQueueError.pasidEnable;
 }
 
 function checkLimits({ GENCAP }: Registers, limits: Registers['WQCFG'][number]['LIMITS']): number {

@@ -17,10 +17,11 @@ const RunningCommand = { interrupts: 1, resetsDevice: 2 } as const;
 
 /** What moves with a device besides its registers: what these do not say of the command that runs (one byte), and its queues. */
 export function dsaMigration(
-  { device, groups, region }: Pick<CommandContext, 'device' | 'groups' | 'region'>,
+  context: Pick<CommandContext, 'device' | 'groups' | 'pasids' | 'region'>,
   queues: QueueDevice,
   commands: CommandProcessor,
 ): NonNullable<DsaBehaviour['migration']> {
+  const { device, groups, region } = context;
   const { registers } = region;
 
   /** How the registers have configured a queue; undefined when it is disabled, or was reset by a command that still runs. */
@@ -29,7 +30,7 @@ export function dsaMigration(
     const group = registers.GRPCFG.findIndex((candidate) => ((queuesOf(candidate) >> BigInt(index)) & 1n) === 1n);
     if (queue === undefined || queue.STATUS.state === QueueState.disabled) return undefined;
     if (group < 0 || queue.MODE.priority === 0) return undefined;
-    return { group: groups.group(group), ...queueConfiguration(registers, queue) };
+    return { group: groups.group(group), ...queueConfiguration(context, queue) };
   };
 
   /** What the command that runs still has to do; registers and flags say which it is. Undefined when there is none. */
@@ -66,7 +67,7 @@ export function dsaMigration(
     restore: (payload) => {
       const [flags = 0xff] = payload;
       if (flags > 3) throw new MdevError('EINVAL', `the flags of the command are ${flags}; expected 0 to 3`);
-      checkRestoredRegisters(region, device);
+      checkRestoredRegisters(region, device, context.pasids());
       resetsDevice = (flags & RunningCommand.resetsDevice) !== 0;
       const configurations = registers.WQCFG.map((_, index) => configurationOf(index));
       queues.restore(payload.subarray(1), configurations, remainingEffects(flags));

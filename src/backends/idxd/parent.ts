@@ -4,6 +4,7 @@ import { EnginePool } from './engine-pool.ts';
 import { MAX_ENGINES, MAX_ENTRIES, MAX_GROUPS, MAX_QUEUES } from './layout.ts';
 import { operationWords } from './operations.ts';
 import { ResourceBooks } from './resources.ts';
+import { oneSharedQueueType } from './shared-queue-type.ts';
 import { configurableType, oneDedicatedQueueType, type TypeContext } from './types.ts';
 
 /** What a software DSA is to have. */
@@ -50,6 +51,6 @@ export function softwareDsa(options: SoftwareDsaOptions = {}): ParentDevice {
   return new ParentDevice({
     name,
     driverName: DRIVER_NAME,
-    types: [oneDedicatedQueueType(context), configurableType(context)],
+    types: [oneDedicatedQueueType(context), oneSharedQueueType(context), configurableType(context)],
   });
 }

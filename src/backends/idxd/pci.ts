@@ -1,5 +1,12 @@
-import { advancedErrorReporting, msix, pciExpress, powerManagement } from '../../emulation/index.ts';
-import type { PciDeclaration } from '../../mdev/index.ts';
+import {
+  addressTranslation,
+  advancedErrorReporting,
+  msix,
+  pageRequest,
+  pasid,
+  pciExpress,
+  powerManagement,
+} from '../../emulation/index.ts';
 import type { DsaDescription } from './description.ts';
 import { msixPlaces } from './layout.ts';
 
@@ -23,10 +30,11 @@ const TRANSACTION_ERRORS = [
 
 /**
  * The PCI function, laid out as that of the physical device (DSA specification, appendix C). Of its extended
- * capabilities it has AER, where `MdevDevice.error` records; nothing behind LTR, TPH, VC, ATS, PASID or PRI exists here,
- * and DEVCAP2 leaves out what would belong to them, and deferrable memory writes.
+ * capabilities it has AER, where `MdevDevice.error` records, and ATS, PASID and PRI where its description says so; nothing
+ * behind LTR, TPH or VC exists here, and DEVCAP2 leaves out what would belong to what is not there.
  */
-export function pciDeclaration(device: DsaDescription): PciDeclaration {
+export function pciDeclaration(device: DsaDescription) {
+  const pasids = device.pasid === true;
   return {
     vendorId: VENDOR_ID,
     deviceId: DEVICE_ID,
@@ -37,7 +45,14 @@ export function pciDeclaration(device: DsaDescription): PciDeclaration {
         functionLevelReset: true,
         deviceCapabilities: { maxPayloadSupported: 2, extendedTag: true },
         deviceControl: { relaxedOrdering: true, extendedTag: true, noSnoop: true, maxReadRequest: 2 },
-        deviceCapabilities2: { completionTimeoutDisable: true, tenBitTagCompleter: true, tenBitTagRequester: true },
+        deviceCapabilities2: {
+          completionTimeoutDisable: true,
+          tenBitTagCompleter: true,
+          tenBitTagRequester: true,
+          deferrableMemoryWriteCompleter: (device.queueModes ?? 'dedicated') !== 'dedicated',
+          // A PASID is a prefix.
+          ...(pasids ? { endToEndPrefix: true, maxEndToEndPrefixes: 1 } : {}),
+        },
       }),
       msix({ offset: 0x80, ...msixPlaces(device.queues) }),
       powerManagement({ offset: 0x90 }),
@@ -46,6 +61,13 @@ export function pciDeclaration(device: DsaDescription): PciDeclaration {
         uncorrectable: TRANSACTION_ERRORS,
         correctable: ['advisoryNonFatal'],
       }),
+      ...(pasids
+        ? [
+            addressTranslation({ offset: 0x220 }),
+            pasid({ offset: 0x230, width: 20, privileged: true }),
+            pageRequest({ offset: 0x240, capacity: 0x200 }),
+          ]
+        : []),
     ],
   };
 }

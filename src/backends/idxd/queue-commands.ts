@@ -13,12 +13,12 @@ export function enableQueue(context: CommandContext, operand: number): number {
   const { queues, region } = context;
   const { registers } = region;
   if (operand > 0xff) return CommandError.reservedField;
-  const error = checkEnableQueue(registers, operand);
+  const error = checkEnableQueue(registers, operand, context.pasids());
   const queue = registers.WQCFG[operand];
   if (error !== CommandError.none || queue === undefined) return error;
   // The device is enabled, so the checks of Enable Device have put every queue with a size into a group.
   const group = registers.GRPCFG.findIndex((candidate) => ((queuesOf(candidate) >> BigInt(operand)) & 1n) === 1n);
-  queues.enable(operand, { group: context.groups.group(group), ...queueConfiguration(registers, queue) });
+  queues.enable(operand, { group: context.groups.group(group), ...queueConfiguration(context, queue) });
   queue.STATUS.state = QueueState.enabled;
   queue.locks.queueEnabled = true;
   return CommandError.none;

@@ -1,22 +1,22 @@
-import type { RegisterFile } from '../../emulation/index.ts';
 import type { WorkQueueConfig } from '../../engine/index.ts';
+import type { CommandContext } from './command-context.ts';
 import { operationBytes } from './operations.ts';
-import type { DsaRegisterBlock } from './registers.ts';
 import { QueueMode } from './values.ts';
 
-type Registers = RegisterFile<DsaRegisterBlock>;
+type Context = Pick<CommandContext, 'device' | 'pasids' | 'region'>;
 
 /** WQCFG of a queue that passed the checks of Enable Queue, as engines take it. */
 export function queueConfiguration(
-  registers: Registers,
-  queue: Registers['WQCFG'][number],
+  { device, pasids, region: { registers } }: Context,
+  queue: Context['region']['registers']['WQCFG'][number],
 ): Omit<WorkQueueConfig, 'group'> {
   const { size } = queue.SIZE;
+  const shared = queue.MODE.mode === QueueMode.shared;
   return {
     size,
-    mode: queue.MODE.mode === QueueMode.dedicated ? 'dedicated' : 'shared',
+    mode: shared ? 'shared' : 'dedicated',
     threshold: Math.min(queue.THRESHOLD.threshold, size),
-    priority: queue.MODE.priority,
+    priority: device.priority || queue.MODE.priority,
     maxTransferShift: queue.LIMITS.maxTransferShift,
     maxBatchShift: queue.LIMITS.maxBatchShift,
     operations: operationBytes([
@@ -26,5 +26,10 @@ export function queueConfiguration(
       queue.OPERATIONS3.value,
     ]),
     userInterrupts: registers.GENCFG.userInterruptEnable,
+    // A shared queue's descriptors name both themselves.
+    ...(queue.MODE.pasidEnable && {
+      pasid: shared ? 0 : queue.MODE.pasid,
+      privileged: shared ? pasids().privileged : queue.MODE.privileged,
+    }),
   };
 }

@@ -4,6 +4,7 @@ import { checkOperations, shownOperations } from './compatibility.ts';
 import type { DsaDescription } from './description.ts';
 import { checkDeviceConfiguration } from './enable-device-checks.ts';
 import { checkQueueConfiguration } from './enable-queue-checks.ts';
+import type { PasidState } from './pasid-state.ts';
 import { enabledQueues } from './queue-selection.ts';
 import type { DsaRegion } from './region.ts';
 import { DeviceState } from './values.ts';
@@ -18,7 +19,7 @@ const QUEUE_REGISTERS = ['SIZE', 'THRESHOLD', 'MODE', 'LIMITS', 'OCCUPANCY_INTER
  *
  * @throws `MdevError` `EINVAL` that names the register or the command, with its error.
  */
-export function checkRestoredRegisters(region: DsaRegion, device: DsaDescription): void {
+export function checkRestoredRegisters(region: DsaRegion, device: DsaDescription, pasids: PasidState): void {
   const { registers } = region;
   for (const [index, word] of shownOperations(registers).entries()) checkOperations(index, word, device);
   if (!device.configurable) checkFixedConfiguration(region);
@@ -32,7 +33,7 @@ export function checkRestoredRegisters(region: DsaRegion, device: DsaDescription
   for (const index of enabled) {
     // Reset Queue and Reset Device give power-on values to a queue that has to drain.
     if (registers.WQCFG[index]?.MODE.priority === 0) continue;
-    const queueError = checkQueueConfiguration(registers, index);
+    const queueError = checkQueueConfiguration(registers, index, pasids);
     if (queueError === CommandError.none) continue;
     throw refused(`Enable Queue would have given error ${hex(queueError)} for work queue ${index}`);
   }

@@ -1,4 +1,4 @@
-import { type AttributeValues, defineMdevType, flag, integer, type MdevType } from '../../mdev/index.ts';
+import { type AttributeValues, choice, defineMdevType, flag, integer, type MdevType } from '../../mdev/index.ts';
 import type { DsaDescription } from './description.ts';
 import { createDsa, dsaRegions } from './device.ts';
 import type { EnginePool } from './engine-pool.ts';
@@ -18,8 +18,8 @@ export interface TypeContext {
 /** Largest value of WQCFG.MODE.priority. */
 const MAX_PRIORITY = 15;
 
-/** Attributes of both types: what the device says that it can do. */
-const limits = {
+/** Attributes of all types: what the device says that it can do. */
+export const limits = {
   // As on Sapphire Rapids. SPDK takes at least 2^30 bytes for granted.
   maxTransferShift: integer({ minimum: 12, maximum: 31, default: 31, description: 'Largest transfer, 2^N bytes' }),
   // Without "batch of one" (GENCAP bit 52) a queue with shift 0 cannot be enabled.
@@ -27,13 +27,19 @@ const limits = {
   interruptHandles: flag({ default: false, description: 'The guest must request its interrupt handles' }),
 };
 
-/**
- * `dsa-1dwq-v1`: one dedicated queue on an engine that other instances share, in fixed configuration (GENCAP bit 31
- * clear). The guest can use it as it comes, and can change nothing about it.
- */
-export function oneDedicatedQueueType({ books, pool, common }: TypeContext): MdevType {
+/** Attributes of types that have shared queues. */
+export const pasids = {
+  pasid: flag({
+    default: false,
+    description:
+      "Has ATS, PASID and PRI, without which Linux uses no shared queue. Engines reach the function's own memory by every PASID: for work of the guest's kernel alone",
+  }),
+};
+
+/** Attributes of types with one queue on an engine that other instances share. */
+export function shareOfEngine({ books }: TypeContext) {
   const { entries, queues } = books.total;
-  const attributes = {
+  return {
     entries: integer({
       minimum: 1,
       maximum: entries,
@@ -46,8 +52,16 @@ export function oneDedicatedQueueType({ books, pool, common }: TypeContext): Mde
       default: 8,
       description: 'Share of its engine, against the other queues there',
     }),
-    ...limits,
   };
+}
+
+/**
+ * `dsa-1dwq-v1`: one dedicated queue on an engine that other instances share, in fixed configuration (GENCAP bit 31
+ * clear). The guest can use it as it comes, and can change nothing about it.
+ */
+export function oneDedicatedQueueType(context: TypeContext): MdevType {
+  const { books, pool, common } = context;
+  const attributes = { ...shareOfEngine(context), ...limits };
   const describe = (values: AttributeValues<typeof attributes>): DsaDescription => ({
     ...common,
     queues: 1,
@@ -67,7 +81,7 @@ export function oneDedicatedQueueType({ books, pool, common }: TypeContext): Mde
       available: (values) => books.availableShared(values.entries),
       allocate: (values) => pool.shared(values.entries),
     },
-    create: (context) => createDsa(context, describe(context.attributes)),
+    create: (instance) => createDsa(instance, describe(instance.attributes)),
   });
 }
 
@@ -81,7 +95,13 @@ export function configurableType({ books, pool, common }: TypeContext): MdevType
     entries: upTo(total.entries, 'Descriptors that all queues hold together'),
     groups: upTo(total.groups, 'Groups'),
     engines: upTo(total.engines, 'Engines'),
+    queueModes: choice({
+      values: ['dedicated', 'shared', 'both'],
+      default: 'dedicated',
+      description: 'What the guest may make of its queues',
+    }),
     ...limits,
+    ...pasids,
   };
   const describe = (values: AttributeValues<typeof attributes>): DsaDescription => ({
     ...common,

@@ -78,6 +78,72 @@ describe('Enable WQ', () => {
     expect([queueState(device, 0), device.enabled.length]).toEqual(before);
   });
 
+  const PASID = 1 << 28;
+  const PRIVILEGED = 1 << 29;
+  const hidden = { shown: false, enabled: false, privileged: false };
+  const off = { shown: true, enabled: false, privileged: false };
+  const on = { shown: true, enabled: true, privileged: false };
+  const kernel = { shown: true, enabled: true, privileged: true };
+  test.each([
+    // A function without PASIDs has one submitter, itself.
+    ['shared', 0xa0, hidden, 0],
+    ['shared', 0xa0 | PASID, hidden, 0x26],
+    ['shared', 0xa0, off, 0x26],
+    ['shared', 0xa0 | PASID, off, 0x26],
+    ['shared', 0xa0, on, 0x26],
+    ['shared', 0xa0 | PASID, on, 0],
+    // The bit is for dedicated queues.
+    ['shared', 0xa0 | PASID | PRIVILEGED, on, 0],
+    ['dedicated', 0xa1, off, 0],
+    ['dedicated', 0xa1 | PASID, off, 0x26],
+    ['dedicated', 0xa1, on, 0],
+    ['dedicated', 0xa1 | PASID, on, 0],
+    ['dedicated', 0xa1 | PASID | PRIVILEGED, on, 0x2a],
+    ['dedicated', 0xa1 | PASID | PRIVILEGED, kernel, 0],
+    ['dedicated', 0xa1 | PRIVILEGED, on, 0],
+  ])('a %s queue with mode 0x%s and PASIDs %j', (_, bits, pasids, error) => {
+    const device = new FakeDevice({ ...configurable, queueModes: 'both', pasid: true });
+    configured(device);
+    device.pasids = pasids;
+    device.command(Code.enableDevice);
+    mode(bits)(device);
+    expect(device.command(Code.enableWq, 0)).toBe(error);
+  });
+
+  test('tells engines who submits: the queue, or the descriptor', () => {
+    const device = new FakeDevice({ ...configurable, queueModes: 'both', pasid: true });
+    configured(device);
+    device.pasids = kernel;
+    device.command(Code.enableDevice);
+    mode((0xa1 | PASID | (0x12345 << 8)) >>> 0)(device);
+    expect(device.command(Code.enableWq, 0)).toBe(0);
+    device.write32(wqcfg(2) + 8, 0xa0 | PASID);
+    expect(device.command(Code.enableWq, 2)).toBe(0);
+    expect(device.enabled.map(({ request }) => request)).toMatchObject([
+      { mode: 'dedicated', pasid: 0x12345, privileged: false },
+      { mode: 'shared', pasid: 0, privileged: true },
+    ]);
+  });
+
+  test('takes the modes that the type offers', () => {
+    for (const [queueModes, dedicated, shared] of [
+      ['dedicated', 0, 0x24],
+      ['shared', 0x24, 0],
+      ['both', 0, 0],
+    ] as const) {
+      for (const [bits, error] of [
+        [0xa1, dedicated],
+        [0xa0, shared],
+      ] as const) {
+        const device = new FakeDevice({ ...configurable, queueModes });
+        configured(device);
+        device.command(Code.enableDevice);
+        mode(bits)(device);
+        expect(device.command(Code.enableWq, 0)).toBe(error);
+      }
+    }
+  });
+
   test('with larger transfers than the device has gives error 0x28', () => {
     const device = new FakeDevice({ ...configurable, maxTransferShift: 30 });
     configured(device);

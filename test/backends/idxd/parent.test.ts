@@ -15,6 +15,7 @@ test('a parent as it comes', () => {
   expect([parent.name, parent.driverName]).toEqual(['dsa0', 'idxd']);
   expect(parent.types.map((type) => [parent.fullTypeName(type), type.deviceApi, type.name])).toEqual([
     ['idxd-dsa-1dwq-v1', 'vfio-pci', 'DSA with one dedicated work queue'],
+    ['idxd-dsa-1swq-v1', 'vfio-pci', 'DSA with one shared work queue'],
     ['idxd-dsa-cfg-v1', 'vfio-pci', 'DSA that the guest configures'],
   ]);
   expect(parent.type('dsa-1dwq-v1').parseAttributes({})).toEqual({
@@ -30,7 +31,9 @@ test('a parent as it comes', () => {
     groups: 4,
     engines: 4,
   });
-  expect(['dsa-1dwq-v1', 'dsa-cfg-v1'].map((type) => parent.availableInstances(type))).toEqual([8, 1]);
+  expect(['dsa-1dwq-v1', 'dsa-1swq-v1', 'dsa-cfg-v1'].map((type) => parent.availableInstances(type))).toEqual([
+    8, 8, 1,
+  ]);
 });
 
 describe('refuses options that cannot be', () => {
@@ -100,7 +103,7 @@ test('what is available is what can be created, at all times', async () => {
   const step = fc.oneof(
     fc.record({ type: fc.constant('dsa-cfg-v1'), attributes: need }),
     fc.record({
-      type: fc.constant('dsa-1dwq-v1'),
+      type: fc.constantFrom('dsa-1dwq-v1', 'dsa-1swq-v1'),
       attributes: fc.record({ entries: fc.integer({ min: 1, max: 16 }) }),
     }),
     fc.record({ remove: fc.nat(10) }),

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 
 import { type EventFd, memoryFile, type MemoryFile } from '../../../../src/native/binding.ts';
-import { MdevRegistry, type MdevDevice } from '../../../../src/mdev/index.ts';
+import { MdevRegistry, type MdevDevice, type PlatformCapabilities } from '../../../../src/mdev/index.ts';
 import { softwareDsa, type SoftwareDsaOptions } from '../../../../src/backends/idxd/index.ts';
 import { Guest } from '../../../mdev/support/guest.ts';
 import {
@@ -29,13 +29,14 @@ const COMMAND_CAUSE = 2;
 
 /** An instance of a registry of its own. */
 export async function dsaDevice(
-  type: 'dsa-1dwq-v1' | 'dsa-cfg-v1',
-  attributes: Readonly<Record<string, number | boolean>> = {},
+  type: 'dsa-1dwq-v1' | 'dsa-1swq-v1' | 'dsa-cfg-v1',
+  attributes: Readonly<Record<string, number | boolean | string>> = {},
   options: SoftwareDsaOptions = {},
+  platform: Partial<PlatformCapabilities> = {},
 ): Promise<{ readonly device: MdevDevice; readonly registry: MdevRegistry }> {
   const registry = new MdevRegistry();
   registry.register(softwareDsa(options));
-  return { registry, device: await registry.create({ parent: options.name ?? 'dsa0', type, attributes }) };
+  return { registry, device: await registry.create({ parent: options.name ?? 'dsa0', type, attributes, platform }) };
 }
 
 /** A descriptor by its fields (DSA specification 8.1); everything else is 0. */

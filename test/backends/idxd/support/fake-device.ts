@@ -1,5 +1,6 @@
 import { CommandProcessor } from '../../../../src/backends/idxd/commands.ts';
 import type { DsaDescription } from '../../../../src/backends/idxd/description.ts';
+import { NO_PASIDS, type PasidState } from '../../../../src/backends/idxd/pasid-state.ts';
 import type { Queues } from '../../../../src/backends/idxd/queues.ts';
 import { restoreLocks } from '../../../../src/backends/idxd/region.ts';
 import { type DsaRegisterBlock, dsaRegisters } from '../../../../src/backends/idxd/registers.ts';
@@ -23,6 +24,7 @@ export class FakeDevice {
   readonly assignments: (readonly (readonly number[])[])[] = [];
   resets = 0;
   busMaster = true;
+  pasids: PasidState = NO_PASIDS;
   /** Queues that have descriptors in flight. */
   readonly busy = new Set<number>();
   #pending: CommandRequest | undefined;
@@ -61,6 +63,7 @@ export class FakeDevice {
         recordError: (error) => {
           this.errors.push(error);
         },
+        setThreshold: () => undefined,
         close: () => undefined,
       },
       groups: {
@@ -70,6 +73,7 @@ export class FakeDevice {
         group: (index) => ({ index }) as never,
       },
       busMaster: () => this.busMaster,
+      pasids: () => this.pasids,
       trigger: (vector) => {
         this.vectors.push(vector);
       },

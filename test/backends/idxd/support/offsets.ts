@@ -39,4 +39,9 @@ export const Code = {
   releaseHandle: 14,
 } as const;
 
+/** Control registers in config space. */
+export const ATS_CONTROL = 0x226;
+export const PASID_CONTROL = 0x236;
+export const PRI_CONTROL = 0x244;
+
 export const ACTIVE = 0x8000_0000;

@@ -104,6 +104,11 @@ export interface NativeChannel {
   /** Sends bytes, which need not be a message. `fds` are duplicated; with them, the bytes are sent by a call of their own. */
   send(bytes: Uint8Array, fds: readonly number[]): void;
   /**
+   * Sends the answer to a message of the other side's. While more than 2 MiB of answers wait for the socket, nothing is
+   * read: the other side has to take some first.
+   */
+  answer(bytes: Uint8Array): void;
+  /**
    * Offers a short message, at most 4,096 bytes, to the socket at once.
    *
    * @returns 0: the other side will find it, whatever happens to this one. EAGAIN: there is no room for it now, or something waits to be sent before.

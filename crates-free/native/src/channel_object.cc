@@ -71,6 +71,7 @@ class ChannelObject : public Napi::ObjectWrap<ChannelObject> {
     return DefineClass(env, "Channel",
                        {
                            InstanceMethod<&This::send>("send"),
+                           InstanceMethod<&This::answer>("answer"),
                            InstanceMethod<&This::sendNow>("sendNow"),
                            InstanceMethod<&This::endReading>("endReading"),
                            InstanceMethod<&This::pending>("pending"),
@@ -89,6 +90,8 @@ class ChannelObject : public Napi::ObjectWrap<ChannelObject> {
     std::vector<FileDescriptor> fds = descriptorsArgument(env, info[1], "fds", bytes.empty() ? 0 : kMaxFdsPerRead);
     channel_->send(bytes, std::move(fds));
   }
+
+  void answer(const Info& info) { channel_->answer(bytesArgument(info.Env(), info[0], "bytes")); }
 
   Napi::Value sendNow(const Info& info) {
     return Napi::Number::New(info.Env(), channel_->sendNow(bytesArgument(info.Env(), info[0], "bytes")));

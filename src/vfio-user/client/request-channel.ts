@@ -41,7 +41,8 @@ const ID_COUNT = 65_536;
 
 /**
  * Requests and their replies on one connection, any number of them under way. A server that breaks the protocol (a reply that was not asked for or makes
- * no sense, file descriptors where none belong) is cut off: everything under way is rejected with `EPROTO`, and its descriptors are closed.
+ * no sense, file descriptors where none belong) is cut off: everything under way is rejected with `EPROTO`, and its descriptors are closed. One that asks
+ * and does not read the answers is not read either, beyond 2 MiB of them.
  */
 export class RequestChannel {
   /** Resolves with the reason when the connection has ended. */
@@ -81,11 +82,6 @@ export class RequestChannel {
   /** Bytes that the socket has not taken yet. */
   get unsent(): number {
     return this.#channel.pending();
-  }
-
-  /** While paused, nothing of the server is read. */
-  setPaused(paused: boolean): void {
-    this.#channel.setPaused(paused);
   }
 
   /**
@@ -198,11 +194,10 @@ export class RequestChannel {
     const answer = this.#handler.request(header.command, body);
     if ((header.flags & MessageFlag.noReply) !== 0 || !this.isOpen) return;
     const { command, id } = header;
-    this.#channel.send(
+    this.#channel.answer(
       typeof answer === 'number'
         ? encodeMessage({ id, command, flags: MessageFlag.reply | MessageFlag.error, errno: answer })
         : encodeMessage({ id, command, flags: MessageFlag.reply }, answer),
-      [],
     );
   }
 

@@ -1,12 +1,15 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 
+import { channelOf } from '../../../src/vfio-user/client/client.ts';
 import { type Client, connect, memoryFile, VfioError } from '../../../src/vfio-user/index.ts';
 import { socketPair } from '../../../src/vfio-user/native.ts';
 import { Command, MessageFlag } from '../../../src/vfio-user/protocol/constants.ts';
-import { encodeMessage } from '../../../src/vfio-user/protocol/structures/index.ts';
+import { encodeDmaAccess, encodeMessage } from '../../../src/vfio-user/protocol/structures/index.ts';
 import { openFiles, settle, until } from '../support/bench.ts';
 import { RawPeer } from '../support/raw-peer.ts';
+
+const MIB = 1 << 20;
 
 /** A request of each kind, in the order of their ids. What they get is let go of. */
 const requests: readonly [command: number, ask: (client: Client) => Promise<unknown>][] = [
@@ -100,4 +103,76 @@ it('whatever a server sends, every request ends with a VfioError or an answer, a
     { numRuns: 300 },
   );
   file.close();
+});
+
+/** A client with 1 MiB of memory without a file, and its server. */
+async function clientWithMemory(): Promise<{ client: Client; server: RawPeer }> {
+  const [near, far] = socketPair();
+  const client = await connect({ fd: near }, { negotiate: false });
+  const server = new RawPeer(far);
+  const mapped = client.dmaMap({ iova: 0n, memory: new Uint8Array(MIB).fill(7) });
+  const request = await server.next();
+  server.send(encodeMessage({ id: request?.header.id ?? 0, command: Command.dmaMap, flags: MessageFlag.reply }));
+  await mapped;
+  return { client, server };
+}
+
+const dmaRead = (id: number, count = MIB): Uint8Array =>
+  encodeMessage({ id, command: Command.dmaRead }, encodeDmaAccess({ address: 0n, count: BigInt(count) }));
+
+it('a server that asks and does not read its answers is not read either, and gets all of them when it does', async () => {
+  const { client, server } = await clientWithMemory();
+  server.channel.setPaused(true);
+  const count = 100;
+  for (let id = 0; id < count; ++id) server.send(dmaRead(id));
+  let most = 0;
+  for (let turns = 0; turns < 300; ++turns) {
+    await settle(1);
+    most = Math.max(most, channelOf(client).unsent);
+  }
+  expect(most).toBeGreaterThan(MIB);
+  expect(most).toBeLessThan(3 * MIB);
+  // What it asks for itself goes out behind that, and is answered in its turn.
+  const own = client.reset();
+  server.channel.setPaused(false);
+  const seen: number[] = [];
+  while (seen.length < count) {
+    const message = await server.next();
+    expect(message).toBeDefined();
+    if (message?.header.command === Command.deviceReset) {
+      server.send(encodeMessage({ id: message.header.id, command: Command.deviceReset, flags: MessageFlag.reply }));
+    } else if (message !== undefined) {
+      expect([message.body.length, message.body.at(-1)]).toEqual([16 + MIB, 7]);
+      seen.push(message.header.id);
+    }
+  }
+  expect(seen).toEqual(Array.from({ length: count }, (_, id) => id));
+  await own;
+  await client.close();
+  server.close();
+});
+
+it('a client that asks for a lot itself goes on reading: two that both do so do not wait for each other', async () => {
+  const { client, server } = await clientWithMemory();
+  const writes = Array.from({ length: 8 }, () => client.writeRegion(0, 0, new Uint8Array(MIB)));
+  await settle();
+  expect(channelOf(client).unsent).toBeGreaterThan(3 * MIB);
+  server.channel.setPaused(true);
+  // It is heard although much waits to be sent.
+  server.send(dmaRead(1, 8));
+  const unsent = channelOf(client).unsent;
+  await until(() => channelOf(client).unsent > unsent, 'the answer');
+  server.close();
+  await Promise.allSettled(writes);
+  await client.close();
+});
+
+it('a server that asks, reads nothing and hangs up leaves nothing behind', async () => {
+  const { client, server } = await clientWithMemory();
+  server.channel.setPaused(true);
+  for (let id = 0; id < 20; ++id) server.send(dmaRead(id));
+  await until(() => channelOf(client).unsent > MIB, 'the limit');
+  server.close();
+  await client.closed;
+  expect(channelOf(client).unsent).toBe(0);
 });

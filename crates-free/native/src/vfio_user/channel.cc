@@ -23,6 +23,26 @@ void Channel::send(std::span<const std::byte> bytes, std::vector<FileDescriptor>
   transport_->wake();
 }
 
+void Channel::answer(std::span<const std::byte> bytes) {
+  if (closed_) return;
+  output_.append(bytes);
+  answers_.push_back({sent_ + output_.size(), bytes.size()});
+  owed_ += bytes.size();
+  transport_->wake();
+}
+
+void Channel::sent(std::size_t size) {
+  MessageStream::sent(size);
+  sent_ += size;
+  for (; !answers_.empty() && answers_.front().end <= sent_; answers_.pop_front()) owed_ -= answers_.front().size;
+}
+
+void Channel::onClosed(const std::string& reason) {
+  answers_.clear();
+  owed_ = 0;
+  handler_->closed(reason);
+}
+
 int Channel::sendNow(std::span<const std::byte> bytes) {
   if (closed_) return EPIPE;
   if (output_.size() != 0) return EAGAIN;
@@ -52,7 +72,7 @@ void Channel::roundBegan() {
 }
 
 std::span<std::byte> Channel::receiveRoom() {
-  if (closed_ || paused_) return {};
+  if (closed_ || paused_ || owesTooMuch()) return {};
   return framer_.room();
 }
 
@@ -65,7 +85,7 @@ void Channel::received(std::size_t size, std::vector<ForeignFd> fds) {
 }
 
 Turn Channel::turn() {
-  while (!closed_ && !paused_ && messages_ < kRoundMessages) {
+  while (!closed_ && !paused_ && !owesTooMuch() && messages_ < kRoundMessages) {
     std::optional<Message> message = framer_.next();
     if (!message) return Turn::idle;
     if (message->badSize) {

@@ -81,6 +81,44 @@ void nothingFiresWhileHeld() {
   CHECK_EQUAL(level.take(), 1u);
 }
 
+void messagesAloneWaitForBusMaster() {
+  Interrupts interrupts;
+  give(interrupts);
+  const Probe message;
+  const Probe level;
+  const Probe error;
+  CHECK_EQUAL(interrupts.set({36, kMsix, 0, 1, {}}, list(message.share())), 0);
+  CHECK_EQUAL(interrupts.set({36, kErr, 0, 1, {}}, list(error.share())), 0);
+  interrupts.intx()->enable(level.share());
+  interrupts.setMessagesHeld(true);
+  interrupts.table(kMsix)->trigger(0);
+  interrupts.table(kErr)->trigger(0);
+  interrupts.intx()->setAsserted(true);
+  CHECK_EQUAL(message.take(), 0u);
+  CHECK(interrupts.table(kMsix)->pending(0));
+  CHECK_EQUAL(error.take(), 1u);
+  CHECK_EQUAL(level.take(), 1u);
+  // Neither hold ends with the other.
+  interrupts.setHeld(true);
+  interrupts.setMessagesHeld(false);
+  CHECK_EQUAL(message.take(), 0u);
+  interrupts.setMessagesHeld(true);
+  interrupts.setHeld(false);
+  CHECK_EQUAL(message.take(), 0u);
+  interrupts.setMessagesHeld(false);
+  CHECK_EQUAL(message.take(), 1u);
+}
+
+void tablesThatComeLaterAreHeldToo() {
+  Interrupts interrupts;
+  interrupts.setMessagesHeld(true);
+  give(interrupts);
+  const Probe message;
+  CHECK_EQUAL(interrupts.set({36, kMsix, 0, 1, {}}, list(message.share())), 0);
+  interrupts.table(kMsix)->trigger(0);
+  CHECK_EQUAL(message.take(), 0u);
+}
+
 void garbageIsRefused() {
   Interrupts interrupts;
   give(interrupts);
@@ -111,5 +149,7 @@ void garbageIsRefused() {
 int main() {
   anotherClientFindsWhatTheDeviceRaised();
   nothingFiresWhileHeld();
+  messagesAloneWaitForBusMaster();
+  tablesThatComeLaterAreHeldToo();
   garbageIsRefused();
 }

@@ -55,6 +55,7 @@ describe.each(FACES)('a device %s', (face) => {
   it('calls back for a vector, until its line is closed', async () => {
     const { device } = await acmeInstance();
     await using vmm = await openFace(face, device);
+    await vmm.writeRegister(CONFIG, At.command, 2, 6);
     let fired = 0;
     const line = await vmm.onIrq(VfioIrq.msix, 1, (count) => (fired += count));
     await vmm.setIrqs({ index: VfioIrq.msix, start: 1, count: 1 });

@@ -108,6 +108,10 @@ void setInterruptsHeld(DeviceCore& core, const Info& info) {
   core.interrupts().setHeld(boolArgument(info.Env(), info[0], "held"));
 }
 
+void setMessagesHeld(DeviceCore& core, const Info& info) {
+  core.interrupts().setMessagesHeld(boolArgument(info.Env(), info[0], "held"));
+}
+
 Napi::Value interruptState(DeviceCore& core, const Info& info) {
   const std::vector<std::byte> bytes = encode(core.interrupts().save());
   auto array = Napi::Uint8Array::New(info.Env(), bytes.size());
@@ -138,6 +142,7 @@ constexpr DeviceMethod kMethods[] = {
     {"resetIrqs", resetIrqs},
     {"setIrqs", setIrqs},
     {"setInterruptsHeld", setInterruptsHeld},
+    {"setMessagesHeld", setMessagesHeld},
     {"interruptState", interruptState},
     {"fitsInterruptState", fitsInterruptState},
     {"adoptInterruptState", adoptInterruptState},

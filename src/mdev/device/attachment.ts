@@ -4,7 +4,7 @@ import type { Container } from '../iommu/container.ts';
 export interface Holder {
   /** For messages: "vfio-user client of /run/mdev/0.sock, pid 4711". */
   readonly name: string;
-  /** The instance is to be removed: please let go. */
+  /** The instance is to be removed: please let go. Called every 10 s until it does. */
   readonly onRequest?: () => void;
   /** The instance was taken away; the attachment has ended. */
   readonly onRevoked?: (reason: string) => void;

@@ -34,6 +34,9 @@ export interface HoldSubject {
   clientGone(): void;
 }
 
+/** How often a client is asked to let go: as `vfio_unregister_group_dev` in Linux asks. */
+const REQUEST_AGAIN_MS = 10_000;
+
 /** Who holds one instance, and with it its group and an address space. */
 export class DeviceHold {
   readonly #subject: HoldSubject;
@@ -41,6 +44,8 @@ export class DeviceHold {
   /** The client has begun to use the instance. */
   #started = false;
   #released: Deferred | undefined;
+  /** Asks the client again. */
+  #reminder: NodeJS.Timeout | undefined;
 
   constructor(subject: HoldSubject) {
     this.#subject = subject;
@@ -111,16 +116,29 @@ export class DeviceHold {
     throw new MdevError(code, `${who} was taken away from ${attachment.holder.name} at once; it is ${state}`);
   }
 
-  /** Asks the client to let go and resolves when no client holds the instance any more. */
+  /** Asks the client to let go, at once and every 10 s, and resolves when no client holds the instance any more. */
   async requestRelease(): Promise<void> {
     const held = this.#attachment;
     if (held === undefined) return;
     this.#released ??= deferred();
     const { promise } = this.#released;
-    this.#subject.function.irqs.request();
-    this.#subject.life.tell('request', held.holder);
-    guarded(() => held.holder.onRequest?.());
+    // Before anybody hears of it, who may let go at once.
+    if (this.#reminder === undefined) this.#remind(held);
+    this.#request(held);
     await promise;
+  }
+
+  #request({ holder }: Attachment): void {
+    this.#subject.function.irqs.request();
+    this.#subject.life.tell('request', holder);
+    guarded(() => holder.onRequest?.());
+  }
+
+  /** It ends with the hold, and keeps nobody's event loop alive: who waits for the client has a reason of his own to stay. */
+  #remind(held: Attachment): void {
+    this.#reminder = setInterval(() => {
+      this.#request(held);
+    }, REQUEST_AGAIN_MS).unref();
   }
 
   /** Ends the client's hold, whatever the state. */
@@ -138,6 +156,8 @@ export class DeviceHold {
     if (held === undefined) return;
     const { guestErrors, life, pause } = this.#subject;
     this.#attachment = undefined;
+    clearInterval(this.#reminder);
+    this.#reminder = undefined;
     // Before its memory goes: what the device does not find any more then is no fault of its guest.
     guestErrors.stop();
     this.#giveMemoryBack(held);

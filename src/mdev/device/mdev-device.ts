@@ -257,7 +257,10 @@ export class MdevDevice extends EventEmitter<MdevDeviceEvents> {
     return this.#parts.pause.watch(listener);
   }
 
-  /** Asks the client to let go (irq index REQ, `onRequest`) and resolves when no client holds the instance any more. */
+  /**
+   * Asks the client to let go (irq index REQ, `onRequest`, event `request`), at once and every 10 s, and resolves when no client holds the instance any
+   * more.
+   */
   requestRelease(): Promise<void> {
     return this.#parts.hold.requestRelease();
   }

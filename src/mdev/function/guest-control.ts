@@ -1,4 +1,4 @@
-import type { MsixControl, PciHost, PowerState } from '../../emulation/index.ts';
+import type { MsiControl, MsixControl, PciHost, PowerState } from '../../emulation/index.ts';
 import type { DeviceCore } from '../../native/binding.ts';
 import type { MdevBehaviour } from '../type/behaviour.ts';
 import { callSynchronously } from '../base/call-synchronously.ts';
@@ -15,8 +15,8 @@ export interface GuestControlled {
 }
 
 /**
- * What the guest controls by config space: decode at once; INTx, MSI-X, the power state and bus master when the access is over, because a reset in the
- * same access makes them void, and what they kept back with it.
+ * What the guest controls by config space: decode at once; INTx, MSI, MSI-X, the power state and bus master when the access is over, because a reset in
+ * the same access makes them void, and what they kept back with it.
  */
 export class GuestControl {
   readonly #function: GuestControlled;
@@ -25,6 +25,8 @@ export class GuestControl {
   #toldPowerState: PowerState = 0;
   /** What the access in progress changed. */
   #intxDisabled: boolean | undefined;
+  #msiMask: number | undefined;
+  #msiControl: MsiControl | undefined;
   #msixControl: MsixControl | undefined;
   /** Bus master as the behaviour knows it. */
   #toldBusMaster = false;
@@ -51,10 +53,10 @@ export class GuestControl {
       this.#intxDisabled = disabled;
     },
     msiControl: (control) => {
-      this.#function.irqs.controlMsi(control);
+      this.#msiControl = control;
     },
     msiMask: (mask) => {
-      this.#function.irqs.maskMsi(mask);
+      this.#msiMask = mask;
     },
     interruptStatus: () => this.#function.irqs.intxAsserted,
     msixControl: (control) => {
@@ -74,8 +76,8 @@ export class GuestControl {
 
   /** Config space was reset. The behaviour is not told: it is about to be reset itself. */
   reset(): void {
-    this.#intxDisabled = undefined;
-    this.#msixControl = undefined;
+    this.#intxDisabled = this.#msiMask = undefined;
+    this.#msiControl = this.#msixControl = undefined;
     this.#toldBusMaster = false;
     this.#toldPowerState = this.#powerState;
     this.#function.gate.apply();
@@ -90,10 +92,15 @@ export class GuestControl {
   }
 
   #tellInterruptControl(): void {
-    const [disabled, control] = [this.#intxDisabled, this.#msixControl];
-    this.#intxDisabled = this.#msixControl = undefined;
-    if (disabled !== undefined) this.#function.irqs.disableIntx(disabled);
-    if (control !== undefined) this.#function.irqs.control(control);
+    const { irqs } = this.#function;
+    const [disabled, mask] = [this.#intxDisabled, this.#msiMask];
+    const [msi, msix] = [this.#msiControl, this.#msixControl];
+    this.#intxDisabled = this.#msiMask = undefined;
+    this.#msiControl = this.#msixControl = undefined;
+    if (disabled !== undefined) irqs.disableIntx(disabled);
+    if (mask !== undefined) irqs.maskMsi(mask);
+    if (msi !== undefined) irqs.controlMsi(msi);
+    if (msix !== undefined) irqs.control(msix);
   }
 
   #tellPowerState(): void {

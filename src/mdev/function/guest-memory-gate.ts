@@ -1,6 +1,9 @@
 import type { DeviceCore } from '../../native/binding.ts';
 
-/** Whether a function reaches guest memory: what its guest, its errors and its pauses say together, from {@link apply} on. */
+/**
+ * Whether a function reaches guest memory: what its guest, its errors and its pauses say together, from {@link apply} on. A message of MSI or MSI-X is a
+ * write to memory that bus master gates like any other (PCI Express Base Specification 5.0, 7.5.1.1.3): it waits, pending, until there is bus master again.
+ */
 export class GuestMemoryGate {
   /** COMMAND.busMaster and D0, as the guest set them. */
   busMaster = false;
@@ -26,6 +29,7 @@ export class GuestMemoryGate {
 
   /** Makes it so. */
   apply(): void {
+    this.#core.setMessagesHeld(!this.granted);
     this.#core.setBusMaster(this.granted && !this.isolated && !this.paused);
     this.applied();
   }

@@ -29,7 +29,10 @@ export interface PlatformCapabilities {
    * behaviours that show or act on "no snoop"; the framework's own copies are coherent always.
    */
   readonly snooping: boolean;
-  /** The device reaches guest memory only while COMMAND.busMaster is 1. Off for clients that never program COMMAND. */
+  /**
+   * The device reaches guest memory, and sends MSI and MSI-X, only while COMMAND.busMaster is 1 and it is in D0; messages wait, pending. Off for clients
+   * that never program COMMAND.
+   */
   readonly enforceBusMaster: boolean;
   /**
    * An error that freezes an instance (`MdevDevice.error`) signals the irq index ERR. Off by default: QEMU stops its whole guest

@@ -37,6 +37,8 @@ export interface CoreInterrupts {
 
   /** While held, the device raises nothing but REQ: INTx keeps its level, messages latch. */
   setInterruptsHeld(held: boolean): void;
+  /** While held, MSI and MSI-X latch; what has latched goes out when they no longer are. Not at first. */
+  setMessagesHeld(held: boolean): void;
   /** Masks, latched vectors and INTx's level, as bytes. No eventfds. */
   interruptState(): Uint8Array;
   /** Whether these are the bytes of a device with the same vectors. */

@@ -207,6 +207,9 @@ describe('reset', () => {
     ]);
     context.irqs.msix.trigger(0);
     expect(fd?.read()).toBe(0);
+    // The mask is the one thing that keeps it back: the reset took bus master, too.
+    guest.write16(At.command, 6, CONFIG);
+    expect(fd?.read()).toBe(0);
     guest.write16(At.msixMessageControl, 0x8000, CONFIG);
     expect(fd?.read()).toBe(1);
   });

@@ -14,7 +14,7 @@ import { CONFIG, Guest, SET_EVENTFDS } from '../support/guest.ts';
 
 const MSI = 1;
 const VECTORS = 4;
-const At = { deviceControl: 0x48, control: 0x82, mask: 0x90, pending: 0x94 } as const;
+const At = { command: 0x04, deviceControl: 0x48, control: 0x82, mask: 0x90, pending: 0x94 } as const;
 /** Enabled with four messages, and with two. */
 const [FOUR, TWO] = [0x21, 0x11] as const;
 
@@ -77,6 +77,18 @@ describe('MSI', () => {
     expect([fired(), guest.read32(At.pending, CONFIG)]).toEqual([[0, 0, 0, 1], 0]);
   });
 
+  test('without bus master they wait, pending', async () => {
+    const { guest, context, fired } = await msiGuest();
+    guest.write16(At.control, FOUR, CONFIG);
+    guest.write16(At.command, 2, CONFIG);
+    context.irqs.msi.trigger(1);
+    guest.write32(At.mask, 0b0010, CONFIG);
+    guest.write32(At.mask, 0, CONFIG);
+    expect([fired(), guest.read32(At.pending, CONFIG)]).toEqual([[0, 0, 0, 0], 0b0010]);
+    guest.write16(At.command, 6, CONFIG);
+    expect([fired(), guest.read32(At.pending, CONFIG)]).toEqual([[0, 1, 0, 0], 0]);
+  });
+
   test('with fewer messages than it asks for, the higher ones share them', async () => {
     const { guest, context, fired } = await msiGuest();
     guest.write16(At.control, TWO, CONFIG);
@@ -102,6 +114,7 @@ describe('MSI', () => {
     expect(guest.read32(At.pending, CONFIG)).toBe(0b100);
     guest.write16(At.deviceControl, 0x8000, CONFIG);
     expect([fired(), guest.read32(At.pending, CONFIG), guest.read32(At.mask, CONFIG)]).toEqual([[0, 0, 0, 0], 0, 0]);
+    guest.write16(At.command, 6, CONFIG);
     context.irqs.msi.trigger(2);
     expect(fired()).toEqual([0, 0, 1, 0]);
   });

@@ -1,5 +1,7 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 
+import type { DeviceSession } from '../../../src/mdev/index.ts';
+import { type EventFd, eventfd } from '../../../src/native/binding.ts';
 import { acmeDevice, acmeInstance, At, VECTORS } from '../support/acme.ts';
 import { CONFIG, Guest, MSIX, SET_EVENTFDS } from '../support/guest.ts';
 
@@ -40,8 +42,9 @@ describe('interrupts', () => {
       expect(() => guest.session.sync.msixMessage(VECTORS)).toThrow(expect.objectContaining({ code: 'EINVAL' }));
       guest.session.sync.reset();
       context.irqs.msix.trigger(0);
-      expect(fd?.read()).toBe(msixOwner === 'client' ? 1 : 0);
+      expect(fd?.read()).toBe(0);
       guest.write16(At.command, 6, CONFIG);
+      expect(fd?.read()).toBe(msixOwner === 'client' ? 1 : 0);
       guest.write32(At.msixControl(0), 0);
       expect(fd?.read()).toBe(0);
       guest.write16(At.msixMessageControl, 0x8000, CONFIG);
@@ -49,6 +52,117 @@ describe('interrupts', () => {
       guest.write16(At.msixMessageControl, 0, CONFIG);
       context.irqs.msix.trigger(0);
       expect(fd?.read()).toBe(msixOwner === 'client' ? 1 : 0);
+    }
+  });
+
+  test.each(['client', 'device'] as const)(
+    'without bus master, and outside of D0, messages wait: the table is the %s’s',
+    async (msixOwner) => {
+      const { device, context } = await acmeInstance(undefined, { msixOwner });
+      const guest = new Guest(device);
+      const [fd] = guest.enableMsix(1);
+      guest.write16(At.msixMessageControl, 0x8000, CONFIG);
+      guest.write32(At.msixControl(0), 0);
+      const off = [
+        [At.command, 2, 6],
+        [At.powerControl, 3, 0],
+      ] as const;
+      for (const [register, without, back] of off) {
+        context.irqs.msix.trigger(0);
+        expect(fd?.read()).toBe(1);
+        guest.write16(register, without, CONFIG);
+        context.irqs.msix.trigger(0);
+        context.irqs.msix.trigger(0);
+        // What the guest does to its masks meanwhile lets nothing out.
+        guest.write16(At.msixMessageControl, 0xc000, CONFIG);
+        guest.write16(At.msixMessageControl, 0x8000, CONFIG);
+        expect(fd?.read()).toBe(0);
+        guest.write16(register, back, CONFIG);
+        expect([fd?.read(), guest.read64(At.pending)]).toEqual([1, 0n]);
+      }
+      guest.write16(At.command, 2, CONFIG);
+      context.irqs.msix.trigger(0);
+      expect([fd?.read(), guest.read64(At.pending)]).toEqual([0, 1n]);
+      // Another driver does not find what was meant for the one before.
+      guest.write16(At.deviceControl, 0x8000, CONFIG);
+      guest.write16(At.command, 6, CONFIG);
+      guest.write16(At.msixMessageControl, 0x8000, CONFIG);
+      guest.write32(At.msixControl(0), 0);
+      expect([fd?.read(), guest.read64(At.pending)]).toEqual([0, 0n]);
+    },
+  );
+
+  test('a message that is pending when bus master comes back goes out before the behaviour hears of it', async () => {
+    const seen: (number | undefined)[] = [];
+    const fds: EventFd[] = [];
+    const { device, context } = await acmeInstance(({ irqs }) => ({
+      busMaster: (enabled) => {
+        seen.push(Number(enabled), fds[0]?.read());
+        irqs.msix.trigger(0);
+      },
+    }));
+    const guest = new Guest(device);
+    fds.push(...guest.enableMsix(1));
+    // What the behaviour does about losing bus master still has it.
+    guest.write16(At.command, 2, CONFIG);
+    expect(fds[0]?.read()).toBe(1);
+    context.irqs.msix.trigger(0);
+    guest.write16(At.command, 6, CONFIG);
+    expect([seen, fds[0]?.read()]).toEqual([[1, undefined, 0, 1, 1, 1], 1]);
+  });
+
+  test('where bus master is not enforced, messages go out whatever COMMAND says', async () => {
+    const { device, context } = await acmeInstance(undefined, { enforceBusMaster: false });
+    const guest = new Guest(device, { command: 0 });
+    const [fd] = guest.enableMsix(1);
+    context.irqs.msix.trigger(0);
+    expect(fd?.read()).toBe(1);
+  });
+
+  test('a holder that is asked to let go gets REQ at once, and again every 10 s until it has', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    try {
+      let asked = 0;
+      const device = await acmeDevice();
+      const session = device.open({ name: 'vmm', onRequest: () => (asked += 1) });
+      const request = eventfd();
+      session.sync.setIrqs({ index: 4, eventfds: [request.fd] });
+      const released = Promise.all([device.requestRelease(), device.requestRelease()]);
+      expect([request.read(), asked]).toEqual([2, 2]);
+      vi.advanceTimersByTime(9_999);
+      expect(request.read()).toBe(0);
+      vi.advanceTimersByTime(1);
+      expect([request.read(), asked]).toEqual([1, 3]);
+      vi.advanceTimersByTime(20_000);
+      expect([request.read(), asked]).toEqual([2, 5]);
+      session.sync.close();
+      await released;
+      expect(vi.getTimerCount()).toBe(0);
+      // Who holds it next is asked for anew.
+      const next = device.open({ name: 'next' });
+      vi.advanceTimersByTime(60_000);
+      expect(asked).toBe(5);
+      next.sync.close();
+      request.close();
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test('one that lets go when it is asked is not asked again', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    try {
+      const device = await acmeDevice();
+      const session: DeviceSession = device.open({
+        name: 'vmm',
+        onRequest: () => {
+          session.sync.close();
+        },
+      });
+      await device.requestRelease();
+      expect(vi.getTimerCount()).toBe(0);
+    } finally {
+      vi.useRealTimers();
     }
   });
 

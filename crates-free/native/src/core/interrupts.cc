@@ -33,6 +33,7 @@ void Interrupts::setCount(uint32_t index, uint32_t count) {
   } else {
     tables_[index] = std::make_shared<IrqTable>(count);
   }
+  hold();
 }
 
 void Interrupts::clientGone() {
@@ -91,8 +92,19 @@ InterruptState Interrupts::save() const {
 }
 
 void Interrupts::setHeld(bool held) {
-  intx_->setHeld(held);
-  for (const uint32_t index : {kIrqMsi, kIrqMsix, kIrqErr}) tables_[index]->setHeld(held);
+  held_ = held;
+  hold();
+}
+
+void Interrupts::setMessagesHeld(bool held) {
+  messagesHeld_ = held;
+  hold();
+}
+
+void Interrupts::hold() {
+  intx_->setHeld(held_);
+  tables_[kIrqErr]->setHeld(held_);
+  for (const uint32_t index : {kIrqMsi, kIrqMsix}) tables_[index]->setHeld(held_ || messagesHeld_);
 }
 
 bool Interrupts::fits(const InterruptState& state) const {

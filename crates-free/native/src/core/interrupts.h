@@ -72,6 +72,9 @@ class Interrupts {
 
   /// While held, the device raises nothing: INTx keeps its level, messages and ERR latch. REQ is not the device's.
   void setHeld(bool held);
+  /// While held, MSI and MSI-X latch, and go out when they no longer are: a function without bus master writes no
+  /// messages. INTx, ERR and REQ are none.
+  void setMessagesHeld(bool held);
 
   InterruptState save() const;
   /// Whether the state is that of a device with the same counts.
@@ -97,12 +100,16 @@ class Interrupts {
   int setEvent(const SetIrqs& request, std::vector<ForeignFd> fds);
   int setUnmaskEventfd(ForeignFd fd);
   void disable(uint32_t index);
+  /// Makes lines and tables what `held_` and `messagesHeld_` say.
+  void hold();
 
   uint32_t intxCount_ = 0;
   std::shared_ptr<IntxLine> intx_;
   std::array<std::shared_ptr<IrqTable>, kPciIrqs> tables_;
   std::optional<uint32_t> enabled_;
   uint32_t enabledVectors_ = 0;
+  bool held_ = false;
+  bool messagesHeld_ = false;
   /// Null when that cannot be done.
   std::shared_ptr<void> watchUnmask(const UnmaskEventfd& eventfd) const;
 

@@ -1,6 +1,7 @@
 import type { Hooks, RegisterBlock, RegisterHooks, Registers } from '../../emulation/index.ts';
 import { callSynchronously } from '../base/call-synchronously.ts';
 import { messageOf } from '../base/message-of.ts';
+import { plainHooks } from '../base/plain-hooks.ts';
 
 /** What a hook threw, and where. Its stack is that of what was thrown. */
 export class HookFailure extends Error {
@@ -48,19 +49,20 @@ function guardAll(registers: Registers, hooks: object, prefix: string): HookTree
 }
 
 function guardRegister(hooks: object, path: (index: number) => string): object {
-  const { beforeRead, beforeWrite, afterWrite, ...others } = hooks as RegisterHooks;
-  const guarded: { -readonly [K in keyof RegisterHooks]: RegisterHooks[K] } = { ...others };
+  const plain = plainHooks(hooks);
+  const { beforeRead, beforeWrite, afterWrite } = plain;
+  const guarded: { -readonly [K in keyof RegisterHooks]: RegisterHooks[K] } = { ...plain };
   if (typeof beforeRead === 'function') {
     guarded.beforeRead = (access) => {
       try {
-        return callSynchronously('beforeRead', () => beforeRead.call(hooks, access));
+        return callSynchronously('beforeRead', () => beforeRead(access));
       } catch (error) {
         throw new HookFailure(path(access.index), error);
       }
     };
   }
-  if (typeof beforeWrite === 'function') guarded.beforeWrite = guardWrite('beforeWrite', beforeWrite.bind(hooks), path);
-  if (typeof afterWrite === 'function') guarded.afterWrite = guardWrite('afterWrite', afterWrite.bind(hooks), path);
+  if (typeof beforeWrite === 'function') guarded.beforeWrite = guardWrite('beforeWrite', beforeWrite, path);
+  if (typeof afterWrite === 'function') guarded.afterWrite = guardWrite('afterWrite', afterWrite, path);
   return guarded;
 }
 

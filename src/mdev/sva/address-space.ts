@@ -128,7 +128,7 @@ export class AddressSpace implements Disposable {
 
   /** A PASID is to be attached to it. @internal @throws {@link MdevError} `ENODEV` when it is closed. */
   join(user: AddressSpaceUser): DeviceCore {
-    this.checkOpen();
+    if (this.#closed) throw new MdevError('ENODEV', `${this.#who} is closed`);
     this.#users.add(user);
     return this.#space;
   }
@@ -140,11 +140,6 @@ export class AddressSpace implements Disposable {
 
   get #who(): string {
     return `address space ${this.name}`;
-  }
-
-  /** @internal @throws {@link MdevError} `ENODEV` when it is closed. */
-  checkOpen(): void {
-    if (this.#closed) throw new MdevError('ENODEV', `${this.#who} is closed`);
   }
 
   #open(request: string): DeviceCore {

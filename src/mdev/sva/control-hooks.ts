@@ -1,4 +1,5 @@
 import type { ConfigSpace, RegisterHooks } from '../../emulation/index.ts';
+import { plainHooks } from '../base/plain-hooks.ts';
 import { SVA_CAPABILITIES } from './sva-declaration.ts';
 
 type CapabilityHooks = Readonly<Partial<Record<string, RegisterHooks>>>;
@@ -17,7 +18,8 @@ export function controlHooks(
   const merged: Record<string, CapabilityHooks | undefined> = { ...given };
   for (const name of SVA_CAPABILITIES) {
     if (!capabilities.some((capability) => capability.name === name)) continue;
-    const own = given[name]?.['CONTROL'];
+    const vendors = given[name]?.['CONTROL'];
+    const own = vendors === undefined ? undefined : plainHooks(vendors);
     const afterWrite: RegisterHooks['afterWrite'] = (next, previous, access) => {
       const changes = own?.afterWrite?.(next, previous, access);
       const { enable, reset } = next as unknown as { readonly enable: boolean; readonly reset?: boolean };

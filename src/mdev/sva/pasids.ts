@@ -1,3 +1,4 @@
+import type { DeviceCore } from '../../native/binding.ts';
 import type { PasidTable } from '../../native/pasid-table.ts';
 import { errnoName } from '../../native/errno.ts';
 import { MdevError } from '../errors/mdev-error.ts';
@@ -24,6 +25,12 @@ export interface PasidOwner {
 interface Binding {
   readonly space: AddressSpace;
   readonly user: AddressSpaceUser;
+}
+
+/** An address space that a PASID is about to have. */
+interface Joined {
+  readonly core: DeviceCore;
+  readonly binding: Binding;
 }
 
 /** The PASIDs of one instance, and what is behind each. They are its client's, and end with it. */
@@ -75,18 +82,22 @@ export class Pasids {
   attach(pasid: number, space: AddressSpace): void {
     this.#allocator.check(pasid);
     this.#checkDetached(pasid);
-    this.#bind(pasid, space, (core) => this.#owner.table.attach(pasid, core));
+    this.#bind(pasid, this.#join(pasid, space), (core) => this.#owner.table.attach(pasid, core));
     this.#tellAttached(pasid);
   }
 
   /** @throws {@link MdevError} see `SessionSva.replace`. */
   replace(pasid: number, space: AddressSpace): void {
     const earlier = this.#bound(pasid);
-    space.checkOpen();
+    // Joined, it stays open: what the behaviour is told of will happen.
+    const next = this.#join(pasid, space);
     this.#owner.tell('detaching', (behaviour) => behaviour.detaching?.(pasid));
     // A behaviour that threw has failed its instance, and whoever was told of that may have detached everything.
-    if (this.#bindings.get(pasid) !== earlier) throw new MdevError('ECANCELED', `${this.#name(pasid)} was detached`);
-    this.#bind(pasid, space, (core) => this.#owner.table.replace(pasid, core));
+    if (this.#bindings.get(pasid) !== earlier) {
+      space.leave(next.binding.user);
+      throw new MdevError('ECANCELED', `${this.#name(pasid)} was detached`);
+    }
+    this.#bind(pasid, next, (core) => this.#owner.table.replace(pasid, core));
     earlier.space.leave(earlier.user);
     this.#owner.detached(pasid);
     this.#tellAttached(pasid);
@@ -112,7 +123,8 @@ export class Pasids {
     for (const pasid of this.#allocator.all) this.#release(pasid);
   }
 
-  #bind(pasid: number, space: AddressSpace, change: (core: ReturnType<AddressSpace['join']>) => number): void {
+  /** From here on the space cannot be closed. @throws {@link MdevError} `ENODEV` when it is. */
+  #join(pasid: number, space: AddressSpace): Joined {
     const user: AddressSpaceUser = {
       who: this.#name(pasid),
       invalidated: (range: DmaRange | undefined) => {
@@ -121,12 +133,16 @@ export class Pasids {
         this.#owner.tell('invalidated', (behaviour) => behaviour.invalidated?.(what));
       },
     };
-    const errno = change(space.join(user));
+    return { core: space.join(user), binding: { space, user } };
+  }
+
+  #bind(pasid: number, { binding, core }: Joined, change: (core: DeviceCore) => number): void {
+    const errno = change(core);
     if (errno !== 0) {
-      space.leave(user);
+      binding.space.leave(binding.user);
       throw new MdevError('EINVAL', `${this.#name(pasid)} was refused by the table with ${errnoName(errno)}`);
     }
-    this.#bindings.set(pasid, { space, user });
+    this.#bindings.set(pasid, binding);
   }
 
   #unbind(pasid: number, binding: Binding): void {

@@ -57,6 +57,48 @@ describe('hooks', () => {
     expect([guest.read32(At.kept), guest.read32(At.laneMode(2)), guest.read64(At.target)]).toEqual([0xabcd, 5, 0n]);
   });
 
+  test('may be objects of a class, with state of their own', async () => {
+    class Burst {
+      writes = 0;
+      afterWrite(): void {
+        this.writes += 1;
+      }
+    }
+    class Polls extends Burst {
+      limit = 1;
+      beforeRead(): { polls: number } {
+        return { polls: (this.limit += 1) };
+      }
+    }
+    const [burst, lane] = [new Burst(), new Burst()];
+    const device = await acmeDevice(() => ({
+      hooks: { bar0: { CONTROL: burst, STATUS: new Polls(), LANE: { MODE: lane } } },
+    }));
+    const guest = new Guest(device);
+    guest.write32(At.control, 0x20);
+    guest.write32(At.laneMode(1), 1);
+    guest.write32(At.laneMode(2), 1);
+    expect([guest.read32(At.status), burst.writes, lane.writes]).toEqual([0x2_0000, 1, 2]);
+  });
+
+  test('of a class are guarded, and plain ones may have nothing else', async () => {
+    class Broken {
+      state = 1;
+      beforeRead(): void {
+        throw new Error(`no status in ${this.state}`);
+      }
+    }
+    const device = await acmeDevice(() => ({ hooks: { bar0: { STATUS: new Broken() } } }));
+    expect(new Guest(device).read32(At.status)).toBe(0xffff_ffff);
+    expect(device.failure).toMatchObject({ path: 'bar0.STATUS', error: { message: 'bar0.STATUS: no status in 1' } });
+    const misspelt = { STATUS: { beforeread: () => undefined } } as object;
+    await expect(acmeDevice(() => ({ hooks: { bar0: misspelt } }))).rejects.toThrow('STATUS.beforeread is none of');
+    const noFunction = { STATUS: Object.assign(Object.create({ beforeRead: 1 }) as object, { state: 1 }) } as object;
+    await expect(acmeDevice(() => ({ hooks: { bar0: noFunction } }))).rejects.toThrow(
+      'STATUS.beforeRead is not a function',
+    );
+  });
+
   test('one that throws fails this instance and no other', async () => {
     const thrown = new Error('lane 2 is on fire');
     let stopped = 0;

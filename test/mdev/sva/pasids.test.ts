@@ -380,3 +380,74 @@ describe('access by PASID ends', () => {
     expect([device.state, device.failure?.path]).toEqual(['failed', `sva.${hook}`]);
   });
 });
+
+test('an address space that is to be put behind a PASID stays open while the behaviour is told of it', async () => {
+  const told: string[] = [];
+  const refused: unknown[] = [];
+  const [one, two] = [spaceWith('one', 1), spaceWith('two', 2)];
+  const { device } = await svaCard({
+    behaviour: () => ({
+      sva: {
+        attached: () => told.push('attached'),
+        detaching: () => {
+          told.push('detaching');
+          try {
+            two.close();
+          } catch (error) {
+            refused.push(error);
+          }
+        },
+      },
+    }),
+  });
+  const session = device.open({ name: 'vmm' });
+  const pasid = session.sva.allocatePasid();
+  session.sva.attach(pasid, one);
+  session.sva.replace(pasid, two);
+  expect([told, refused]).toEqual([
+    ['attached', 'detaching', 'attached'],
+    [code('EBUSY', 'address space two is attached to PASID 1')],
+  ]);
+  expect([one.info().pasids.length, two.info().pasids.length, device.state]).toEqual([0, 1, 'running']);
+  session.sync.close();
+  one.close();
+  two.close();
+});
+
+test('a replacement that ends with the hold leaves nothing attached anywhere', async () => {
+  const [one, two] = [spaceWith('one', 1), spaceWith('two', 2)];
+  const sides: SvaBehaviour = {
+    detaching: () => {
+      session.sync.close();
+    },
+  };
+  const { device } = await svaCard({ behaviour: () => ({ sva: sides }) });
+  const session: DeviceSession = device.open({ name: 'vmm' });
+  const pasid = session.sva.allocatePasid();
+  session.sva.attach(pasid, one);
+  expect(() => {
+    session.sva.replace(pasid, two);
+  }).toThrow();
+  one.close();
+  two.close();
+});
+
+test('the vendor’s hooks of a CONTROL register may be an object of a class', async () => {
+  class Control {
+    writes: boolean[] = [];
+    beforeWrite(next: { readonly enable: boolean }): void {
+      this.writes.push(next.enable);
+    }
+    afterWrite(): void {
+      this.writes.push(true);
+    }
+  }
+  const control = new Control();
+  const { device } = await svaCard({
+    behaviour: () => ({ hooks: { config: { PASID: { CONTROL: control } } } }) as object,
+  });
+  const session = device.open({ name: 'vmm' });
+  write16(session, SvaAt.pasidControl, 0);
+  expect([control.writes, device.state]).toEqual([[false, true], 'running']);
+  session.sync.close();
+});

@@ -46,8 +46,8 @@ function validateRegisters(registers: Registers, prefix: string, locks: Set<stri
 }
 
 function validateArray(path: string, array: RegisterArray, locks: Set<string>): number {
-  if (!Number.isInteger(array.count) || array.count < 1 || array.count > MAX_REGISTERS)
-    throw new DeclarationError(`${path}: count ${array.count} is not an integer from 1 to ${MAX_REGISTERS}`);
+  if (!Number.isInteger(array.count) || array.count < 0 || array.count > MAX_REGISTERS)
+    throw new DeclarationError(`${path}: count ${array.count} is not an integer from 0 to ${MAX_REGISTERS}`);
   if (!Number.isInteger(array.stride) || array.stride < 1)
     throw new DeclarationError(`${path}: stride ${array.stride} is not a positive integer`);
   if (array.locks.length > MAX_LOCKS)

@@ -155,7 +155,7 @@ describe('what a declaration must not say', () => {
       declare({ A: array(0, 4, 2, { X: reg32(4, {}) }) }),
       'A[].X: offset 0x4 lies outside the stride',
     ],
-    ['no elements', declare({ A: array(0, 4, 0, { X: reg32(0, {}) }) }), 'A: count 0 is not an integer'],
+    ['fewer than no elements', declare({ A: array(0, 4, -1, { X: reg32(0, {}) }) }), 'A: count -1 is not an integer'],
     [
       'too many elements',
       declare({ A: array(0, 4, 1e9, { X: reg32(0, {}) }) }),

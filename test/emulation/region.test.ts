@@ -47,6 +47,26 @@ describe('RegisterRegion', () => {
   });
   const make = (): RegisterRegion<typeof block> => new RegisterRegion(block);
 
+  it('an optional table may have no elements', () => {
+    for (const options of [undefined, { locks: ['on'] as const }]) {
+      const ids = { ID: reg32(0, { id: ro(7, 0) }, { reset: 5 }) };
+      const element = { MODE: reg32(0, { on: rw(0) }, { lockedBy: 'on' }), EVENT: reg32(4, { seen: rc(0) }) };
+      const none =
+        options === undefined
+          ? registerBlock(0x1000, { ...ids, NONE: array(0x100, 8, 0, element) })
+          : registerBlock(0x1000, { ...ids, NONE: array(0x100, 8, 0, element, options) });
+      const region = new RegisterRegion(none, { hooks: { NONE: { MODE: { afterWrite: () => undefined } } } });
+      region.write(0x100, bytesOf(0xffff_ffffn, 4));
+      region.reset('cold');
+      region.restore(region.snapshot());
+      expect([readNumber(region, 0, 4), readNumber(region, 0x100, 8), [...region.registers.NONE]]).toEqual([
+        5n,
+        0n,
+        [],
+      ]);
+    }
+  });
+
   it('reads reset values and zeros between registers', () => {
     const region = make();
     expect(readNumber(region, 0x00, 8)).toBe(0x10_0000_0100n);

@@ -1,6 +1,6 @@
 import { offsetOf } from '../../emulation/index.ts';
 import { QueueDevice } from '../../engine/index.ts';
-import { type MdevBehaviour, type MdevContext, mmio, portal } from '../../mdev/index.ts';
+import { type MdevBehaviour, type MdevContext, MdevError, mmio, portal } from '../../mdev/index.ts';
 import { CommandProcessor } from './commands.ts';
 import type { DsaDescription } from './description.ts';
 import type { EngineAllocation } from './engine-pool.ts';
@@ -56,11 +56,17 @@ function sharedRegisters(block: DsaRegisterBlock): ConstructorParameters<typeof 
  */
 export function createDsa(context: DsaContext, device: DsaDescription): DsaBehaviour {
   const { bar0, irqs, resources } = context;
+  const vectors = vectorCount(device.queues);
+  // What the type declares only the operator takes away.
+  if (irqs.msix.count < vectors) {
+    const problem = `the platform switch hiddenCapabilities has MSIX, and a DSA needs its ${vectors} vectors`;
+    throw new MdevError('EINVAL', `instance ${context.uuid}: ${problem}`);
+  }
   const queues = new QueueDevice(context.device, {
     portalRegion: PORTAL_REGION,
     registerRegion: CONTROL_REGION,
     queues: device.queues,
-    vectors: vectorCount(device.queues),
+    vectors,
     registers: sharedRegisters(bar0.table.block),
     capabilities: {
       overlappingMove: device.overlappingMove,

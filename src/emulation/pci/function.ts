@@ -209,8 +209,11 @@ export class PciFunction<R extends Registers = Registers> {
     return {
       beforeWrite: ({ powerState }, previous) => {
         const capabilities = this.#bound().powerManagement?.PMC;
+        // Power Management Interface 1.2, 5.4: down, or back to D0, and only to what there is.
         const refused =
-          (powerState === 1 && capabilities?.d1 !== true) || (powerState === 2 && capabilities?.d2 !== true);
+          (powerState !== 0 && powerState < previous.powerState) ||
+          (powerState === 1 && capabilities?.d1 !== true) ||
+          (powerState === 2 && capabilities?.d2 !== true);
         return refused ? { powerState: previous.powerState } : undefined;
       },
       afterWrite: ({ powerState, noSoftReset }, previous) => {

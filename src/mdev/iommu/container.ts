@@ -114,8 +114,13 @@ export class Container implements Disposable {
   dmaMap(request: DmaMapRequest): void {
     const { file, iova, memory, offset, rights, size } = completeDmaMap(request);
     this.#open('dmaMap');
-    if (file === undefined) this.#answerMessages();
-    this.#maps.map({ iova, size, rights, fd: file?.fd ?? -1, offset, valid: true });
+    const begins = file === undefined && this.#answerMessages();
+    try {
+      this.#maps.map({ iova, size, rights, fd: file?.fd ?? -1, offset, valid: true });
+    } catch (error) {
+      if (begins) this.#stopAnswering();
+      throw error;
+    }
     if (file === undefined && memory !== undefined) this.#memory.accept({ address: iova, memory, rights });
   }
 
@@ -219,11 +224,21 @@ export class Container implements Disposable {
     this.#memory.remove(this.#memory.inside(iova, size));
   }
 
-  /** From now on what devices ask for about memory without a file comes here, as long as they are attached. */
-  #answerMessages(): void {
-    if (this.#answersMessages) return;
+  /**
+   * From now on what devices ask for about memory without a file comes here, as long as they are attached.
+   * @returns false when it did already.
+   */
+  #answerMessages(): boolean {
+    if (this.#answersMessages) return false;
     this.#answersMessages = true;
     for (const { core } of this.#members) core.setMessageMemory(answersFrom(this.#memory));
+    return true;
+  }
+
+  /** There is no such memory: nothing is to keep the event loop alive. */
+  #stopAnswering(): void {
+    this.#answersMessages = false;
+    for (const { core } of this.#members) core.setMessageMemory(null);
   }
 
   /** Memory that was taken away is out of reach of every device, whatever happens: one that cannot let go of it fails. */

@@ -32,8 +32,13 @@ export class SessionMemory {
     }
     const { file, iova, memory, offset, rights, size } = completeDmaMap(request);
     const core = this.#instance.core('dmaMap');
-    if (file === undefined) this.#answerMessages(core);
-    checkWithFds('dmaMap', () => core.dmaMap(iova, size, rights, file?.fd ?? -1, offset));
+    const begins = file === undefined && this.#answerMessages(core);
+    try {
+      checkWithFds('dmaMap', () => core.dmaMap(iova, size, rights, file?.fd ?? -1, offset));
+    } catch (error) {
+      if (begins) this.#stopAnswering(core);
+      throw error;
+    }
     if (file === undefined && memory !== undefined) this.#memory.accept({ address: iova, memory, rights });
   }
 
@@ -75,10 +80,20 @@ export class SessionMemory {
     this.#memory.remove(this.#memory.inside(iova, size));
   }
 
-  /** From now on the device's requests about memory without a file come here, as long as this holds the instance. */
-  #answerMessages(core: DeviceCore): void {
-    if (this.#answersMessages) return;
+  /**
+   * From now on the device's requests about memory without a file come here, as long as this holds the instance.
+   * @returns false when they did already.
+   */
+  #answerMessages(core: DeviceCore): boolean {
+    if (this.#answersMessages) return false;
     core.setMessageMemory(answersFrom(this.#memory));
     this.#answersMessages = true;
+    return true;
+  }
+
+  /** There is no such memory: nothing is to keep the event loop alive. */
+  #stopAnswering(core: DeviceCore): void {
+    core.setMessageMemory(null);
+    this.#answersMessages = false;
   }
 }

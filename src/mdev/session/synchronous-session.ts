@@ -3,6 +3,7 @@ import { constants } from 'node:os';
 import type { DeviceCore, DmaInfo } from '../../native/binding.ts';
 import type { DmaLogging } from '../dma/dma-logging.ts';
 import type { InterruptMessage } from '../interrupts/interrupt-message.ts';
+import { isAbsentIrq } from '../vfio/device-info.ts';
 import { mapRegion, type MappedRegion } from '../vfio/mapped-region.ts';
 import {
   type DeviceInfo,
@@ -82,12 +83,13 @@ export class SynchronousSession {
    * VFIO_DEVICE_GET_IRQ_INFO.
    *
    * @param index VFIO irq index.
-   * @throws {@link VfioError} `EINVAL` when the device has none of it.
+   * @throws {@link VfioError} `EINVAL` when there is no such index; ERR is one of PCI Express functions alone.
    */
   irqInfo(index: number): IrqInfo {
     this.#instance.check('deviceGetIrqInfo');
     checkInteger('deviceGetIrqInfo', 'the index', index);
-    return this.#instance.function.irqInfos[index] ?? refuse('deviceGetIrqInfo', EINVAL);
+    const info = this.#instance.function.irqInfos[index];
+    return info === undefined || isAbsentIrq(index, info.count) ? refuse('deviceGetIrqInfo', EINVAL) : info;
   }
 
   /**

@@ -75,3 +75,8 @@ export function irqInfos(configSpace: ConfigSpace): readonly IrqInfo[] {
     { index: VfioIrq.request, count: 1, flags: eventfd | noResize },
   ];
 }
+
+/** As vfio-pci, which refuses GET_IRQ_INFO of ERR on a function without PCI Express, and answers a count of 0 for the others. */
+export function isAbsentIrq(index: number, count: number): boolean {
+  return index === VfioIrq.error && count === 0;
+}

@@ -177,12 +177,6 @@ export class VersionNegotiation {
   #takeHold(agreed: AgreedVersion): void {
     const { client, answer } = agreed;
     const { device, name, native } = this.#parts;
-    this.#limits = {
-      maxTransfer: Math.min(clientTransfer(client), MAX_TRANSFER),
-      maxFds: clientMessageFds(client),
-      padded: client.minor > VERSION_MINOR,
-    };
-    this.#agreed = agreed;
     // A client is held to what it was told; what it was not told has the operator's limits.
     const { max_dma_maps: maps, pgsizes } = answer.capabilities;
     this.#hold = device.attach({
@@ -193,11 +187,18 @@ export class VersionNegotiation {
     });
     this.#hold.start();
     coreOf(device.handle).setClientDmaLimits(maps === undefined ? ALL : BigInt(maps), BigInt(pgsizes ?? 0));
+    this.#limits = {
+      maxTransfer: Math.min(clientTransfer(client), MAX_TRANSFER),
+      maxFds: clientMessageFds(client),
+      padded: client.minor > VERSION_MINOR,
+    };
+    this.#agreed = agreed;
   }
 
   #detach(): void {
     const hold = this.#hold;
     this.#hold = undefined;
+    this.#agreed = undefined;
     hold?.detach();
   }
 }

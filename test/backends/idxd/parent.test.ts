@@ -135,3 +135,16 @@ test('what is available is what can be created, at all times', async () => {
     { numRuns: 40 },
   );
 });
+
+test('an operator who hides MSI-X is told that a DSA needs it', async () => {
+  const registry = registryOf();
+  const uuid = '5f1c0000-0000-4000-8000-000000000001';
+  await expect(
+    registry.create({ parent: 'dsa0', type: 'dsa-1dwq-v1', uuid, platform: { hiddenCapabilities: ['MSIX'] } }),
+  ).rejects.toMatchObject({
+    code: 'EINVAL',
+    message: `instance ${uuid}: the platform switch hiddenCapabilities has MSIX, and a DSA needs its 2 vectors`,
+  });
+  expect(registry.devices).toEqual([]);
+  await registry.close();
+});

@@ -131,6 +131,23 @@ describe('PciFunction', () => {
     expect(readNumber(region, COMMAND, 2)).toBe(6n);
   });
 
+  it('goes down, or back to D0, and nowhere else', () => {
+    const { host } = recorder();
+    const capabilities = [powerManagement({ noSoftReset: true, d1: true, d2: true })] as const;
+    const pci = new PciFunction(configSpace({ vendorId: 1, deviceId: 2, classCode: 3, capabilities }), host);
+    const region = new RegisterRegion(pci.config.block, { hooks: pci.hooks });
+    pci.bind(region);
+    for (const from of [0, 1, 2, 3]) {
+      for (const to of [0, 1, 2, 3]) {
+        region.write(0x44, bytesOf(0n, 2));
+        region.write(0x44, bytesOf(BigInt(from), 2));
+        region.write(0x44, bytesOf(BigInt(to), 2));
+        const state = Number(readNumber(region, 0x44, 2)) & 3;
+        expect([from, to, state]).toEqual([from, to, to === 0 || to >= from ? to : from]);
+      }
+    }
+  });
+
   it('resets on the way from D3hot unless it says that it does not, and accepts the states that it has', () => {
     const { log, host } = recorder();
     const config = configSpace({

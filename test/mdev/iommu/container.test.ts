@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 
 import { Container, defaultDmaLimits, type DmaLimits, type MdevDevice, VfioError } from '../../../src/mdev/index.ts';
 import { memoryFile } from '../../../src/native/binding.ts';
@@ -388,3 +388,26 @@ test('the errors are those of VFIO', () => {
     container.dmaUnmap({ iova: 0n, size: PAGE });
   }).toThrow(VfioError);
 });
+
+test.each(['a container', 'its own memory'])(
+  'memory without a file that is refused leaves nobody in %s who answers for it, and the event loop free',
+  async (where) => {
+    const device = await acmeDevice();
+    const container = new Container({ name: 'vm7', model: mapAll });
+    const session = device.open({ name: 'vmm' }, ...(where === 'a container' ? [{ container }] : []));
+    const answers = vi.spyOn(coreOf(device.handle), 'setMessageMemory');
+    const memory = new Uint8Array(0x1000);
+    const refused = (): number =>
+      errnoOf(() => {
+        session.sync.dmaMap({ iova: 1n, memory });
+      });
+    expect(refused()).toBe(constants.errno.EINVAL);
+    expect(answers.mock.calls).toEqual([[expect.anything()], [null]]);
+    session.sync.dmaMap({ iova: 0n, memory });
+    expect(refused()).toBe(constants.errno.EINVAL);
+    // One that is there still is.
+    expect(answers.mock.calls.slice(2)).toEqual([[expect.anything()]]);
+    session.sync.close();
+    container.close();
+  },
+);

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 
 import { acmeDevice, At, VECTORS } from '../support/acme.ts';
 import { CONFIG, Guest } from '../support/guest.ts';
+import { plainCard } from '../support/plain-card.ts';
 
 const EINVAL = 22;
 const EIO = 5;
@@ -52,6 +53,17 @@ describe('regions and irqs by VFIO index', () => {
     expect(guest.tryRead(0, 0, new Uint8Array(4))).toBe(EIO);
     guest.write16(At.powerControl, 0, CONFIG);
     expect(guest.read32(At.version)).toBe(0x100);
+  });
+
+  test('ERR is no index of a function without PCI Express, as in vfio-pci; the others have no vectors', async () => {
+    const device = await plainCard({});
+    using session = device.open({ name: 'vmm' });
+    expect(() => session.sync.irqInfo(3)).toThrow(expect.objectContaining({ code: 'EINVAL' }));
+    await expect(session.irqInfo(3)).rejects.toMatchObject({ code: 'EINVAL' });
+    expect([0, 1, 2, 4].map((index) => session.sync.irqInfo(index).count)).toEqual([0, 0, 0, 1]);
+    const express = await acmeDevice();
+    using other = express.open({ name: 'vmm' });
+    expect(other.sync.irqInfo(3).count).toBe(1);
   });
 
   test('a platform that never programs COMMAND', async () => {

@@ -2,6 +2,7 @@ import { constants } from 'node:os';
 
 import { dmaLoggingFeatures } from '../../../mdev/dma/dma-logging-features.ts';
 import { migrationFeatures } from '../../../mdev/migration/features.ts';
+import { isAbsentIrq } from '../../../mdev/vfio/device-info.ts';
 import { VFIO_IRQS } from '../../../mdev/vfio/vfio.ts';
 import { coreOf } from '../../../native/device-handle.ts';
 import type { NativeConnection } from '../../native.ts';
@@ -95,6 +96,7 @@ export class DeviceMessages {
     if (request === undefined || request.argsz < IRQ_INFO_SIZE || request.index >= VFIO_IRQS) return EINVAL;
     const { index } = request;
     const { count = 0, flags = 0 } = this.#device.irqs[index] ?? {};
+    if (isAbsentIrq(index, count)) return EINVAL;
     return encodeIrqInfo({ argsz: IRQ_INFO_SIZE, flags, index, count });
   }
 

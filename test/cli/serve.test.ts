@@ -262,3 +262,24 @@ describe('--platform', () => {
     await stop(server);
   });
 });
+
+describe('a signal before the ready line', () => {
+  it.each(['SIGTERM', 'SIGINT'] as const)(
+    'ends with 0 on %s while it waits for who is to hand over',
+    async (signal) => {
+      const handover = join(folder, 'handover');
+      const silent = createServer((socket) => {
+        socket.on('error', () => undefined);
+        socket.resume();
+      }).listen(handover);
+      await once(silent, 'listening');
+      const asked = once(silent, 'connection');
+      await using server = await serve(['--socket-path', path, '--handover', handover]);
+      await asked;
+      await stop(server, signal);
+      expect(await server.ended).toMatchObject({ stdout: '', stderr: '' });
+      expect(existsSync(path)).toBe(false);
+      silent.close();
+    },
+  );
+});

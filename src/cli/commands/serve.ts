@@ -11,8 +11,8 @@ import { readyLine } from '../ready-line.ts';
 import type { SetValues } from '../set-option.ts';
 import { checkSavable, restoreState, saveState } from '../state-file.ts';
 import { checkStateOptions, isSameFile } from '../state-options.ts';
-import { catchStopSignals } from '../stop-signals.ts';
 import { Successors } from '../successors.ts';
+import { stopSignal, unlessStopped, untilStopped } from '../unless-stopped.ts';
 import { untilUseless } from '../until-useless.ts';
 import { UsageError } from '../usage-error.ts';
 
@@ -34,12 +34,12 @@ export interface ServeOptions extends TypeSelection {
 /**
  * `mdev serve`: creates an instance and serves it until SIGTERM or SIGINT, until the only client of a connected `fd` is gone, or until a successor
  * has taken over. With `handover`, it takes over itself from whoever serves there. An instance that has failed is of no use to another client: the
- * command ends when the present one leaves.
+ * command ends when the present one leaves. A signal that comes before it serves ends it, too, with nothing left behind.
  *
  * @throws UsageError, MdevError, HandoverFailure, StateFileFailure, or the listener's Error with a `code`; then nothing is left behind
  */
 export async function serveInstance(options: ServeOptions): Promise<ExitCode> {
-  const stopped = catchStopSignals();
+  const stop = stopSignal();
   const address = addressOf(options);
   const path = handoverPathOf(options);
   const own = uuidOf(options);
@@ -51,14 +51,15 @@ export async function serveInstance(options: ServeOptions): Promise<ExitCode> {
   let server: Server | undefined;
   let offer: HandoverOffer | undefined;
   try {
-    offer = path === undefined ? undefined : await takingOver(path, () => requestHandover({ path }));
+    offer = path === undefined ? undefined : await takingOver(path, () => requestHandover({ path }, { signal: stop }));
     const uuid = await takingOver(path, () => (offer === undefined ? own : checkOffer(offer, { ...options, ...own })));
-    const device = await registry.create({ parent: parent.name, type: type.id, attributes, platform, ...uuid });
+    const creation = registry.create({ parent: parent.name, type: type.id, attributes, platform, ...uuid });
+    const device = await unlessStopped(stop, creation);
     if (options.saveOnExit !== undefined) checkSavable(device);
     logDevice(device);
     const shown = 'socketPath' in address ? { socketPath: resolve(address.socketPath) } : address;
     warnOfPasid(device);
-    server = await begin(device, address, offer, options, (begun) => {
+    server = await begin(device, { address, offer, options, stop }, (begun) => {
       logServer(begun);
       if (path === undefined) return;
       const successors = new Successors(begun, path, instanceFacts(device));
@@ -67,7 +68,7 @@ export async function serveInstance(options: ServeOptions): Promise<ExitCode> {
     });
     print(readyLine(device, shown, options.json === true));
     const ended = await Promise.race([
-      stopped.then(() => ExitCode.success),
+      untilStopped(stop).then(() => ExitCode.success),
       server.closed.then(() => ExitCode.success),
       untilUseless(device).then(() => ExitCode.failure),
     ]);
@@ -79,11 +80,21 @@ export async function serveInstance(options: ServeOptions): Promise<ExitCode> {
     // Whoever is asked to go on should know why.
     const reason = error instanceof HandoverFailure ? error.cause : error;
     await offer?.refuse(reason instanceof Error ? reason.message : String(reason));
+    if (stop.aborted && reason === stop.reason) return ExitCode.success;
     throw error;
   } finally {
     await server?.close();
     await registry.close();
   }
+}
+
+/** How serving begins. */
+interface Beginning {
+  readonly address: { readonly fd: number } | { readonly socketPath: string };
+  readonly offer: HandoverOffer | undefined;
+  readonly options: ServeOptions;
+  /** The command is to end. */
+  readonly stop: AbortSignal;
 }
 
 /**
@@ -92,13 +103,12 @@ export async function serveInstance(options: ServeOptions): Promise<ExitCode> {
  */
 async function begin(
   device: MdevDevice,
-  address: { readonly fd: number } | { readonly socketPath: string },
-  offer: HandoverOffer | undefined,
-  options: ServeOptions,
+  { address, offer, options, stop }: Beginning,
   started: (server: Server) => void,
 ): Promise<Server> {
   const treatment = { writeMultiple: options.writeMultiple === true };
   if (offer !== undefined) {
+    // A takeover that has begun comes to its end, within the time limits of its steps: only then it is clear who serves.
     const server = await takingOver(options.handover, () => offer.accept(device, treatment));
     tell(`instance ${device.uuid} was taken over${offer.held ? ' with its client' : '; no client holds it'}`);
     started(server);
@@ -106,7 +116,9 @@ async function begin(
   }
   const { restore } = options;
   const removeState =
-    restore === undefined ? undefined : await restoreState(device, restore, { mayBeMissing: isSameFile(options) });
+    restore === undefined
+      ? undefined
+      : await unlessStopped(stop, restoreState(device, restore, { mayBeMissing: isSameFile(options) }));
   const server = serve(device, address, treatment);
   try {
     started(server);

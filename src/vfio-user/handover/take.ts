@@ -40,24 +40,38 @@ interface RestoredParts {
  * Asks a running server to hand over what it serves.
  *
  * @returns the offer; undefined when nobody listens at the path, or there is none.
- * @throws {@link HandoverError} when somebody listens who does not offer; Error with a `code` (`EACCES`, `ENOTDIR`, …).
+ * @param options `signal` ends the wait for the offer.
+ * @throws {@link HandoverError} when somebody listens who does not offer; Error with a `code` (`EACCES`, `ENOTDIR`, …); the reason of the signal.
  */
-export async function requestHandover(address: HandoverAddress): Promise<HandoverOffer | undefined> {
+export async function requestHandover(
+  address: HandoverAddress,
+  { signal }: { readonly signal?: AbortSignal } = {},
+): Promise<HandoverOffer | undefined> {
   const fd = 'fd' in address ? address.fd : connectIfThere(address.path);
   if (fd === undefined) return undefined;
   const peer = new HandoverPeer(fd);
+  const abort = (): void => {
+    peer.close();
+  };
+  signal?.addEventListener('abort', abort);
   try {
+    signal?.throwIfAborted();
     peer.send(HandoverKind.hello, encodeBody({ versions: [HANDOVER_VERSION] }));
     const { body } = await peer.receive([HandoverKind.offer], performance.now() + STEP_MS);
     const offer = decodeOffer(body);
     if (offer === undefined) throw new HandoverError('EINVAL', 'the server offers what is not understood here');
+    // It may have come with the offer.
+    signal?.throwIfAborted();
     return new HandoverOffer(peer, offer);
   } catch (error) {
     peer.close();
+    signal?.throwIfAborted();
     if (error instanceof HandoverError && error.code === 'EIO') {
       throw new HandoverError('EIO', `who listens there is no server that can be replaced: ${error.message}`);
     }
     throw error;
+  } finally {
+    signal?.removeEventListener('abort', abort);
   }
 }
 

@@ -101,6 +101,30 @@ export class DeviceSession extends VfioDevice implements Disposable {
     });
   }
 
+  /**
+   * VFIO_DMA_UNMAP_FLAG_VADDR: takes the memory behind whole maps away and keeps the maps, for a VMM that is about to bring the same memory as another file.
+   * What the device still does there ends first, what it does meanwhile faults: quiesce it before. No message over vfio-user carries this.
+   *
+   * @throws `VfioError` `EINVAL`: the range cuts a map, or one has no file, or none any more; `ENOENT`: nothing is mapped there.
+   */
+  invalidateVaddr(range: DmaRange): Promise<void> {
+    return this.#withoutReaders(true, () => {
+      this.sync.invalidateVaddr(range);
+    });
+  }
+
+  /**
+   * VFIO_DMA_MAP_FLAG_VADDR: puts memory behind one map that {@link invalidateVaddr} has left, which keeps its access; `access` is not looked at.
+   *
+   * @throws `VfioError` `ENOENT`: nothing is mapped at `iova`; `EINVAL`: the map there is another one, or has its memory, or there is no `file`; `EACCES`: it
+   * may be written and the file may not; otherwise as {@link dmaMap}. The map stays as it is.
+   */
+  restoreVaddr(request: DmaMapRequest): Promise<void> {
+    return this.#order.run(() => {
+      this.sync.restoreVaddr(request);
+    });
+  }
+
   override feature(request: FeatureRequest): Promise<Uint8Array> {
     // The log of dirty pages.
     const waits = request.set === true;

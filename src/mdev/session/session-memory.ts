@@ -1,6 +1,7 @@
 import type { DeviceCore, DmaInfo } from '../../native/binding.ts';
 import { DmaLogging, type LoggedSpace } from '../dma/dma-logging.ts';
 import { answersFrom, MessageMemory } from '../dma/message-memory.ts';
+import { VfioError } from '../vfio/vfio-error.ts';
 import { checkRange, completeDmaMap, type DmaMapRequest, type DmaRange } from '../vfio/vfio-requests.ts';
 import { check, checkWithFds } from './answers.ts';
 import type { SessionInstance } from './session-instance.ts';
@@ -61,6 +62,28 @@ export class SessionMemory {
     }
     this.#instance.core('dmaUnmap').dmaUnmapAll();
     this.#memory.remove(this.#memory.all());
+  }
+
+  invalidateVaddr(range: DmaRange): void {
+    const container = this.#instance.container('invalidateVaddr');
+    if (container !== undefined) {
+      container.invalidateVaddr(range);
+      return;
+    }
+    checkRange('invalidateVaddr', range);
+    check('invalidateVaddr', this.#instance.core('invalidateVaddr').dmaInvalidateVaddr(range.iova, range.size));
+  }
+
+  restoreVaddr(request: DmaMapRequest): void {
+    const container = this.#instance.container('restoreVaddr');
+    if (container !== undefined) {
+      container.restoreVaddr(request);
+      return;
+    }
+    const { file, iova, offset, size } = completeDmaMap(request);
+    if (file === undefined) throw VfioError.badArgument('restoreVaddr', 'no file');
+    const core = this.#instance.core('restoreVaddr');
+    checkWithFds('restoreVaddr', () => core.dmaRestoreVaddr(iova, size, file.fd, offset));
   }
 
   /** What may be mapped at present. */

@@ -168,6 +168,24 @@ export class SynchronousSession {
   }
 
   /**
+   * As {@link DeviceSession.invalidateVaddr}, in its container, if it shares one.
+   *
+   * @throws {@link VfioError} `EINVAL`, `ENOENT`, as there.
+   */
+  invalidateVaddr(range: DmaRange): void {
+    this.#memory.invalidateVaddr(range);
+  }
+
+  /**
+   * As {@link DeviceSession.restoreVaddr}, in its container, if it shares one.
+   *
+   * @throws {@link VfioError} `ENOENT`, `EINVAL`, `EACCES`, as there.
+   */
+  restoreVaddr(request: DmaMapRequest): void {
+    this.#memory.restoreVaddr(request);
+  }
+
+  /**
    * VFIO_DEVICE_FEATURE.
    *
    * @returns the feature's data.

@@ -1,6 +1,6 @@
 import { checkInteger, checkOperations } from './checks.ts';
 import { supportedOperations } from './operations.ts';
-import type { QueueCapabilities, QueueDeviceOptions, WorkQueueConfig } from './queue-options.ts';
+import type { EventLogConfig, QueueCapabilities, QueueDeviceOptions, WorkQueueConfig } from './queue-options.ts';
 import { MAX_WORD } from './words.ts';
 
 const MAX_QUEUES = 256;
@@ -13,6 +13,10 @@ export const MAX_PASID = 0xfffff;
 const MAX_TRANSFER_SHIFT = 31;
 const MAX_BATCH_SHIFT = 15;
 const MAX_REGION = 8;
+const LOG_ALIGNMENT = 4096n;
+const LEAST_LOG_ENTRIES = 64;
+/** In place of an offset. */
+const NO_EVENT_LOG = MAX_WORD;
 
 /**
  * @returns where the shared registers are, in the order of the native constructor.
@@ -37,7 +41,18 @@ export function checkOptions(options: QueueDeviceOptions): Uint32Array {
     'registers.msixPermissions.stride': registers.msixPermissions.stride,
   };
   for (const [name, value] of Object.entries(places)) checkInteger(name, value, 0, MAX_WORD);
-  return Uint32Array.from(Object.values(places));
+  const { eventLogStatus = NO_EVENT_LOG } = registers;
+  checkInteger('registers.eventLogStatus', eventLogStatus, 0, NO_EVENT_LOG);
+  return Uint32Array.of(...Object.values(places), eventLogStatus);
+}
+
+/** @throws RangeError that names the value and what was expected. */
+export function checkEventLog({ address, entries, entrySize }: EventLogConfig): void {
+  if (BigInt.asUintN(64, address) !== address || address % LOG_ALIGNMENT !== 0n) {
+    throw new RangeError(`address is ${address}; expected 64 bits, a multiple of ${LOG_ALIGNMENT}`);
+  }
+  checkInteger('entries', entries, LEAST_LOG_ENTRIES, MAX_ENTRIES);
+  if (![64, 128, 256].includes(entrySize)) throw new RangeError(`entrySize is ${entrySize}; expected 64, 128 or 256`);
 }
 
 /**

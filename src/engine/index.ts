@@ -8,10 +8,11 @@ export { supportedOperations } from './operations.ts';
 export type { CommandEffects, QueueCommand } from './queue-command.ts';
 export { type DeviceHandle, QueueDevice, type SoftwareErrorReport } from './queue-device.ts';
 export type {
+  EventLogConfig,
   QueueCapabilities,
   QueueDeviceOptions,
   RegisterPlaces,
   SharedRegisters,
   WorkQueueConfig,
 } from './queue-options.ts';
-export type { QueueStatistics } from './queue-statistics.ts';
+export type { EventLogStatistics, QueueStatistics } from './queue-statistics.ts';

@@ -29,7 +29,11 @@ export interface NativeQueueDevice {
     effects: Uint32Array,
     vectors: Uint32Array,
     pasid: number | undefined,
+    drainEventLog: boolean,
+    closeEventLog: boolean,
   ): boolean;
+  /** @param eventLog lower and upper half of the address, entries, bytes of an entry. */
+  openEventLog(group: NativeGroup, eventLog: Uint32Array): void;
   reset(): void;
   suspend(): void;
   /** @returns whether nothing is outstanding, or it is not suspended. */
@@ -39,6 +43,7 @@ export interface NativeQueueDevice {
   /**
    * @param configurations and `operations` of all queues, one after the other; without meaning where there is no group.
    * @param effects and `vectors` as those of `command`; undefined when none waits.
+   * @param logGroup and `eventLog` as those of `openEventLog`; undefined when it is not open.
    */
   restore(
     state: Uint8Array,
@@ -47,9 +52,13 @@ export interface NativeQueueDevice {
     operations: Uint8Array,
     effects: Uint32Array | undefined,
     vectors: Uint32Array | undefined,
+    logGroup: NativeGroup | undefined,
+    eventLog: Uint32Array | undefined,
   ): void;
   recordError(error: Uint32Array): void;
   statistics(queue: number): Float64Array;
+  /** Errors written, and lost. */
+  eventLogStatistics(): Float64Array;
   close(): void;
 }
 

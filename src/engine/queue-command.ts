@@ -23,5 +23,11 @@ export interface QueueCommand {
    * configured with it, and of shared queues those that name it. All when absent. Not together with `stopAccepting`.
    */
   readonly pasid?: number;
+  /**
+   * What becomes of errors on their way to the event log. `drain`: the command ends when those from before are written;
+   * an abort leaves them alone. `close`: the log is the guest's memory no more when the command ends; what waits is written
+   * before, or dropped if this aborts. Nothing when absent.
+   */
+  readonly eventLog?: 'drain' | 'close';
   readonly effects: CommandEffects;
 }

@@ -2,14 +2,21 @@ import { setTimeout } from 'node:timers/promises';
 
 import { type DeviceCore, whileReadersAreOut } from '../native/binding.ts';
 import { coreOf, type DeviceHandle } from '../native/device-handle.ts';
-import { checkConfig, checkOptions, checkVectors, MAX_ENTRIES, MAX_PASID } from './check-options.ts';
+import { checkConfig, checkEventLog, checkOptions, checkVectors, MAX_ENTRIES, MAX_PASID } from './check-options.ts';
 import { checkInteger } from './checks.ts';
 import { nativeGroup } from './group.ts';
 import { native, type NativeQueueDevice } from './native.ts';
 import type { CommandEffects, QueueCommand } from './queue-command.ts';
-import type { QueueDeviceOptions, WorkQueueConfig } from './queue-options.ts';
-import { queueStatistics, type QueueStatistics } from './queue-statistics.ts';
-import { capabilityBits, CONFIGURATION_WORDS, configurationWords, effectWords, errorWords } from './words.ts';
+import type { EventLogConfig, QueueDeviceOptions, WorkQueueConfig } from './queue-options.ts';
+import { type EventLogStatistics, queueStatistics, type QueueStatistics } from './queue-statistics.ts';
+import {
+  capabilityBits,
+  CONFIGURATION_WORDS,
+  configurationWords,
+  effectWords,
+  errorWords,
+  eventLogWords,
+} from './words.ts';
 
 export type { DeviceHandle };
 
@@ -91,7 +98,7 @@ export class QueueDevice implements Disposable {
    * @throws RangeError for an argument out of range, Error while another command is pending; then nothing has changed.
    */
   command(command: QueueCommand): boolean {
-    const { effects, queues, stopAccepting, abort, pasid } = command;
+    const { effects, queues, stopAccepting, abort, pasid, eventLog } = command;
     for (const queue of queues) checkInteger('queue', queue, 0, this.#options.queues - 1);
     checkVectors(effects.vectors);
     if (pasid !== undefined) checkInteger('pasid', pasid, 0, MAX_PASID);
@@ -103,7 +110,20 @@ export class QueueDevice implements Disposable {
       effectWords(effects.registers),
       Uint32Array.from(effects.vectors),
       pasid,
+      eventLog === 'drain',
+      eventLog === 'close',
     );
+  }
+
+  /**
+   * Opens the event log: errors go there instead of SWERROR, until a command or a reset closes it. The next entry goes where
+   * EVLSTATUS says. When the log is full, or its memory cannot be written, the error is lost and SWERROR holds code 0x54.
+   *
+   * @throws RangeError for a value out of range, TypeError for a closed group, Error when it is open.
+   */
+  openEventLog(config: EventLogConfig): void {
+    checkEventLog(config);
+    this.#native.openEventLog(nativeGroup(config.group), eventLogWords(config));
   }
 
   /**
@@ -178,13 +198,20 @@ export class QueueDevice implements Disposable {
    * are not enabled.
    * @param effects Of the command that waits, when the restored registers say that one does: the state does not tell what
    * a command may change.
+   * @param eventLog If the restored registers say that it is in use.
    * @throws RangeError when these bytes are not such a state, or do not fit to the queues; Error when the device is not
    * suspended. Then it is as it was.
    */
-  restore(state: Uint8Array, queues: readonly (WorkQueueConfig | undefined)[], effects?: CommandEffects): void {
+  restore(
+    state: Uint8Array,
+    queues: readonly (WorkQueueConfig | undefined)[],
+    effects?: CommandEffects,
+    eventLog?: EventLogConfig,
+  ): void {
     const count = this.#options.queues;
     checkInteger('number of queues', queues.length, count, count);
     checkVectors(effects?.vectors ?? []);
+    if (eventLog !== undefined) checkEventLog(eventLog);
     const configurations = queues.map((config) => {
       if (config === undefined) return { words: new Uint32Array(CONFIGURATION_WORDS), operations: new Uint8Array(32) };
       return { words: configurationWords(config), operations: checkConfig(config, this.#options.capabilities) };
@@ -196,12 +223,14 @@ export class QueueDevice implements Disposable {
       Uint8Array.from(configurations.flatMap(({ operations }) => [...operations])),
       effects && effectWords(effects.registers),
       effects && Uint32Array.from(effects.vectors),
+      eventLog && nativeGroup(eventLog.group),
+      eventLog && eventLogWords(eventLog),
     );
   }
 
   /**
-   * Records an error in SWERROR, with the interrupt if GENCTRL wants it. While an earlier one is there, only the overflow
-   * bit is set.
+   * Records an error in the event log if it is open, else in SWERROR, with the interrupt if GENCTRL wants it. While an earlier
+   * one is in SWERROR, only the overflow bit is set.
    *
    * @throws RangeError for a value out of range.
    */
@@ -215,6 +244,12 @@ export class QueueDevice implements Disposable {
   statistics(queue: number): QueueStatistics {
     checkInteger('queue', queue, 0, this.#options.queues - 1);
     return queueStatistics(this.#native.statistics(queue));
+  }
+
+  /** Counters of the event log; zeros without one. */
+  eventLogStatistics(): EventLogStatistics {
+    const [written = 0, lost = 0] = this.#native.eventLogStatistics();
+    return { written, lost };
   }
 
   /** Descriptors of a queue that wait for an engine. @throws RangeError when there is no such queue (0 to `queues` - 1). */

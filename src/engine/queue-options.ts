@@ -23,6 +23,11 @@ export interface SharedRegisters {
   readonly workQueueStatus: RegisterPlaces;
   /** MSIXPERM of each vector, 32 bits (9.2.25). */
   readonly msixPermissions: RegisterPlaces;
+  /**
+   * EVLSTATUS, 64 bits: head in bits 15:0, tail in bits 47:32 and interrupt pending in bit 62 (9.2.17). GENCTRL bit 2 enables
+   * the interrupt then, and INTCAUSE bit 5 is set for it. Absent in a device without event log.
+   */
+  readonly eventLogStatus?: number;
 }
 
 /** What descriptors may do, as the device's capability registers say (DSA specification 9.2.2 to 9.2.6). */
@@ -59,6 +64,18 @@ export interface QueueDeviceOptions {
   readonly vectors: number;
   readonly registers: SharedRegisters;
   readonly capabilities: QueueCapabilities;
+}
+
+/** EVLCFG of a device that is enabled (DSA specification 9.2.16). */
+export interface EventLogConfig {
+  /** Whose engines write it. */
+  readonly group: Group;
+  /** Guest address of the first entry, 64 bits, a multiple of 4,096. Nothing need be mapped there. */
+  readonly address: bigint;
+  /** Entries, 64 to 65,535. One is always free. */
+  readonly entries: number;
+  /** Bytes of an entry (GENCAP bits 14:13). What an entry tells is in the first 64, the rest is zero. */
+  readonly entrySize: 64 | 128 | 256;
 }
 
 /** WQCFG of a queue that is enabled (DSA specification 9.2.24). */

@@ -18,6 +18,14 @@ export interface QueueStatistics {
   readonly inFlight: number;
 }
 
+/** Counters of the event log since its {@link QueueDevice} was made. */
+export interface EventLogStatistics {
+  /** Errors in the log. */
+  readonly written: number;
+  /** Errors that the log did not take: it was full, its memory was not to be written, or too many were on their way. */
+  readonly lost: number;
+}
+
 /** @param values as the addon orders them. */
 export function queueStatistics(values: Float64Array): QueueStatistics {
   const at = (index: number): number => values[index] ?? 0;

@@ -1,7 +1,7 @@
 /** What the addon takes as numbers, in its order: `queue_device_object.cc` has the other side. */
 import type { RegisterEffect } from '../emulation/index.ts';
 import { checkInteger } from './checks.ts';
-import type { QueueCapabilities, WorkQueueConfig } from './queue-options.ts';
+import type { EventLogConfig, QueueCapabilities, WorkQueueConfig } from './queue-options.ts';
 
 /** The largest unsigned 32-bit number. */
 export const MAX_WORD = 0xffffffff;
@@ -37,6 +37,11 @@ export function configurationWords(config: WorkQueueConfig): Uint32Array {
     Number(config.privileged === true),
     config.threshold,
   );
+}
+
+/** In the order of the addon's elements. */
+export function eventLogWords({ address, entries, entrySize }: EventLogConfig): Uint32Array {
+  return Uint32Array.of(Number(address & 0xffff_ffffn), Number(address >> 32n), entries, entrySize);
 }
 
 const EFFECT_OPERATIONS = { store: 0, or: 1, and: 2 } as const;

@@ -1,4 +1,4 @@
-// sources: engine/software_errors.cc registers/*.cc irq/*.cc base/*.cc
+// sources: engine/software_error.cc engine/software_errors.cc registers/*.cc irq/*.cc base/*.cc
 // sanitize: thread
 //
 // Interrupt causes and software errors, raised by several threads while the guest acknowledges them through the

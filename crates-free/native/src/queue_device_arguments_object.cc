@@ -18,8 +18,15 @@ enum RegisterField : std::size_t {
   kWorkQueueStatusStride,
   kMsixPermissionsOffset,
   kMsixPermissionsStride,
+  kEventLogStatus,
   kRegisterFields,
 };
+
+/// At kEventLogStatus, of a device without event log.
+constexpr uint32_t kNoEventLog = ~uint32_t{0};
+
+/// `eventLog`: the address in two halves.
+enum EventLogField : std::size_t { kAddressLow, kAddressHigh, kEntries, kEntrySize, kEventLogFields };
 
 /// `capabilities`, a bit each.
 enum CapabilityBit : uint32_t {
@@ -89,11 +96,13 @@ std::vector<uint32_t> wordsArgument(napi_env env, napi_value value, const char* 
 
 RegisterOffsets registerOffsetsArgument(napi_env env, napi_value value) {
   const std::vector<uint32_t> words = wordsArgument(env, value, "registers", kRegisterFields);
-  return {words[kSoftwareError],
-          words[kInterruptCause],
-          words[kGeneralControl],
-          {words[kWorkQueueStatusOffset], words[kWorkQueueStatusStride]},
-          {words[kMsixPermissionsOffset], words[kMsixPermissionsStride]}};
+  RegisterOffsets offsets{words[kSoftwareError],
+                          words[kInterruptCause],
+                          words[kGeneralControl],
+                          {words[kWorkQueueStatusOffset], words[kWorkQueueStatusStride]},
+                          {words[kMsixPermissionsOffset], words[kMsixPermissionsStride]}};
+  if (words[kEventLogStatus] != kNoEventLog) offsets.eventLogStatus = words[kEventLogStatus];
+  return offsets;
 }
 
 dsa::Capabilities capabilitiesArgument(napi_env env, napi_value value) {
@@ -147,6 +156,11 @@ std::vector<RegisterEffect> effectsArgument(napi_env env, napi_value value) {
         {words[at + kEffectOffset], effectOperation(env, words[at + kEffectOperation]), words[at + kEffectValue]});
   }
   return effects;
+}
+
+EventLogConfig eventLogArgument(napi_env env, napi_value value) {
+  const std::vector<uint32_t> words = wordsArgument(env, value, "eventLog", kEventLogFields);
+  return {words[kAddressLow] | uint64_t{words[kAddressHigh]} << 32, words[kEntries], words[kEntrySize]};
 }
 
 SoftwareError softwareErrorArgument(napi_env env, napi_value value) {

@@ -35,6 +35,8 @@ QueueConfig queueConfig(std::span<const uint32_t> configuration, std::span<const
 std::span<const std::byte> operationsArgument(napi_env env, napi_value value, std::size_t queues);
 /// `effects`: offset, operation and value of each.
 std::vector<RegisterEffect> effectsArgument(napi_env env, napi_value value);
+/// `eventLog`: where it is, and how large.
+EventLogConfig eventLogArgument(napi_env env, napi_value value);
 /// `error`: code, whether it is of a queue, and of which.
 SoftwareError softwareErrorArgument(napi_env env, napi_value value);
 

@@ -77,6 +77,7 @@ class QueueDeviceObject : public Napi::ObjectWrap<QueueDeviceObject> {
                        {
                            InstanceMethod<&This::enable>("enable"),
                            InstanceMethod<&This::setThreshold>("setThreshold"),
+                           InstanceMethod<&This::openEventLog>("openEventLog"),
                            InstanceMethod<&This::command>("command"),
                            InstanceMethod<&This::reset>("reset"),
                            InstanceMethod<&This::suspend>("suspend"),
@@ -86,6 +87,7 @@ class QueueDeviceObject : public Napi::ObjectWrap<QueueDeviceObject> {
                            InstanceMethod<&This::restore>("restore"),
                            InstanceMethod<&This::recordError>("recordError"),
                            InstanceMethod<&This::statistics>("statistics"),
+                           InstanceMethod<&This::eventLogStatistics>("eventLogStatistics"),
                            InstanceMethod<&This::close>("close"),
                        });
   }
@@ -114,12 +116,21 @@ class QueueDeviceObject : public Napi::ObjectWrap<QueueDeviceObject> {
     checked(env, [&] { device(env).setThreshold(queue, threshold); });
   }
 
+  /// openEventLog(group, eventLog)
+  void openEventLog(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    const std::shared_ptr<Group> group = unwrapGroup(env, info[0]);
+    const EventLogConfig config = eventLogArgument(env, info[1]);
+    checked(env, [&] { device(env).openEventLog(config, group); });
+  }
+
   /// The arguments `effects` and `vectors`, from place `first` on.
   static CommandEffects effects(const Napi::CallbackInfo& info, std::size_t first) {
     return {effectsArgument(info.Env(), info[first]), wordsArgument(info.Env(), info[first + 1], "vectors")};
   }
 
-  /// command(queues, stopAccepting, abort, effects, vectors, pasid): the last is undefined for all
+  /// command(queues, stopAccepting, abort, effects, vectors, pasid, drainEventLog, closeEventLog): `pasid` is undefined
+  /// for all
   Napi::Value command(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
     QueueDevice::Command command;
@@ -128,6 +139,8 @@ class QueueDeviceObject : public Napi::ObjectWrap<QueueDeviceObject> {
     command.abort = boolArgument(env, info[2], "abort");
     command.effects = effects(info, 3);
     if (!info[5].IsUndefined()) command.pasid = uint32Argument(env, info[5], "pasid");
+    command.drainEventLog = boolArgument(env, info[6], "drainEventLog");
+    command.closeEventLog = boolArgument(env, info[7], "closeEventLog");
     return Napi::Boolean::New(env, checked(env, [&] { return device(env).command(std::move(command)); }));
   }
 
@@ -152,9 +165,9 @@ class QueueDeviceObject : public Napi::ObjectWrap<QueueDeviceObject> {
     return result;
   }
 
-  /// restore(state, groups, configurations, operations, effects, vectors): an element for each queue, a group that is
-  /// undefined for those that are not enabled; of the next two arrays one after the other; the last two are undefined
-  /// when no command waits
+  /// restore(state, groups, configurations, operations, effects, vectors, logGroup, eventLog): an element for each
+  /// queue, a group that is undefined for those that are not enabled; of the next two arrays one after the other; the
+  /// next two are undefined when no command waits, the last two when no event log is open
   void restore(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
     const uint32_t count = device(env).queues();
@@ -178,10 +191,12 @@ class QueueDeviceObject : public Napi::ObjectWrap<QueueDeviceObject> {
     }
     std::optional<CommandEffects> waiting;
     if (!info[4].IsUndefined()) waiting = effects(info, 4);
+    std::optional<QueueDevice::RestoredEventLog> log;
+    if (!info[6].IsUndefined()) log = {eventLogArgument(env, info[7]), unwrapGroup(env, info[6])};
     // A private copy: restoring runs no JavaScript, but what is checked must not change.
     const std::span<const std::byte> given = bytesArgument(env, info[0], "state");
     const std::vector<std::byte> state(given.begin(), given.end());
-    checked(env, [&] { device(env).restore(state, queues, std::move(waiting)); });
+    checked(env, [&] { device(env).restore(state, queues, std::move(waiting), log); });
   }
 
   /// recordError(error)
@@ -207,6 +222,15 @@ class QueueDeviceObject : public Napi::ObjectWrap<QueueDeviceObject> {
                              static_cast<double>(counters.retried)};
     auto result = Napi::Float64Array::New(env, std::size(values));
     std::copy(std::begin(values), std::end(values), result.Data());
+    return result;
+  }
+
+  /// eventLogStatistics(): written, lost
+  Napi::Value eventLogStatistics(const Napi::CallbackInfo& info) {
+    const EventLog& log = device(info.Env()).eventLog();
+    auto result = Napi::Float64Array::New(info.Env(), 2);
+    result[0] = static_cast<double>(log.written());
+    result[1] = static_cast<double>(log.lost());
     return result;
   }
 

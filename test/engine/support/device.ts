@@ -33,7 +33,7 @@ const TIME_LIMIT_MS = 60_000;
 
 /** The registers of the tests' devices. */
 export const registers = registerBlock(0x1000, {
-  GENCTRL: reg32(0x88, { softwareErrorInterruptEnable: rw(0) }, { shared: true }),
+  GENCTRL: reg32(0x88, { softwareErrorInterruptEnable: rw(0), eventLogInterruptEnable: rw(2) }, { shared: true }),
   INTCAUSE: reg32(0x98, { causes: w1c(31, 0) }, { shared: true }),
   CMDSTATUS: reg32(0xa8, { error: ro(7, 0), active: ro(31) }, { shared: true }),
   OWN: reg64(0xb0, { all: rw(63, 0) }),
@@ -41,6 +41,7 @@ export const registers = registerBlock(0x1000, {
   SWERROR1: reg64(0xc8, { all: ro(63, 0) }, { shared: true }),
   SWERROR2: reg64(0xd0, { all: ro(63, 0) }, { shared: true }),
   SWERROR3: reg64(0xd8, { all: ro(63, 0) }, { shared: true }),
+  EVLSTATUS: reg64(0xf0, { head: rw(15, 0), tail: ro(47, 32), interruptPending: w1c(62) }, { shared: true }),
   MSIXPERM: array(0x200, 8, 9, {
     ENTRY: reg32(0, { ignore: rw(2), pasidEnable: rw(3), pasid: rw(31, 12) }, { shared: true }),
   }),
@@ -57,6 +58,7 @@ export const Offset = {
   /** Of a register that is not shared. */
   own: 0xb0,
   error: 0xc0,
+  eventLogStatus: 0xf0,
   permission: 0x200,
   status: 0x418,
 };
@@ -144,6 +146,7 @@ export class TestDevice implements Disposable {
         generalControl: Offset.generalControl,
         workQueueStatus: { offset: Offset.status, stride: 32 },
         msixPermissions: { offset: Offset.permission, stride: 8 },
+        eventLogStatus: Offset.eventLogStatus,
       },
       capabilities: this.#capabilities,
     });

@@ -32,8 +32,16 @@ inline constexpr uint8_t kStatusAlignment = 0x1c;
 inline constexpr uint8_t kStatusFaultOnWrite = 0x80;
 inline constexpr uint8_t kStatusCodeMask = 0x3f;
 
-/// Only in the software-error register, never in a record.
+/// Only in the event log: the end of a drain, or of a batch, whose record software writes when it has written those of
+/// other descriptors that could not be.
+inline constexpr uint8_t kErrorDrainAfterFaults = 0x26;
+inline constexpr uint8_t kErrorBatchAfterFaults = 0x27;
+
+/// In the software-error register or the event log, never in a record.
 inline constexpr uint8_t kErrorQueueFull = 0x53;
+/// Only in the software-error register: the device has halted; the event log did not take an entry.
+inline constexpr uint8_t kErrorConfigurationChanged = 0x51;
+inline constexpr uint8_t kErrorEventLog = 0x54;
 
 /// What counts as no error when a record was not requested (flag RCR clear).
 constexpr bool endedWell(uint8_t status) {

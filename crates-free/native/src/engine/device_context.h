@@ -9,6 +9,7 @@
 
 #include "dsa/limits.h"
 #include "engine/command_completion.h"
+#include "engine/event_log.h"
 #include "engine/queue_occupancy.h"
 #include "engine/software_errors.h"
 #include "irq/irq_table.h"
@@ -35,6 +36,8 @@ struct RegisterOffsets {
   RegisterArray workQueueStatus;
   /// MSIXPERM of each vector: 32 bits.
   RegisterArray msixPermissions;
+  /// EVLSTATUS: 64 bits. None in a device without event log.
+  std::optional<uint32_t> eventLogStatus = std::nullopt;
 };
 
 /// The submitter that a queue's descriptors act for.
@@ -55,7 +58,8 @@ struct DeviceContext {
         capabilities(device),
         handles(handleCount),
         errors(registers, irqs, {places.softwareError, places.interruptCause, places.generalControl}),
-        command(registers, irqs),
+        log(registers, irqs, {places.eventLogStatus, places.interruptCause, places.generalControl}),
+        command(registers, irqs, log),
         offsets_(places) {}
 
   const std::shared_ptr<RegisterMemory> registers;
@@ -67,6 +71,7 @@ struct DeviceContext {
   /// Interrupt handles are the indices of MSI-X vectors, below this.
   const uint32_t handles;
   SoftwareErrors errors;
+  EventLog log;
   CommandCompletion command;
   /// Nothing is dispatched, and no turn of a descriptor does anything, unless its queue is reset. Written by the owner
   /// thread. Sequentially consistent, as what an engine looks at after it said that it is idle.
@@ -77,13 +82,21 @@ struct DeviceContext {
   bool mayUseHandle(uint16_t handle, const std::optional<Pasid>& pasid) const;
   /// The completion interrupt: nothing when the entry says to ignore it.
   void raiseCompletion(uint16_t handle) const;
-  /// What the guest is shown of a queue.
-  QueueOccupancy occupancy(uint32_t queue) const {
+  /// Tells the guest of an error: in the event log if it is open, else in SWERROR. Any thread.
+  void report(const SoftwareError& error);
+  /// Only in the event log; false when it is not open. One that it does not take is lost, and SWERROR says so.
+  bool reportInLog(const SoftwareError& error);
+  /// What the guest is shown of a queue; of the event log's, nothing.
+  QueueOccupancy occupancy(uint32_t queue) {
+    if (queue == kLogQueue) return QueueOccupancy(std::atomic_ref(unshown_));
     return QueueOccupancy(registers->word32(offsets_.workQueueStatus.at(queue)));
   }
+  /// Not the index of a queue that a guest could name: errors on their way to the event log.
+  static constexpr uint32_t kLogQueue = ~uint32_t{0};
 
  private:
   const RegisterOffsets offsets_;
+  uint32_t unshown_ = 0;
 };
 
 }  // namespace mdev

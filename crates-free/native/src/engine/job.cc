@@ -43,9 +43,10 @@ void Job::begin(std::shared_ptr<QueueRun> run, Engine& engine, uint64_t sequence
   ending_.store(false, std::memory_order_relaxed);
   parked_.store(false, std::memory_order_relaxed);
   abandoned_ = false;
-  retry_ = adopted_ = false;
+  retry_ = adopted_ = endsInLog_ = false;
   own_.member = false;
   start(own_, descriptor);
+  if (run_->isLog()) own_.stage = Stage::entry;
   upcoming_ = next != nullptr ? upcomingOf(*next) : Upcoming{};
 }
 
@@ -154,6 +155,12 @@ Step Job::advance(Unit& unit, Budget& budget) {
       case Stage::recordStatus:
         step = settleStatus(unit);
         break;
+      case Stage::entry:
+        step = writeEntry(unit);
+        break;
+      case Stage::entrySent:
+        step = settleEntry(unit);
+        break;
     }
     return step;
   }
@@ -232,6 +239,7 @@ void Job::lookAhead(const Unit& unit) {
 Step Job::drain(Unit& unit) {
   if (!run_->waitForEarlier(*this)) return Step::parked;
   unit.execution.completion.status = dsa::kStatusSuccess;
+  if (run_->recordLogged()) endsInLog_ = true;
   return Step::finished;
 }
 

@@ -18,6 +18,7 @@ namespace mdev {
 
 struct DeviceContext;
 struct Pasid;
+struct SoftwareError;
 class Engine;
 class QueueRun;
 class StateReader;
@@ -114,12 +115,25 @@ class Job {
   /// Becomes what another job was. What it then has cannot make an engine do anything that the device's capabilities
   /// and these limits do not allow; the reader says whether that is so. Throws std::bad_alloc.
   void restore(StateReader& archive, const DeviceContext& device, const dsa::QueueLimits& limits);
+  /// Of a batch that the event log has an entry of: its number there.
+  std::optional<uint8_t> loggedBatch() const { return endsInLog_ ? std::optional(logBatch_) : std::nullopt; }
+  /// The batch's end goes to the event log, under this number.
+  void endInLog(uint8_t batch);
 
   /// The next job of the engine's list.
   Job* next = nullptr;
 
  private:
-  enum class Stage : uint8_t { check, operate, settle, recordBody, recordStatus };
+  enum class Stage : uint8_t {
+    check,
+    operate,
+    settle,
+    recordBody,
+    recordStatus,
+    // Of entries of the event log. Not in a device's state, where an entry has not begun.
+    entry,
+    entrySent,
+  };
 
   /// Slot of the guest access from which a record goes out; the operation is over by then.
   static constexpr unsigned kRecordSlot = 2;
@@ -187,7 +201,13 @@ class Job {
     if (!unit.member) ending_.store(true, std::memory_order_release);
   }
   void interrupt(const Unit& unit);
+  SoftwareError errorOf(const Unit& unit, uint8_t code) const;
   void reportError(const Unit& unit);
+  static bool wantsRecord(const Unit& unit);
+  bool logRecord(const Unit& unit, uint8_t code);
+  bool settleInLog(const Unit& unit);
+  dsa::Step writeEntry(Unit& unit);
+  dsa::Step settleEntry(Unit& unit);
   void recordFault(Unit& unit);
   void countFault();
   bool abandonIfAborted();
@@ -202,6 +222,10 @@ class Job {
   bool retry_ = false;
   /// Another engine had it before.
   bool adopted_ = false;
+  /// Its end goes to the event log, where others have gone before that software has to see to first. Of a batch:
+  bool endsInLog_ = false;
+  /// its number there.
+  uint8_t logBatch_ = 0;
 
   const std::shared_ptr<JobWaker> jobWaker_ = std::make_shared<JobWaker>();
   const std::shared_ptr<Waker> waker_ = jobWaker_;

@@ -25,23 +25,28 @@ void touch(std::byte& place) {
 
 }  // namespace
 
-Step Job::settle(Unit& unit) {
+bool Job::wantsRecord(const Unit& unit) {
   const Descriptor& descriptor = unit.execution.descriptor;
+  return descriptor.has(dsa::kFlagCompletionAddressValid) &&
+         (!dsa::endedWell(unit.execution.completion.status) || descriptor.has(dsa::kFlagRequestCompletionRecord));
+}
+
+Step Job::settle(Unit& unit) {
   const uint8_t status = unit.execution.completion.status;
-  const bool hasRecord = descriptor.has(dsa::kFlagCompletionAddressValid);
   const bool failed = !dsa::endedWell(status);
-  const bool wantsRecord = hasRecord && (failed || descriptor.has(dsa::kFlagRequestCompletionRecord));
+  const bool hasRecord = wantsRecord(unit);
   // Nobody is to be told.
-  if (!failed && !wantsRecord && !unit.handleGood) return Step::finished;
+  if (!failed && !hasRecord && !unit.handleGood && !endsInLog_) return Step::finished;
 
   // A reset of the device waits for the end of this turn: whether the guest sees this descriptor end is decided here.
   if (abandonIfAborted()) return Step::finished;
   if (dsa::isFault(status)) countFault();
+  if (endsInLog_ && settleInLog(unit)) return Step::finished;
   if (status == dsa::kStatusRecordAlignment || status == dsa::kStatusPrivilege) {
     reportError(unit);
     return Step::finished;
   }
-  if (wantsRecord) return writeRecord(unit);
+  if (hasRecord) return writeRecord(unit);
   if (failed) reportError(unit);
   interrupt(unit);
   return Step::finished;
@@ -140,6 +145,8 @@ void Job::countFault() { run_->device->dmaFaults->fetch_add(1, std::memory_order
 
 void Job::recordFault(Unit& unit) {
   countFault();
+  // The log has the record as it is; without a log what it would have said is lost.
+  if (logRecord(unit, dsa::kStatusRecordFault)) return;
   Completion& completion = unit.execution.completion;
   completion = {};
   completion.status = dsa::kStatusRecordFault | dsa::kStatusFaultOnWrite;
@@ -148,12 +155,11 @@ void Job::recordFault(Unit& unit) {
   reportError(unit);
 }
 
-void Job::reportError(const Unit& unit) {
-  constexpr unsigned kOperandShift = 29;  // bits 63:61 of SWERROR's second word
+/// An error of the unit's descriptor, without what depends on the error.
+SoftwareError Job::errorOf(const Unit& unit, uint8_t code) const {
   const Descriptor& descriptor = unit.execution.descriptor;
-  const Completion& completion = unit.execution.completion;
   SoftwareError error;
-  error.code = completion.status & dsa::kStatusCodeMask;
+  error.code = code;
   error.queue = static_cast<uint8_t>(run_->index);
   error.descriptor.emplace();
   error.descriptor->opcode = descriptor.opcode();
@@ -162,18 +168,29 @@ void Job::reportError(const Unit& unit) {
     error.descriptor->privileged = who->privileged;
   }
   if (unit.member) error.descriptor->batchIndex = unit.batchIndex;
+  return error;
+}
+
+void Job::reportError(const Unit& unit) {
+  constexpr unsigned kOperandShift = 29;  // bits 63:61 of SWERROR's second word
+  const Descriptor& descriptor = unit.execution.descriptor;
+  const Completion& completion = unit.execution.completion;
+  SoftwareError error = errorOf(unit, completion.status & dsa::kStatusCodeMask);
   if (dsa::isFault(completion.status)) {
     error.write = (completion.status & dsa::kStatusFaultOnWrite) != 0;
     error.faultAddress = completion.faultAddress;
   }
   if (error.code == dsa::kStatusInvalidFlags)
     error.information = completion.get<uint32_t>(dsa::kCompletionInvalidFlags);
-  if (error.code == dsa::kStatusInterruptHandle) error.information = descriptor.interruptHandle();
+  if (error.code == dsa::kStatusInterruptHandle) {
+    error.information = descriptor.interruptHandle();
+    error.unfinished = {.interruptHandle = descriptor.interruptHandle(), .interrupt = true};
+  }
   if (error.code == dsa::kStatusPageFault && run_->device->capabilities.faultInfo) {
     error.information = static_cast<uint32_t>(completion.faultOperand) << kOperandShift;
   }
   reveal(unit);
-  run_->device->errors.record(error);
+  run_->device->report(error);
 }
 
 }  // namespace mdev

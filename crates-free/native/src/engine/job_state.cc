@@ -76,6 +76,8 @@ bool Job::plausible(const DeviceContext& device, const dsa::QueueLimits& limits)
         return !dsa::check(descriptor, device.capabilities, limits, unit.member) &&
                dsa::plausible(execution, memory_.staging());
       case Stage::settle:
+      case Stage::entry:
+      case Stage::entrySent:
         return false;
       case Stage::recordBody:
       case Stage::recordStatus:

@@ -20,8 +20,8 @@ bool isLimited(uint64_t at) { return at / PortalRegion::kPage % 2 != 0; }
 
 }  // namespace
 
-PortalRegion::PortalRegion(std::vector<std::shared_ptr<WorkQueue>> queues)
-    : queues_(std::move(queues)), slots_(queues_.size()) {}
+PortalRegion::PortalRegion(std::vector<std::shared_ptr<WorkQueue>> queues, std::shared_ptr<WorkQueue> log)
+    : queues_(std::move(queues)), log_(std::move(log)), slots_(queues_.size()) {}
 
 Served PortalRegion::read(uint64_t offset, std::span<std::byte> data) {
   std::fill(data.begin(), data.end(), std::byte{0xff});
@@ -112,6 +112,7 @@ void PortalRegion::forget(WorkQueue& queue, Slot& slot) {
 void PortalRegion::clientGone() {
   clearAll();
   for (const auto& queue : queues_) queue->abort({}, true);
+  if (log_ != nullptr) log_->abort({}, true);
 }
 
 void PortalRegion::flush() {

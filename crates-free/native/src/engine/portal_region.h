@@ -33,7 +33,8 @@ class PortalRegion final : public RegionPort {
   /// Bytes of the region that belong to one queue.
   static constexpr uint64_t kQueueStride = kPage * kPagesPerQueue;
 
-  explicit PortalRegion(std::vector<std::shared_ptr<WorkQueue>> queues);
+  /// `log`: of the errors of these queues. A client that has gone takes them along.
+  PortalRegion(std::vector<std::shared_ptr<WorkQueue>> queues, std::shared_ptr<WorkQueue> log);
 
   /// All bytes 0xff, but for slots of shared queues; see above.
   Served read(uint64_t offset, std::span<std::byte> data) override;
@@ -57,7 +58,10 @@ class PortalRegion final : public RegionPort {
   void adopt(const std::vector<Halves>& halves);
 
   /// Takes no writes any more.
-  void close() { queues_.clear(); }
+  void close() {
+    queues_.clear();
+    log_.reset();
+  }
 
  private:
   static constexpr uint64_t kMsixPages = 2;
@@ -77,6 +81,7 @@ class PortalRegion final : public RegionPort {
   Served defer(WorkQueue& queue, Slot& slot, std::span<const std::byte> data, bool limited);
 
   std::vector<std::shared_ptr<WorkQueue>> queues_;
+  std::shared_ptr<WorkQueue> log_;
   std::vector<QueueSlots> slots_;
   /// Descriptors went off since the last flush.
   bool submitted_ = false;

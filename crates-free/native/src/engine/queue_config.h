@@ -25,6 +25,8 @@ struct QueueConfig {
   /// be a privileged one.
   std::optional<Pasid> pasid;
   dsa::QueueLimits limits;
+  /// Descriptors begun and not ended, if that is fewer than the group has.
+  uint32_t mostInProgress = ~uint32_t{0};
 };
 
 /// Whom a descriptor acts for: a dedicated queue's is configured, a shared one's is in bytes 0 to 3, where ENQCMD has
@@ -32,6 +34,15 @@ struct QueueConfig {
 inline std::optional<Pasid> submitterOf(const QueueConfig& config, const dsa::Descriptor& descriptor) {
   if (config.dedicated || !config.pasid) return config.pasid;
   return Pasid{descriptor.pasid(), descriptor.privileged()};
+}
+
+/// The run of errors on their way to an event log: in order, and like the best queue.
+inline QueueConfig eventLogQueue() {
+  QueueConfig config;
+  config.size = EventLog::kMostWaiting;
+  config.priority = 15;
+  config.mostInProgress = 1;
+  return config;
 }
 
 /// Counts since the device was made. Written by the owner thread and by engines.

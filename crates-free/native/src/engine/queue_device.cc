@@ -15,6 +15,9 @@ constexpr uint32_t kMaxQueues = 256;
 constexpr uint32_t kMaxPriority = 15;
 constexpr uint32_t kMaxSize = 0xffff;
 
+constexpr uint64_t kEventLogAlignment = 4096;
+constexpr uint32_t kLeastEventLog = 64;
+
 void require(bool condition, const std::string& message) {
   if (!condition) throw std::invalid_argument(message);
 }
@@ -42,7 +45,11 @@ std::vector<std::shared_ptr<WorkQueue>> makeQueues(const std::shared_ptr<DeviceC
 QueueDevice::QueueDevice(const QueueDeviceOptions& options)
     : device_(makeContext(options)),
       queues_(makeQueues(device_, options.queues)),
-      portal_(std::make_shared<PortalRegion>(queues_)) {}
+      logQueue_(std::make_shared<WorkQueue>(device_, DeviceContext::kLogQueue)),
+      everyQueue_(queues_),
+      portal_(std::make_shared<PortalRegion>(queues_, logQueue_)) {
+  everyQueue_.push_back(logQueue_);
+}
 
 QueueDevice::~QueueDevice() { close(); }
 
@@ -62,6 +69,29 @@ void QueueDevice::setThreshold(uint32_t queue, uint32_t threshold) {
   require(queue < queues_.size(),
           "work queue " + std::to_string(queue) + ": the device has " + std::to_string(queues_.size()));
   queues_[queue]->setThreshold(threshold);
+}
+
+void QueueDevice::requireEventLog(const EventLogConfig& config) const {
+  require(device_->log.present(), "the event log's status register: the device has none");
+  require(config.address % kEventLogAlignment == 0, "address is " + std::to_string(config.address) +
+                                                        ": expected a multiple of " +
+                                                        std::to_string(kEventLogAlignment));
+  require(config.entries >= kLeastEventLog && config.entries <= kMaxSize,
+          "entries is " + std::to_string(config.entries) + ": expected " + std::to_string(kLeastEventLog) + " to " +
+              std::to_string(kMaxSize));
+  require(config.entrySize == 64 || config.entrySize == 128 || config.entrySize == 256,
+          "entrySize is " + std::to_string(config.entrySize) + ": expected 64, 128 or 256");
+}
+
+void QueueDevice::openEventLog(const EventLogConfig& config, const std::shared_ptr<Group>& group) {
+  requireEventLog(config);
+  require(!closed_, "the device is closed");
+  if (device_->log.isOpen()) throw std::logic_error("the event log is open");
+  // Of an earlier one nothing is left: it was written when the device was disabled, or dropped by a reset.
+  device_->log.close();
+  logQueue_->reset();
+  logQueue_->enable(eventLogQueue(), group);
+  device_->log.open(config, logQueue_->run(), logQueue_->sharedCounters());
 }
 
 void QueueDevice::requireEffects(const CommandEffects& effects) const {
@@ -105,18 +135,32 @@ bool QueueDevice::command(Command command) {
     run->awaitEnding(end, *selection);
     targets.push_back({run, end, *selection});
   }
-  return device_->command.start(std::move(targets), std::move(command.effects));
+  using LogUse = CommandCompletion::LogUse;
+  LogUse use = command.closeEventLog ? LogUse::close : command.drainEventLog ? LogUse::drain : LogUse::none;
+  if (const std::shared_ptr<QueueRun>& run = logQueue_->run(); run != nullptr && use != LogUse::none) {
+    if (command.abort) {
+      use = LogUse::none;
+      if (command.closeEventLog) {
+        device_->log.close();
+        logQueue_->abort({});
+        targets.push_back({run, run->submitted(), {}});
+      }
+    }
+    run->awaitEnding(run->submitted(), {});
+  }
+  return device_->command.start(std::move(targets), std::move(command.effects), use);
 }
 
 void QueueDevice::reset() {
   device_->command.cancel();
-  for (const auto& queue : queues_) queue->abandon();
+  device_->log.close();
+  for (const auto& queue : everyQueue_) queue->abandon();
   portal_->clearAll();
   // Turns that began before may still write: neither bus master nor a map ends them.
   device_->dma->awaitReaders();
   const std::shared_ptr<MessageDma> channel = device_->dma->messageDma();
   if (channel != nullptr) channel->cancelAbandoned();
-  for (const auto& queue : queues_) queue->reset();
+  for (const auto& queue : everyQueue_) queue->reset();
 }
 
 void QueueDevice::suspend() {
@@ -125,13 +169,13 @@ void QueueDevice::suspend() {
   device_->command.suspend();
   // Turns that began before may still be at their chunk.
   device_->dma->awaitReaders();
-  for (const auto& queue : queues_) {
+  for (const auto& queue : everyQueue_) {
     if (queue->run() != nullptr) queue->run()->awaitRest();
   }
 }
 
 bool QueueDevice::settled() const {
-  return std::none_of(queues_.begin(), queues_.end(),
+  return std::none_of(everyQueue_.begin(), everyQueue_.end(),
                       [](const auto& queue) { return queue->run() != nullptr && queue->run()->outstanding(); });
 }
 
@@ -140,19 +184,19 @@ void QueueDevice::cancelMessages() {
   const std::shared_ptr<MessageDma> channel = device_->dma->messageDma();
   if (channel == nullptr) return;
   bool released = false;
-  for (const auto& queue : queues_) {
+  for (const auto& queue : everyQueue_) {
     if (queue->run() != nullptr && queue->run()->releaseMessages()) released = true;
   }
   if (!released) return;
   channel->cancelAbandoned();
-  for (const auto& queue : queues_) {
+  for (const auto& queue : everyQueue_) {
     if (queue->run() != nullptr) queue->run()->messagesCancelled();
   }
 }
 
 void QueueDevice::resume() {
   if (!device_->suspended.exchange(false)) return;
-  for (const auto& queue : queues_) queue->resume();
+  for (const auto& queue : everyQueue_) queue->resume();
   device_->command.resume();
 }
 

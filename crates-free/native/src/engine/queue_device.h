@@ -18,6 +18,7 @@ namespace mdev {
 
 class Group;
 class RegisterTable;
+class StateWriter;
 
 /// What a QueueDevice consists of.
 struct QueueDeviceOptions {
@@ -56,6 +57,10 @@ class QueueDevice {
   /// For an enabled shared queue, from now on; see QueueConfig. Throws std::invalid_argument: no such queue.
   void setThreshold(uint32_t queue, uint32_t threshold);
 
+  /// From now on errors go to the event log, which a group's engines write, if there are any. The guest's EVLSTATUS
+  /// says where it begins. Throws std::invalid_argument, std::logic_error when a log is open, or std::bad_alloc.
+  void openEventLog(const EventLogConfig& config, const std::shared_ptr<Group>& group);
+
   /// A command over some queues.
   struct Command {
     std::vector<uint32_t> queues;
@@ -67,6 +72,11 @@ class QueueDevice {
     CommandEffects effects;
     /// Only what acts for this PASID is abandoned, or waited for.
     std::optional<uint32_t> pasid = std::nullopt;
+    /// Errors that wait for the event log are written before, unless this aborts: then they are left as they are.
+    bool drainEventLog = false;
+    /// The event log is the guest's memory no more when this ends: what waits for it is written, or dropped if this
+    /// aborts.
+    bool closeEventLog = false;
   };
   /// Applies the effects when everything that was submitted before has ended: now (true), or later on an engine's
   /// thread (false). What the guest has seen to end counts as ended: for an engine that is between a record in mapped
@@ -109,11 +119,19 @@ class QueueDevice {
   /// left alone. `effects`: of the command that waits, if the registers say that one does; the state does not tell what
   /// a command may change. Throws std::invalid_argument when the bytes are not such a state or do not fit to this
   /// device, std::logic_error when it is not suspended, or std::bad_alloc; then nothing has changed.
+  /// `log`: the event log, if the registers say that it is in use.
+  struct RestoredEventLog {
+    EventLogConfig config;
+    std::shared_ptr<Group> group;
+  };
   void restore(std::span<const std::byte> state, std::span<const std::optional<RestoredQueue>> queues,
-               std::optional<CommandEffects> effects = std::nullopt);
+               std::optional<CommandEffects> effects = std::nullopt,
+               const std::optional<RestoredEventLog>& log = std::nullopt);
 
-  void recordError(const SoftwareError& error) { device_->errors.record(error); }
+  void recordError(const SoftwareError& error) { device_->report(error); }
+  /// Errors that came to SWERROR.
   uint64_t softwareErrors() const { return device_->errors.recorded(); }
+  const EventLog& eventLog() const { return device_->log; }
 
   const WorkQueue& queue(uint32_t index) const { return *queues_.at(index); }
 
@@ -122,9 +140,16 @@ class QueueDevice {
 
  private:
   void requireEffects(const CommandEffects& effects) const;
+  void requireEventLog(const EventLogConfig& config) const;
+  bool keepsEventLog() const;
+  void saveEventLog(StateWriter& archive) const;
 
   const std::shared_ptr<DeviceContext> device_;
   std::vector<std::shared_ptr<WorkQueue>> queues_;
+  /// Errors on their way to the event log.
+  const std::shared_ptr<WorkQueue> logQueue_;
+  /// All of these.
+  std::vector<std::shared_ptr<WorkQueue>> everyQueue_;
   std::shared_ptr<PortalRegion> portal_;
   bool closed_ = false;
 };

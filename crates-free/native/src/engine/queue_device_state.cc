@@ -1,8 +1,9 @@
 // The state of a suspended device as bytes: what `state` of one device gives, `restore` of another takes.
 //
 // Magic, version; the number of queues, per queue its counters and, if it is enabled, its configuration and run; halves
-// in portals; what the pending command waits for; counts of software errors. What registers say is not among it, nor
-// what the command will do to them: who restores it says that.
+// in portals; what the pending command waits for; counts of software errors. So far as release 0.1.0 wrote it. Then, if
+// the device has an event log: its counts, and if it is open, what is on its way there and what has to follow it. What
+// registers say is not among it, nor what the command will do to them: who restores it says that.
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -23,6 +24,8 @@ namespace {
 constexpr uint32_t kMagic = 0x5351444d;
 constexpr std::size_t kCounters = 5;
 constexpr uint32_t kMaxPasid = 0xfffff;
+/// Of all queues, in progress.
+constexpr uint32_t kMostBatches = 256 * Group::kMostInProgress;
 
 void writeHeader(StateWriter& archive, uint32_t version, uint32_t queues) {
   archive.value(kMagic);
@@ -66,6 +69,12 @@ struct Restored {
   std::vector<CommandCompletion::Target> targets;
   uint64_t errors = 0;
   uint64_t errorsLost = 0;
+
+  Queue log;
+  CommandCompletion::LogUse logUse = CommandCompletion::LogUse::none;
+  uint64_t logWritten = 0;
+  uint64_t logLost = 0;
+  uint8_t logBatches = 0;
 };
 
 /// One target for each queue at most, in the order of the queues.
@@ -95,7 +104,64 @@ void readCommand(StateReader& archive, uint32_t version, Restored& restored) {
   }
 }
 
+/// What is on its way to the event log. The run has nothing yet.
+void readEntries(StateReader& archive, Restored& restored) {
+  archive.choice(restored.logUse, static_cast<uint8_t>(CommandCompletion::LogUse::close));
+  archive.require(restored.commandPending || restored.logUse == CommandCompletion::LogUse::none);
+  for (uint32_t left = exchangeCount(archive, 0, EventLog::kMostWaiting); left > 0; --left) {
+    dsa::Descriptor entry;
+    archive.bytes(entry.bytes);
+    archive.require(restored.log.run->push(entry));
+  }
+  for (const Restored::Queue& queue : restored.queues) {
+    bool logged = false;
+    archive.choice(logged);
+    if (logged && queue.run != nullptr) queue.run->noteRecordLogged();
+  }
+  for (uint32_t left = exchangeCount(archive, 0, kMostBatches); left > 0 && archive.good(); --left) {
+    uint32_t queue = 0;
+    uint64_t sequence = 0;
+    uint8_t number = 0;
+    archive.value(queue);
+    archive.value(sequence);
+    archive.value(number);
+    archive.require(queue < restored.queues.size() && restored.queues[queue].run != nullptr);
+    if (archive.good()) archive.require(restored.queues[queue].run->noteLoggedBatch(sequence, number));
+  }
+}
+
 }  // namespace
+
+bool QueueDevice::keepsEventLog() const {
+  return device_->log.isOpen() || (commandPending() && device_->command.logUse() == CommandCompletion::LogUse::close);
+}
+
+void QueueDevice::saveEventLog(StateWriter& archive) const {
+  const EventLog& log = device_->log;
+  archive.value(log.written());
+  archive.value(log.lost());
+  archive.value(log.batches());
+  archive.choice(keepsEventLog());
+  if (!keepsEventLog()) return;
+  archive.choice(commandPending() ? device_->command.logUse() : CommandCompletion::LogUse::none);
+  const std::vector<dsa::Descriptor> entries = logQueue_->run()->left();
+  exchangeCount(archive, entries.size(), EventLog::kMostWaiting);
+  for (const dsa::Descriptor& entry : entries) archive.bytes(entry.bytes);
+  const auto saved = [](const WorkQueue& queue) { return queue.run() != nullptr && queue.run()->worthSaving(); };
+  std::vector<std::pair<uint32_t, std::pair<uint64_t, uint8_t>>> batches;
+  for (uint32_t index = 0; index < queues(); ++index) {
+    const WorkQueue& queue = *queues_[index];
+    archive.choice(saved(queue) && queue.run()->recordLogged());
+    if (!saved(queue)) continue;
+    for (const auto& batch : queue.run()->loggedBatches()) batches.emplace_back(index, batch);
+  }
+  exchangeCount(archive, batches.size(), kMostBatches);
+  for (const auto& [index, batch] : batches) {
+    archive.value(index);
+    archive.value(batch.first);
+    archive.value(batch.second);
+  }
+}
 
 std::vector<std::byte> QueueDevice::state() const {
   if (!suspended() || !settled()) throw std::logic_error("the device is not suspended");
@@ -142,11 +208,13 @@ std::vector<std::byte> QueueDevice::state() const {
   }
   archive.value(device_->errors.recorded());
   archive.value(device_->errors.lost());
+  if (device_->log.present()) saveEventLog(archive);
   return archive.take();
 }
 
 void QueueDevice::restore(std::span<const std::byte> state, std::span<const std::optional<RestoredQueue>> settings,
-                          std::optional<CommandEffects> effects) {
+                          std::optional<CommandEffects> effects, const std::optional<RestoredEventLog>& log) {
+  if (log) requireEventLog(log->config);
   if (closed_ || !suspended()) throw std::logic_error("the device is not suspended");
   if (effects) requireEffects(*effects);
   const auto refuse = [](const std::string& why) { throw std::invalid_argument("state of the queues: " + why); };
@@ -193,6 +261,21 @@ void QueueDevice::restore(std::span<const std::byte> state, std::span<const std:
   readCommand(archive, version, restored);
   archive.value(restored.errors);
   archive.value(restored.errorsLost);
+  if (device_->log.present()) {
+    bool open = false;
+    archive.value(restored.logWritten);
+    archive.value(restored.logLost);
+    archive.value(restored.logBatches);
+    archive.choice(open);
+    if (archive.good() && open != log.has_value()) {
+      refuse(open ? "the event log is open there, and not in the registers"
+                  : "the event log is not open there, but in the registers");
+    }
+    if (log) {
+      restored.log.run = logQueue_->makeRun(eventLogQueue(), log->group, restored.log.counters);
+      readEntries(archive, restored);
+    }
+  }
   if (!archive.good() || archive.left() != 0) refuse("malformed");
   if (restored.commandPending != effects.has_value()) {
     refuse(restored.commandPending ? "a command waits there, and not in the registers"
@@ -206,6 +289,7 @@ void QueueDevice::restore(std::span<const std::byte> state, std::span<const std:
       const std::shared_ptr<QueueRun>& run = restored.queues[attached].run;
       if (run != nullptr) settings[attached]->group->attach(run);
     }
+    if (log) log->group->attach(restored.log.run);
   } catch (...) {
     while (attached > 0) {
       --attached;
@@ -223,8 +307,13 @@ void QueueDevice::restore(std::span<const std::byte> state, std::span<const std:
     queues_[index]->adopt(std::move(queue.run), settings[index]->group);
   }
   portal_->adopt(restored.halves);
-  if (effects) device_->command.adopt(std::move(restored.targets), std::move(*effects));
+  if (effects) device_->command.adopt(std::move(restored.targets), std::move(*effects), restored.logUse);
   device_->errors.adopt(restored.errors, restored.errorsLost);
+  device_->log.adopt(restored.logWritten, restored.logLost, restored.logBatches);
+  if (!log) return;
+  device_->log.open(log->config, restored.log.run, restored.log.counters);
+  logQueue_->adopt(std::move(restored.log.counters));
+  logQueue_->adopt(std::move(restored.log.run), log->group);
 }
 
 }  // namespace mdev

@@ -1,11 +1,13 @@
 // A work queue from the moment it is enabled until it is disabled or reset.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "dsa/descriptor.h"
@@ -91,6 +93,12 @@ class QueueRun {
   /// What waits and what is in flight, in an order of its own, as `version` of the state has it. While the device is
   /// suspended and nothing is outstanding. Throws std::bad_alloc.
   void save(StateWriter& archive, uint32_t version) const;
+  /// What is left of the event log's, the oldest first.
+  std::vector<dsa::Descriptor> left() const;
+  /// Batches that the event log has entries of, and its number of each, by sequence number.
+  std::vector<std::pair<uint64_t, uint8_t>> loggedBatches() const;
+  /// Says so of a restored descriptor. False when there is no such one.
+  bool noteLoggedBatch(uint64_t sequence, uint8_t number);
   /// Goes on for a run of the same configuration in another device, before it is attached to its group. The reader says
   /// whether the state was good. Throws std::bad_alloc.
   void restore(StateReader& archive, uint32_t version);
@@ -99,7 +107,7 @@ class QueueRun {
   void showOccupancy();
 
   /// So many descriptors may be in progress at once. Before it is attached to its group. Throws std::bad_alloc.
-  void reserve(uint32_t inProgress) { jobs_.reserve(inProgress); }
+  void reserve(uint32_t inProgress) { jobs_.reserve(std::min(inProgress, config.mostInProgress)); }
 
   // --- Any thread ---
 
@@ -117,6 +125,11 @@ class QueueRun {
   bool detached() const { return detached_.load(); }
   /// Something waits for dispatch.
   bool hasWaiting() const { return head_.load() != tail_.load() || withoutEngine_.load() != 0; }
+  /// Its descriptors are errors on their way to the event log.
+  bool isLog() const { return index == DeviceContext::kLogQueue; }
+  /// The event log has a record that one of its descriptors could not write. Then it has those of later drains, too.
+  void noteRecordLogged() { recordLogged_.store(true); }
+  bool recordLogged() const { return recordLogged_.load(); }
 
   // --- Engines ---
 
@@ -171,6 +184,7 @@ class QueueRun {
   std::atomic<uint64_t> tail_{0};
   std::atomic<uint64_t> forgottenBefore_{0};
   std::atomic<bool> detached_{false};
+  std::atomic<bool> recordLogged_{false};
 
   const std::shared_ptr<std::mutex> mutex_;
   JobTable jobs_;

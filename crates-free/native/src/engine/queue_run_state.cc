@@ -110,6 +110,36 @@ void QueueRun::save(StateWriter& archive, uint32_t version) const {
   }
 }
 
+std::vector<dsa::Descriptor> QueueRun::left() const {
+  const std::lock_guard lock(*mutex_);
+  std::vector<dsa::Descriptor> all;
+  for (const Job* job : jobs_.busy()) {
+    if (!job->aborted()) all.push_back(job->descriptor());
+  }
+  const uint64_t tail = tail_.load();
+  for (uint64_t sequence = head_.load(); sequence < tail; ++sequence) all.push_back(ring_[sequence % ring_.size()]);
+  return all;
+}
+
+std::vector<std::pair<uint64_t, uint8_t>> QueueRun::loggedBatches() const {
+  const std::lock_guard lock(*mutex_);
+  std::vector<std::pair<uint64_t, uint8_t>> all;
+  for (const Job* job : jobs_.busy()) {
+    const std::optional<uint8_t> number = job->loggedBatch();
+    if (number && !forgotten(job->sequence())) all.emplace_back(job->sequence(), *number);
+  }
+  return all;
+}
+
+bool QueueRun::noteLoggedBatch(uint64_t sequence, uint8_t number) {
+  const std::span<Job* const> busy = jobs_.busy();
+  const auto found =
+      std::find_if(busy.begin(), busy.end(), [sequence](const Job* job) { return job->sequence() == sequence; });
+  if (found == busy.end()) return false;
+  (*found)->endInLog(number);
+  return true;
+}
+
 void QueueRun::restore(StateReader& archive, uint32_t version) {
   uint64_t head = 0;
   uint64_t tail = 0;

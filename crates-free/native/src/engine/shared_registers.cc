@@ -48,6 +48,9 @@ void requireSharedRegisters(const QueueDeviceOptions& options) {
   }
   requireWord(options, offsets.interruptCause, sizeof(uint32_t), "registers.interruptCause");
   requireWord(options, offsets.generalControl, sizeof(uint32_t), "registers.generalControl");
+  if (offsets.eventLogStatus) {
+    requireWord(options, *offsets.eventLogStatus, sizeof(uint64_t), "registers.eventLogStatus");
+  }
   requireArray(options, offsets.workQueueStatus, options.queues, "registers.workQueueStatus");
   requireArray(options, offsets.msixPermissions, options.handles, "registers.msixPermissions");
 }

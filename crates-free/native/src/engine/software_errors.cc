@@ -8,42 +8,10 @@ namespace {
 // Word 0 of SWERROR.
 constexpr uint64_t kValid = 1u << 0;
 constexpr uint64_t kOverflow = 1u << 1;
-constexpr uint64_t kDescriptorValid = 1u << 2;
-constexpr uint64_t kQueueValid = 1u << 3;
-constexpr uint64_t kInBatch = 1u << 4;
-constexpr uint64_t kFaultOnWrite = 1u << 5;
-constexpr uint64_t kPrivileged = 1u << 6;
-constexpr uint64_t kInformationValid = 1u << 7;
-constexpr unsigned kCodeShift = 8;
-constexpr unsigned kQueueShift = 16;
-constexpr unsigned kOpcodeShift = 32;
-constexpr unsigned kPasidShift = 40;
-constexpr unsigned kInformationShift = 32;
-constexpr uint32_t kPasidMask = 0xfffff;
 
 /// GENCTRL: interrupt for software errors.
 constexpr uint32_t kSoftwareErrorInterrupt = 1u << 0;
 constexpr uint32_t kErrorVector = 0;
-
-uint64_t word0(const SoftwareError& error) {
-  uint64_t word = kValid | uint64_t{error.code} << kCodeShift;
-  if (error.queue) word |= kQueueValid | uint64_t{*error.queue} << kQueueShift;
-  if (error.write) word |= kFaultOnWrite;
-  if (error.information) word |= kInformationValid;
-  if (error.descriptor) {
-    word |= kDescriptorValid | uint64_t{error.descriptor->opcode} << kOpcodeShift |
-            uint64_t{error.descriptor->pasid & kPasidMask} << kPasidShift;
-    if (error.descriptor->privileged) word |= kPrivileged;
-    if (error.descriptor->batchIndex) word |= kInBatch;
-  }
-  return word;
-}
-
-uint64_t word1(const SoftwareError& error) {
-  uint64_t word = uint64_t{error.information.value_or(0)} << kInformationShift;
-  if (error.descriptor) word |= error.descriptor->batchIndex.value_or(0);
-  return word;
-}
 
 }  // namespace
 
@@ -80,11 +48,12 @@ bool SoftwareErrors::publish(const SoftwareError& error) {
   while ((seen & kValid) != 0) {
     if (head.compare_exchange_weak(seen, seen | kOverflow, std::memory_order_acq_rel)) return false;
   }
-  memory_->word64(offsets_.softwareError + 8).store(word1(error), std::memory_order_relaxed);
-  memory_->word64(offsets_.softwareError + 16).store(error.faultAddress, std::memory_order_relaxed);
+  const SoftwareErrorWords words = softwareErrorWords(error);
+  memory_->word64(offsets_.softwareError + 8).store(words[1], std::memory_order_relaxed);
+  memory_->word64(offsets_.softwareError + 16).store(words[2], std::memory_order_relaxed);
   memory_->word64(offsets_.softwareError + 24).store(0, std::memory_order_relaxed);
   // An overflow that the guest has not cleared yet stays.
-  while (!head.compare_exchange_weak(seen, (seen & kOverflow) | word0(error), std::memory_order_acq_rel)) {
+  while (!head.compare_exchange_weak(seen, (seen & kOverflow) | words[0], std::memory_order_acq_rel)) {
   }
   return true;
 }

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <optional>
 
+#include "engine/software_error.h"
 #include "irq/irq_table.h"
 #include "registers/register_memory.h"
 
@@ -14,27 +14,7 @@ namespace mdev {
 
 /// Interrupt causes of INTCAUSE, all on vector 0. DSA specification 9.2.11.
 inline constexpr uint32_t kCauseSoftwareError = 1u << 0;
-
-/// An error that no completion record tells.
-struct SoftwareError {
-  /// The descriptor at fault.
-  struct Source {
-    uint8_t opcode = 0;
-    /// 20 bits, when the queue has one.
-    uint32_t pasid = 0;
-    bool privileged = false;
-    /// Its place in a batch.
-    std::optional<uint16_t> batchIndex;
-  };
-
-  uint8_t code = 0;
-  std::optional<uint8_t> queue;
-  std::optional<Source> descriptor;
-  /// The access that faulted was a write.
-  bool write = false;
-  std::optional<uint32_t> information;
-  uint64_t faultAddress = 0;
-};
+inline constexpr uint32_t kCauseEventLog = 1u << 5;
 
 /// Keeps one error in the guest's register until the guest takes it. Any thread; the guest may clear it at any moment.
 class SoftwareErrors {

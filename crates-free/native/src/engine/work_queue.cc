@@ -83,7 +83,7 @@ void WorkQueue::submit(const dsa::Descriptor& descriptor) {
     SoftwareError error;
     error.code = dsa::kErrorQueueFull;
     error.queue = static_cast<uint8_t>(index_);
-    device_->errors.record(error);
+    device_->report(error);
     return;
   }
   ++unannounced_;

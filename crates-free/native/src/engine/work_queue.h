@@ -64,6 +64,7 @@ class WorkQueue {
   const std::shared_ptr<QueueRun>& run() const { return run_; }
   const QueueCounters& counters() const { return *counters_; }
   QueueCounters& counters() { return *counters_; }
+  const std::shared_ptr<QueueCounters>& sharedCounters() const { return counters_; }
 
  private:
   const std::shared_ptr<DeviceContext> device_;

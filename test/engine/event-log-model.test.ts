@@ -297,7 +297,39 @@ describe('errors', () => {
           both[Symbol.dispose]();
         }
       }),
-      { numRuns: 250 },
+      { numRuns: 120 },
     );
+  });
+});
+
+describe('openEventLog', () => {
+  it('refuses what no log can be, and a second one', () => {
+    using device = new TestDevice();
+    const good: EventLogConfig = { group: device.group, address: BigInt(BASE), entries: 64, entrySize: 64 };
+    const refuse = (changes: Partial<Record<keyof EventLogConfig, unknown>>, message: string): void => {
+      expect(() => {
+        device.queues.openEventLog({ ...good, ...changes } as EventLogConfig);
+      }).toThrow(message);
+    };
+    refuse({ address: BigInt(BASE) + 64n }, 'expected 64 bits, a multiple of 4096');
+    refuse({ address: 1n << 64n }, 'expected 64 bits');
+    refuse({ entries: 63 }, 'entries is 63; expected an integer from 64 to 65535');
+    refuse({ entries: 0x1_0000 }, 'entries is 65536');
+    refuse({ entrySize: 96 }, 'entrySize is 96; expected 64, 128 or 256');
+    device.queues.openEventLog(good);
+    refuse({}, 'the event log is open');
+    device.queues.reset();
+    device.queues.openEventLog(good);
+  });
+
+  it('takes a log at the end of all addresses: what would be beyond is lost', () => {
+    using device = new TestDevice();
+    const address = (1n << 64n) - BigInt(PAGE);
+    device.words[Offset.eventLogStatus / 4 + 1] = 32;
+    device.queues.openEventLog({ group: device.group, address, entries: 64, entrySize: 256 });
+    device.queues.recordError({ code: 0x52 });
+    waitFor('the loss', () => (device.word(Offset.error) & 1) !== 0);
+    expect(device.softwareError()[0]).toBe(0x5421n);
+    expect(device.queues.eventLogStatistics()).toEqual({ written: 0, lost: 1 });
   });
 });

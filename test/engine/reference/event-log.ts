@@ -15,8 +15,8 @@ export interface ErrorFields {
   readonly record?: Uint8Array;
 }
 
-export const SOFTWARE_ERROR_INTERRUPT = 1;
-export const EVENT_LOG_INTERRUPT = 4;
+const SOFTWARE_ERROR_INTERRUPT = 1;
+const EVENT_LOG_INTERRUPT = 4;
 const APPEND_FAILED = 0x54;
 
 export interface LogPlace {

@@ -52,7 +52,7 @@ EventLog::Taken EventLog::append(const SoftwareError& error) {
   {
     const std::lock_guard lock(mutex_);
     if (!open_.load(std::memory_order_relaxed)) return Taken::closed;
-    if (!roomLocked() || !run_->push(eventLogEntry(error))) return Taken::full;
+    if (!roomLocked() || !run_->push(eventLogEntry(error), kMostWaiting)) return Taken::full;
     run_->announce();
     run = run_;
   }

@@ -111,7 +111,7 @@ void readEntries(StateReader& archive, Restored& restored) {
   for (uint32_t left = exchangeCount(archive, 0, EventLog::kMostWaiting); left > 0; --left) {
     dsa::Descriptor entry;
     archive.bytes(entry.bytes);
-    archive.require(restored.log.run->push(entry));
+    archive.require(restored.log.run->push(entry, EventLog::kMostWaiting));
   }
   for (const Restored::Queue& queue : restored.queues) {
     bool logged = false;

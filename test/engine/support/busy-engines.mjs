@@ -22,7 +22,7 @@ core.dmaMap(0n, BigInt(32 * MIB), 3, memory.fd, 0n);
 
 const group = new Group(32);
 group.setEngines([new Engine('busy'), new Engine('busy')]);
-const queues = new QueueDevice(core, 2, 0, 1, 9, Uint32Array.of(0xc0, 0x98, 0x88, 0x418, 32, 0x200, 8), 1);
+const queues = new QueueDevice(core, 2, 0, 1, 9, Uint32Array.of(0xc0, 0x98, 0x88, 0x418, 32, 0x200, 8, 0xffffffff), 1);
 queues.enable(0, group, Uint32Array.of(0xffff, 1, 1, 31, 10, 0, 1, 0, 0, 0, 0), supportedOperations());
 
 const copy = new Uint8Array(64);
@@ -32,7 +32,7 @@ view.setBigUint64(24, BigInt(16 * MIB), true);
 view.setUint32(32, 16 * MIB, true);
 for (let i = 0; i < 10_000; i++) core.write(2, 0, copy);
 // A command that these copies keep from ending.
-queues.command(Uint32Array.of(0), false, false, Uint32Array.of(0xa8, 0, 1), Uint32Array.of(0));
+queues.command(Uint32Array.of(0), false, false, Uint32Array.of(0xa8, 0, 1), Uint32Array.of(0), undefined, false, false);
 if (words[0xa8 / 4] !== 0) throw new Error('the copies are done already');
 
 if (!isMainThread) {

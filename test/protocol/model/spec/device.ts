@@ -255,13 +255,15 @@ export class Device implements Migrated<DeviceState> {
     const msi = config.bits('MSI_CONTROL', 0, 0) === 1;
     const msix = config.bits('MSIX_CONTROL', 15, 15) === 1;
     const wasReachable = this.memory.reachable;
-    this.memory.reachable = config.bits('COMMAND', 2, 2) === 1 && this.inD0 && !this.#paused && !this.frozen;
+    const busMaster = config.bits('COMMAND', 2, 2) === 1 && this.inD0;
+    this.memory.reachable = busMaster && !this.#paused && !this.frozen;
     if (wasReachable && !this.memory.reachable) this.dma.cancelAll();
     this.irqs.line.disabled = config.bits('COMMAND', 10, 10) === 1 || msi || msix || !this.inD0;
     this.irqs.line.deliver();
     this.irqs.granted = msi ? 1 << config.bits('MSI_CONTROL', 6, 4) : undefined;
     this.irqs.table(Irq.msi).mask(config.bits('MSI_MASK', 3, 0));
     this.irqs.table(Irq.msix).maskAll(config.bits('MSIX_CONTROL', 14, 14) === 1);
+    this.irqs.silence(!busMaster);
   }
 
   /** There is neither D1 nor D2; the way from D3hot to D0 is a reset. */

@@ -14,7 +14,7 @@ class Table {
   readonly vectors: readonly Vector[];
   readonly #world: World;
   allMasked = false;
-  /** The device is paused: everything is latched. */
+  /** The device is paused, or writes no messages: everything is latched. */
   held = false;
 
   constructor(world: World, count: number) {
@@ -137,6 +137,8 @@ export class Interrupts {
   enabledVectors = 0;
   /** MSI messages that the guest gave the function; undefined while it has not enabled MSI. */
   granted: number | undefined;
+  #paused = false;
+  #silent = false;
 
   constructor(world: World, msi: number, msix: number) {
     this.line = new Line(world);
@@ -176,9 +178,21 @@ export class Interrupts {
 
   /** Nothing is delivered while the device is paused. REQ is not the device's. */
   hold(held: boolean): void {
+    this.#paused = held;
     this.line.held = held;
     this.line.deliver();
-    for (const index of [Irq.msi, Irq.msix, Irq.error]) this.table(index).hold(held);
+    this.table(Irq.error).hold(held);
+    this.#holdMessages();
+  }
+
+  /** A function without bus master, or outside of D0, writes no messages: they wait. */
+  silence(silent: boolean): void {
+    this.#silent = silent;
+    this.#holdMessages();
+  }
+
+  #holdMessages(): void {
+    for (const index of [Irq.msi, Irq.msix]) this.table(index).hold(this.#paused || this.#silent);
   }
 
   /** What belongs to the device: levels, masks of the guest, and what is latched. Not what is the client's. */

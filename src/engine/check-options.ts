@@ -1,6 +1,7 @@
 import { checkInteger, checkOperations } from './checks.ts';
 import { supportedOperations } from './operations.ts';
 import type { EventLogConfig, QueueCapabilities, QueueDeviceOptions, WorkQueueConfig } from './queue-options.ts';
+import { checkTypedCapabilities, maxListShift } from './typed-capabilities.ts';
 import { MAX_WORD } from './words.ts';
 
 const MAX_QUEUES = 256;
@@ -31,6 +32,7 @@ export function checkOptions(options: QueueDeviceOptions): Uint32Array {
   checkInteger('capabilities.maxTransferShift', capabilities.maxTransferShift, 0, MAX_TRANSFER_SHIFT);
   checkInteger('capabilities.maxBatchShift', capabilities.maxBatchShift, 0, MAX_BATCH_SHIFT);
   checkOperations('capabilities.operations', capabilities.operations, supportedOperations(), 'the engine');
+  if (capabilities.typed !== undefined) checkTypedCapabilities('capabilities.typed', capabilities.typed);
   const places = {
     'registers.softwareError': registers.softwareError,
     'registers.interruptCause': registers.interruptCause,
@@ -65,6 +67,9 @@ export function checkConfig(config: WorkQueueConfig, capabilities: QueueCapabili
   checkInteger('priority', config.priority, 1, MAX_PRIORITY);
   checkInteger('maxTransferShift', config.maxTransferShift, 0, capabilities.maxTransferShift);
   checkInteger('maxBatchShift', config.maxBatchShift, 0, capabilities.maxBatchShift);
+  if (config.maxListShift !== undefined) {
+    checkInteger('maxListShift', config.maxListShift, 0, maxListShift(capabilities.typed ?? [0n, 0n, 0n]));
+  }
   if (config.pasid !== undefined) checkInteger('pasid', config.pasid, 0, MAX_PASID);
   const operations = config.operations ?? capabilities.operations;
   checkOperations('operations', operations, capabilities.operations, 'the device');

@@ -16,3 +16,4 @@ export type {
   WorkQueueConfig,
 } from './queue-options.ts';
 export type { EventLogStatistics, QueueStatistics } from './queue-statistics.ts';
+export { supportedTypedCapabilities, type TypedCapabilities } from './typed-capabilities.ts';

@@ -73,6 +73,7 @@ interface Addon {
     vectors: number,
     registers: Uint32Array,
     capabilities: number,
+    typedCapabilities: Uint32Array,
   ) => NativeQueueDevice;
   readonly supportedOperations: () => Uint8Array;
 }

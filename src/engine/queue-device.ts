@@ -16,6 +16,7 @@ import {
   effectWords,
   errorWords,
   eventLogWords,
+  typedCapabilityWords,
 } from './words.ts';
 
 export type { DeviceHandle };
@@ -62,6 +63,7 @@ export class QueueDevice implements Disposable {
       options.vectors,
       places,
       capabilityBits(capabilities),
+      typedCapabilityWords(capabilities.typed),
     );
   }
 

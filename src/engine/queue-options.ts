@@ -1,4 +1,5 @@
 import type { Group } from './group.ts';
+import type { TypedCapabilities } from './typed-capabilities.ts';
 
 /** A register in each element of an array of registers. */
 export interface RegisterPlaces {
@@ -50,6 +51,11 @@ export interface QueueCapabilities {
   readonly batchContinuation?: boolean;
   /** OPCAP, 32 bytes: bit n is operation code n. At most what `supportedOperations` says. */
   readonly operations: Uint8Array;
+  /**
+   * What there is of typed operations and of scatter-gather lists, from version 3.0 on. At most what
+   * `supportedTypedCapabilities` says. Nothing when absent.
+   */
+  readonly typed?: TypedCapabilities;
 }
 
 /** What a {@link QueueDevice} is made of. */
@@ -97,6 +103,11 @@ export interface WorkQueueConfig {
   readonly maxTransferShift: number;
   /** The largest batch has 2^n descriptors, at most what the device has. */
   readonly maxBatchShift: number;
+  /**
+   * WQCFG bits 12:9 of version 3.0: the longest scatter-gather list has 2^n entries, at most what the device has. Absent
+   * where there are no lists.
+   */
+  readonly maxListShift?: number;
   /** The operations that the queue takes, 32 bytes; all of the device's when absent. */
   readonly operations?: Uint8Array;
   /** Descriptors may set the block-on-fault flag, which has no effect without page requests. False when absent. */

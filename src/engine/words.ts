@@ -2,6 +2,7 @@
 import type { RegisterEffect } from '../emulation/index.ts';
 import { checkInteger } from './checks.ts';
 import type { EventLogConfig, QueueCapabilities, WorkQueueConfig } from './queue-options.ts';
+import type { TypedCapabilities } from './typed-capabilities.ts';
 
 /** The largest unsigned 32-bit number. */
 export const MAX_WORD = 0xffffffff;
@@ -19,8 +20,13 @@ export function capabilityBits(capabilities: QueueCapabilities): number {
   return flags.reduce((bits, flag, bit) => bits | (Number(flag) << bit), 0);
 }
 
+/** The two halves of each of the three registers, the lower one first; 0 when absent. */
+export function typedCapabilityWords(capabilities: TypedCapabilities = [0n, 0n, 0n]): Uint32Array {
+  return new Uint32Array(BigUint64Array.from(capabilities).buffer);
+}
+
 /** Elements of {@link configurationWords}. */
-export const CONFIGURATION_WORDS = 11;
+export const CONFIGURATION_WORDS = 12;
 
 /** In the order of the addon's elements. */
 export function configurationWords(config: WorkQueueConfig): Uint32Array {
@@ -36,6 +42,7 @@ export function configurationWords(config: WorkQueueConfig): Uint32Array {
     config.pasid ?? 0,
     Number(config.privileged === true),
     config.threshold,
+    config.maxListShift === undefined ? 0 : 2 ** config.maxListShift,
   );
 }
 

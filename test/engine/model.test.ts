@@ -6,6 +6,7 @@ import { BASE, type Map, PAGE, TestDevice } from './support/device.ts';
 import { ReferenceMemory } from './reference/memory.ts';
 import { type Choose, Model, type ReportedError } from './reference/model.ts';
 import { DIF_BLOCKS } from './reference/dif.ts';
+import { CONVERSIONS } from './reference/typed/elements.ts';
 import type { Limits } from './reference/rules.ts';
 
 const PAGES = 64;
@@ -109,6 +110,22 @@ const single = fc
       fc.nat({ max: 31 }).map((bits) => bits << 3),
       fc.nat({ max: 15 }),
     ),
+    typed: fc.record({
+      types: fc.oneof(
+        { weight: 8, arbitrary: fc.tuple(fc.nat({ max: 3 }), fc.nat({ max: 3 })) },
+        {
+          weight: 16,
+          arbitrary: fc.constantFrom(...CONVERSIONS, ...[4, 5, 6, 7, 8, 9].map((type) => [type, type] as const)),
+        },
+        { weight: 1, arbitrary: fc.tuple(fc.nat({ max: 15 }), fc.nat({ max: 15 })) },
+      ),
+      compute: fc.oneof(
+        { weight: 9, arbitrary: fc.constantFrom(1, 1, 6, 7, 3, 4, 5) },
+        { weight: 1, arbitrary: fc.nat({ max: 15 }) },
+      ),
+      flags: fc.tuple(fc.nat({ max: 511 }), sometimes(12)).map(([flags, wrong]) => (flags & ~0x40) ^ wrong),
+      inPlace: fc.nat({ max: 7 }),
+    }),
     tags: fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }),
     wrongByte: sometimes(8),
     // Not in the highest bytes of addresses, which the model keeps as numbers.
@@ -176,6 +193,20 @@ const single = fc
         view.setUint8(41, destination);
         view.setBigUint64(56, fields.tags, true);
       }
+    }
+    if (opcode >= Opcode.typeConversion && opcode <= Opcode.reduceDualcast) {
+      const { types, compute, flags: computeFlags, inPlace } = fields.typed;
+      if (fields.check) flags |= 1 << 7;
+      view.setUint8(56, types[0] | (types[1] << 4));
+      view.setUint16(57, (opcode === Opcode.typeConversion ? 0 : compute) | (computeFlags << 4), true);
+      const destinations = opcode === Opcode.typeConversion ? [24] : opcode === Opcode.reduce ? [40] : [40, 48];
+      // Few elements: the model is slow.
+      view.setUint32(32, fields.size > 2 ** 16 ? fields.size : Math.ceil(fields.size / 16), true);
+      if (opcode !== Opcode.typeConversion) view.setBigUint64(40, fields.third, true);
+      if (opcode === Opcode.reduceDualcast) view.setBigUint64(48, fields.third ^ 0x8000n, true);
+      if (inPlace === 1) view.setBigUint64(destinations[0] ?? 0, fields.first, true);
+      if (inPlace === 2) view.setBigUint64(destinations.at(-1) ?? 0, fields.first, true);
+      for (const field of [16, 24, ...destinations]) aligned(field);
     }
     if (fields.handle !== undefined) {
       flags |= 1 << 4;

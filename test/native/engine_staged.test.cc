@@ -1,4 +1,4 @@
-// sources: dsa/*.cc dsa/operations/*.cc engine/*.cc memory/*.cc registers/*.cc irq/*.cc base/*.cc
+// sources: dsa/*.cc dsa/operations/*.cc dsa/typed/*.cc engine/*.cc memory/*.cc registers/*.cc irq/*.cc base/*.cc
 // sanitize: address,undefined
 //
 // Operations whose operands advance at different rates, over pages that are mapped, reached by message, or not there,
@@ -19,14 +19,18 @@ constexpr uint64_t kRecord = 0x40;
 /// Pages from here on may be of any kind.
 constexpr uint64_t kData = 1;
 
+/// Everything but what is inter-domain.
+constexpr dsa::TypedCapabilities kTyped = {0xe000000ff, 0x00fa01ff01ff03ff, 0xf18d};
+
 /// One operation, and the memory that it finds.
 struct Case {
   explicit Case(uint32_t seed) : random(seed), contents(kPages * kPage) {
     for (uint64_t page = 0; page < kPages; ++page) present.push_back(page < kData || roll(24) != 0);
     // Of little variety, so that there is much that is equal.
     for (std::byte& byte : contents) byte = static_cast<std::byte>(roll(64) == 0 ? random() : 0);
-    constexpr uint8_t kOpcodes[] = {dsa::kOpCreateDelta, dsa::kOpApplyDelta, dsa::kOpDifCheck,  dsa::kOpDifInsert,
-                                    dsa::kOpDifStrip,    dsa::kOpDifUpdate,  dsa::kOpCacheFlush};
+    constexpr uint8_t kOpcodes[] = {
+        dsa::kOpCreateDelta, dsa::kOpApplyDelta, dsa::kOpDifCheck,       dsa::kOpDifInsert, dsa::kOpDifStrip,
+        dsa::kOpDifUpdate,   dsa::kOpCacheFlush, dsa::kOpTypeConversion, dsa::kOpReduce,    dsa::kOpReduceDualcast};
     const uint8_t opcode = kOpcodes[seed % std::size(kOpcodes)];
     descriptor = Build(opcode);
     switch (opcode) {
@@ -38,6 +42,11 @@ struct Case {
         break;
       case dsa::kOpCacheFlush:
         descriptor.set<uint64_t>(24, at(3, 100)).size(1 + roll(20 * kPage));
+        break;
+      case dsa::kOpTypeConversion:
+      case dsa::kOpReduce:
+      case dsa::kOpReduceDualcast:
+        elementwise(opcode);
         break;
       default:
         dif(opcode);
@@ -89,6 +98,24 @@ struct Case {
     }
   }
 
+  void elementwise(uint8_t opcode) {
+    constexpr uint8_t kTypes[] = {0x00, 0x30, 0x03, 0x21, 0x64, 0x84, 0x86, 0x68, 0x98, 0x89, 0x99, 0x55, 0x22};
+    const uint8_t types = kTypes[roll(std::size(kTypes))];
+    const uint32_t count = 1 + roll(7 * kPage / 8);
+    const uint64_t first = at(1, 8 * roll(64));
+    const uint64_t second = at(9, 8 * roll(64));
+    const bool inPlace = (types & 0xf) == types >> 4 && roll(2) == 0;
+    descriptor.addresses(first, second).size(count).set<uint8_t>(56, types);
+    const auto flags = static_cast<uint16_t>(roll(512) & 0x1bf);
+    descriptor.set<uint16_t>(57, static_cast<uint16_t>(flags << 4 | (opcode == dsa::kOpTypeConversion ? 0 : 1)));
+    if (opcode == dsa::kOpTypeConversion) {
+      if (inPlace) descriptor.addresses(first, first);
+    } else {
+      descriptor.set<uint64_t>(40, inPlace ? first : at(17, 8 * roll(64)));
+      if (opcode == dsa::kOpReduceDualcast) descriptor.set<uint64_t>(48, inPlace && roll(2) == 0 ? second : at(24, 0));
+    }
+  }
+
   std::mt19937 random;
   std::vector<std::byte> contents;
   std::vector<bool> present;
@@ -98,7 +125,8 @@ struct Case {
 /// A device with the case's pages, some of them by message.
 class Side {
  public:
-  Side(Case& own, GuestMemory& source, bool messages) : device_(1), client_(std::make_shared<Client>(source, kBase)) {
+  Side(Case& own, GuestMemory& source, bool messages)
+      : device_(1, {.overlappingMove = true, .typed = kTyped}), client_(std::make_shared<Client>(source, kBase)) {
     for (uint64_t page = 0; page < kPages; ++page) {
       if (!own.present[page]) continue;
       const bool message = messages && page >= kData && own.roll(2) == 0;

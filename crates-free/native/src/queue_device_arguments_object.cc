@@ -51,6 +51,7 @@ enum ConfigurationField : std::size_t {
   kPasidValue,
   kPrivileged,
   kThreshold,
+  kMaxList,
   kConfigurationFields,
 };
 static_assert(kConfigurationFields == kQueueConfigurationFields);
@@ -117,6 +118,12 @@ dsa::Capabilities capabilitiesArgument(napi_env env, napi_value value) {
   return capabilities;
 }
 
+dsa::TypedCapabilities typedCapabilitiesArgument(napi_env env, napi_value value) {
+  const std::vector<uint32_t> words = wordsArgument(env, value, "typedCapabilities", kTypedCapabilityWords);
+  const auto whole = [&](std::size_t at) { return words[at] | uint64_t{words[at + 1]} << 32; };
+  return {whole(0), whole(2), whole(4)};
+}
+
 QueueConfig queueConfig(std::span<const uint32_t> configuration, std::span<const std::byte> operations) {
   QueueConfig config;
   config.size = configuration[kSize];
@@ -128,6 +135,7 @@ QueueConfig queueConfig(std::span<const uint32_t> configuration, std::span<const
   }
   config.limits.maxTransfer = uint64_t{1} << (configuration[kMaxTransferShift] % 32);
   config.limits.maxBatch = uint32_t{1} << (configuration[kMaxBatchShift] % 32);
+  config.limits.maxList = configuration[kMaxList];
   config.limits.blockOnFault = configuration[kBlockOnFault] != 0;
   // Only descriptors of a user process may be kept from interrupting; in a shared queue any may be one's.
   const bool user = config.pasid.has_value() && (!config.dedicated || !config.pasid->privileged);

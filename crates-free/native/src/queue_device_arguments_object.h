@@ -15,8 +15,10 @@ typedef struct napi_value__* napi_value;
 
 namespace mdev {
 
-/// Elements of the configuration of one queue, and bytes of the operations that its descriptors may name.
-inline constexpr std::size_t kQueueConfigurationFields = 11;
+/// Elements of the configuration of one queue and of `typedCapabilities`, and bytes of the operations that descriptors
+/// may name.
+inline constexpr std::size_t kQueueConfigurationFields = 12;
+inline constexpr std::size_t kTypedCapabilityWords = 6;
 inline constexpr std::size_t kQueueOperationBytes = dsa::kOpcodes / 8;
 
 /// The elements of a Uint32Array; with `count`, of as many. Throws Napi::TypeError or Napi::RangeError.
@@ -29,6 +31,8 @@ std::vector<uint32_t> wordsArgument(napi_env env, napi_value value, const char* 
 RegisterOffsets registerOffsetsArgument(napi_env env, napi_value value);
 /// `capabilities`: a bit each.
 dsa::Capabilities capabilitiesArgument(napi_env env, napi_value value);
+/// `typedCapabilities`: DSACAP0 to DSACAP2, the lower half of each first.
+dsa::TypedCapabilities typedCapabilitiesArgument(napi_env env, napi_value value);
 /// One queue's `configuration`, of kQueueConfigurationFields, and `operations`, of kQueueOperationBytes.
 QueueConfig queueConfig(std::span<const uint32_t> configuration, std::span<const std::byte> operations);
 /// `operations` of so many queues. Valid until JavaScript runs.

@@ -37,7 +37,8 @@ auto checked(Napi::Env env, Action action) {
   }
 }
 
-/// `new QueueDevice(device, portalRegion, registerRegion, queues, vectors, registers, capabilities)`.
+/// `new QueueDevice(device, portalRegion, registerRegion, queues, vectors, registers, capabilities,
+/// typedCapabilities)`.
 class QueueDeviceObject : public Napi::ObjectWrap<QueueDeviceObject> {
  public:
   explicit QueueDeviceObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<QueueDeviceObject>(info) {
@@ -51,6 +52,7 @@ class QueueDeviceObject : public Napi::ObjectWrap<QueueDeviceObject> {
     options.handles = uint32Argument(env, info[4], "vectors");
     options.offsets = registerOffsetsArgument(env, info[5]);
     options.capabilities = capabilitiesArgument(env, info[6]);
+    options.capabilities.typed = typedCapabilitiesArgument(env, info[7]);
     options.registers = core_->registerMemory(registerRegion);
     options.table = core_->registerTable(registerRegion);
     options.dma = core_->dma();

@@ -5,6 +5,7 @@ import { applyDelta, createDelta } from './delta.ts';
 import { dif } from './dif.ts';
 import { Fault, faultOf, type ReferenceMemory } from './memory.ts';
 import { type Limits, violations } from './rules.ts';
+import { elementwise } from './typed/elementwise.ts';
 
 /** How a descriptor ends. */
 export interface Ending {
@@ -166,6 +167,10 @@ export class Model {
       case Opcode.difStrip:
       case Opcode.difUpdate:
         return dif(memory, view);
+      case Opcode.typeConversion:
+      case Opcode.reduce:
+      case Opcode.reduceDualcast:
+        return elementwise(memory, view, (flags & Flag.checkResult) !== 0);
       default:
         return this.#checksum(view, flags, { size, first, second, copy: opcode === Opcode.copyWithCrc });
     }

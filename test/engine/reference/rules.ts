@@ -4,6 +4,7 @@
  */
 import { Flag, Opcode, Status } from '../support/descriptor.ts';
 import { DIF_BLOCKS } from './dif.ts';
+import { elementwiseRules } from './typed/elementwise.ts';
 
 interface Row {
   /** Letters: B block on fault, C check result, H cache hint, O strict ordering; digits: traffic classes of addresses. */
@@ -46,6 +47,9 @@ const rows: Readonly<Record<number, Row>> = {
     rules: difRules({ source: 8, destination: 0 }),
   },
   [Opcode.difUpdate]: { flags: 'BHO12', reserved: '38-39 43-47', rules: difRules({ source: 8, destination: 8 }) },
+  [Opcode.typeConversion]: { flags: 'BCHO12', reserved: '38-55 59-63', rules: elementwiseRules },
+  [Opcode.reduce]: { flags: 'BCHO123', reserved: '38-39 48-55 59-63', rules: elementwiseRules },
+  [Opcode.reduceDualcast]: { flags: 'BCHO1234', reserved: '38-39 59-63', rules: elementwiseRules },
   // No cache hint: the flag may not be set.
   [Opcode.cacheFlush]: { flags: 'BO2', reserved: '16-23 38-63' },
 };
@@ -91,7 +95,7 @@ function difRules(extra: { readonly source: number; readonly destination?: numbe
   };
 }
 
-const letterBits: Readonly<Record<string, number>> = { B: 1, C: 7, H: 8, O: 13, 1: 9, 2: 10, 3: 11 };
+const letterBits: Readonly<Record<string, number>> = { B: 1, C: 7, H: 8, O: 13, 1: 9, 2: 10, 3: 11, 4: 17 };
 
 /** Limits of the queue. */
 export interface Limits {

@@ -17,6 +17,9 @@ export const Opcode = {
   difInsert: 0x13,
   difStrip: 0x14,
   difUpdate: 0x15,
+  typeConversion: 0x18,
+  reduce: 0x19,
+  reduceDualcast: 0x1a,
   cacheFlush: 0x20,
 } as const;
 
@@ -104,6 +107,10 @@ export interface DescriptorFields {
   readonly destinationDif?: DifSide;
   /** Byte 42. */
   readonly difFlags?: number;
+  /** Bytes 48 to 55: the second destination of reduce dualcast. */
+  readonly fourth?: number | bigint;
+  /** Bytes 56 to 58. */
+  readonly typed?: { readonly from: number; readonly to: number; readonly compute: number; readonly flags: number };
 }
 
 export function descriptor(fields: DescriptorFields): Uint8Array {
@@ -128,6 +135,11 @@ export function descriptor(fields: DescriptorFields): Uint8Array {
   if (fields.seedAddress !== undefined) view.setBigUint64(48, BigInt(fields.seedAddress), true);
   if (fields.most !== undefined) view.setUint32(48, fields.most, true);
   if (fields.expectedMask !== undefined) view.setUint8(56, fields.expectedMask);
+  if (fields.fourth !== undefined) view.setBigUint64(48, BigInt(fields.fourth), true);
+  if (fields.typed !== undefined) {
+    view.setUint8(56, fields.typed.from | (fields.typed.to << 4));
+    view.setUint16(57, fields.typed.compute | (fields.typed.flags << 4), true);
+  }
   if (fields.difFlags !== undefined) view.setUint8(42, fields.difFlags);
   if (fields.sourceDif !== undefined) putDif(view, 40, 48, fields.sourceDif);
   if (fields.destinationDif !== undefined) putDif(view, 41, 56, fields.destinationDif);

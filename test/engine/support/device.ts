@@ -5,6 +5,8 @@ import {
   QueueDevice,
   type QueueDeviceOptions,
   supportedOperations,
+  supportedTypedCapabilities,
+  type TypedCapabilities,
   type WorkQueueConfig,
 } from '../../../src/engine/index.ts';
 import {
@@ -80,6 +82,11 @@ export interface TestDeviceOptions {
   readonly capabilities?: Partial<QueueDeviceOptions['capabilities']>;
 }
 
+/** What DSACAP0 says. */
+function maxListShift(typed: TypedCapabilities | undefined): number {
+  return Number((typed?.[0] ?? 0n) & 0xfn);
+}
+
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
 /** Waits, without the event loop, for what engines do on their own. */
@@ -133,6 +140,7 @@ export class TestDevice implements Disposable {
       maxTransferShift: 31,
       maxBatchShift: 10,
       operations: supportedOperations(),
+      typed: supportedTypedCapabilities(),
       ...options.capabilities,
     };
     this.queues = new QueueDevice(this.handle, {
@@ -174,6 +182,7 @@ export class TestDevice implements Disposable {
       priority: 1,
       maxTransferShift: this.#capabilities.maxTransferShift,
       maxBatchShift: this.#capabilities.maxBatchShift,
+      maxListShift: maxListShift(this.#capabilities.typed),
       ...config,
     });
   }

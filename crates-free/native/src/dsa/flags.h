@@ -26,6 +26,9 @@ inline constexpr uint32_t kFlagReadCrcSeed = 1u << 16;
 inline constexpr uint32_t kFlagBypassCrcInversionAndReflection = 1u << 17;
 inline constexpr uint32_t kFlagBypassDataReflection = 1u << 18;
 
+/// Of reduce dualcast; bit 16 of typed operations and bits 16 and 17 of others ask for the memory of another domain.
+inline constexpr uint32_t kFlagTrafficClassDestination2 = 1u << 17;
+
 /// The three cache-control bits of a writing operation.
 inline constexpr uint32_t kFlagsCacheControl = kFlagCacheControl1 | kFlagCacheControl2 | kFlagCacheControl3;
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "dsa/opcode.h"
+#include "dsa/typed/typed_capabilities.h"
 
 namespace mdev::dsa {
 
@@ -25,6 +26,8 @@ struct Capabilities {
   bool batchContinuation = false;
   /// GENCAP bit 52: a batch may have one descriptor.
   bool batchOfOne = false;
+  /// DSACAP0 to DSACAP2.
+  TypedCapabilities typed;
 };
 
 /// Limits of one enabled work queue. DSA specification 9.2.24.
@@ -34,6 +37,8 @@ struct QueueLimits {
   uint64_t maxTransfer = 0;
   /// Largest number of descriptors of a batch.
   uint32_t maxBatch = 0;
+  /// Largest number of entries of a scatter-gather list; 0 where there is none.
+  uint32_t maxList = 0;
   /// The queue lets descriptors set the block-on-fault flag.
   bool blockOnFault = false;
   /// The completion-interrupt flag may be set.

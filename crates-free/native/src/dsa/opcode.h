@@ -21,6 +21,9 @@ inline constexpr uint8_t kOpDifCheck = 0x12;
 inline constexpr uint8_t kOpDifInsert = 0x13;
 inline constexpr uint8_t kOpDifStrip = 0x14;
 inline constexpr uint8_t kOpDifUpdate = 0x15;
+inline constexpr uint8_t kOpTypeConversion = 0x18;
+inline constexpr uint8_t kOpReduce = 0x19;
+inline constexpr uint8_t kOpReduceDualcast = 0x1a;
 inline constexpr uint8_t kOpCacheFlush = 0x20;
 
 /// Operation codes are one byte; bitmaps of operations (OPCAP, WQCFG) have a bit for each.

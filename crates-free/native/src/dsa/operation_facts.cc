@@ -8,6 +8,7 @@ namespace mdev::dsa {
 namespace {
 
 constexpr uint32_t kWrites = kFlagsCacheControl | kFlagStrictOrdering;
+constexpr uint32_t kTyped = kFlagBlockOnFault | kFlagCheckResult | kWrites | kFlagTrafficClass1 | kFlagTrafficClass2;
 constexpr uint32_t kRecordRequired = kFlagCompletionAddressValid | kFlagRequestCompletionRecord;
 constexpr uint32_t kCrcModes =
     kFlagReadCrcSeed | kFlagTrafficClass3 | kFlagBypassCrcInversionAndReflection | kFlagBypassDataReflection;
@@ -29,6 +30,10 @@ constexpr ByteRange kDifCheckReserved[] = {{24, 31}, {38, 39}, {41, 41}, {42, 42
 constexpr ByteRange kDifInsertReserved[] = {{38, 40}, {41, 41, 0x07}, {42, 42, 0xf0}, {43, 55}};
 constexpr ByteRange kDifStripReserved[] = {{38, 39}, {41, 41}, {42, 42, 0xf0}, {43, 47}, {56, 63}};
 constexpr ByteRange kDifUpdateReserved[] = {{38, 39}, {41, 41, 0x07}, {42, 42, 0xf0}, {43, 47}};
+// Without inter-domain support there are no handles (bytes 60 to 63) and no selector (byte 59).
+constexpr ByteRange kTypeConversionReserved[] = {{38, 55}, {57, 57, 0x0f}, {59, 63}};
+constexpr ByteRange kReduceReserved[] = {{38, 39}, {48, 55}, {59, 63}};
+constexpr ByteRange kReduceDualcastReserved[] = {{38, 39}, {59, 63}};
 constexpr ByteRange kCacheFlushReserved[] = {{16, 23}, {38, 63}};
 
 constexpr OperationFacts kFacts[] = {
@@ -60,6 +65,10 @@ constexpr OperationFacts kFacts[] = {
      &kDifStrip},
     {kOpDifUpdate, kFlagBlockOnFault | kWrites | kFlagTrafficClass1 | kFlagTrafficClass2, 0, true, kDifUpdateReserved,
      &kDifUpdate},
+    {kOpTypeConversion, kTyped, 0, true, kTypeConversionReserved, &kTypeConversion},
+    {kOpReduce, kTyped | kFlagTrafficClass3, 0, true, kReduceReserved, &kReduce},
+    {kOpReduceDualcast, kTyped | kFlagTrafficClass3 | kFlagTrafficClassDestination2, 0, true, kReduceDualcastReserved,
+     &kReduceDualcast},
     // Of the cache-control flags only the one that asks for durable memory, where there is that.
     {kOpCacheFlush, kFlagBlockOnFault | kFlagCacheControl2 | kFlagStrictOrdering | kFlagTrafficClass2, 0, true,
      kCacheFlushReserved, &kCacheFlush},

@@ -25,7 +25,7 @@ struct OperationFacts {
   uint32_t flags;
   /// Flags that must be set.
   uint32_t requiredFlags;
-  /// Byte 32 holds a transfer size: not 0, at most the queue's limit.
+  /// Byte 32 holds a transfer size, or a number of elements: not 0, at most the queue's limit.
   bool transfers;
   std::span<const ByteRange> reserved;
   /// Null for those that do not work on memory: no-op, batch and drain.

@@ -46,8 +46,25 @@ struct DeltaApplyState {
   }
 };
 
+/// Type conversion, reduce and reduce dualcast.
+struct ElementsState {
+  /// Elements of the step: as many are to be fetched, or go out. 0 between steps.
+  uint32_t count = 0;
+  /// Exceptions of what goes out.
+  uint8_t exceptions = 0;
+  /// It goes to the destination that comes second.
+  bool second = false;
+
+  template <typename Self, typename Archive>
+  static void exchange(Self& self, Archive& archive) {
+    archive.value(self.count);
+    archive.value(self.exceptions);
+    archive.choice(self.second);
+  }
+};
+
 /// The state of the operation that runs; none before its first turn, and of operations that need none. Their order is
 /// part of the saved state: new ones come last.
-using OperationState = std::variant<std::monostate, ChecksumState, DeltaCreateState, DeltaApplyState>;
+using OperationState = std::variant<std::monostate, ChecksumState, DeltaCreateState, DeltaApplyState, ElementsState>;
 
 }  // namespace mdev::dsa

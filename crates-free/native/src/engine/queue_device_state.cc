@@ -49,6 +49,8 @@ std::vector<std::byte> describe(const QueueConfig& config) {
   for (std::size_t opcode = 0; opcode < config.limits.operations.size(); ++opcode) {
     archive.choice(config.limits.operations.test(opcode));
   }
+  // Only where there are lists, so that the state of other queues is as release 0.1.0 wrote it.
+  if (config.limits.maxList != 0) archive.value(config.limits.maxList);
   return archive.take();
 }
 

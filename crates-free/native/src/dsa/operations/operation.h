@@ -36,6 +36,9 @@ extern const Operation kDifCheck;
 extern const Operation kDifInsert;
 extern const Operation kDifStrip;
 extern const Operation kDifUpdate;
+extern const Operation kTypeConversion;
+extern const Operation kReduce;
+extern const Operation kReduceDualcast;
 extern const Operation kCacheFlush;
 
 /// Whether [first, first + firstSize) and [second, second + secondSize) share a byte; addresses count modulo 2^64.

@@ -80,9 +80,14 @@ struct Host {
   /// Goes on for another: its registers, and its state.
   void take(const std::vector<uint32_t>& other, std::span<const std::byte> state,
             std::optional<CommandEffects> effects = std::nullopt) const {
+    take(other, state, std::move(effects), settings());
+  }
+  /// The same where these queues are enabled.
+  void take(const std::vector<uint32_t>& other, std::span<const std::byte> state, std::optional<CommandEffects> effects,
+            std::span<const std::optional<QueueDevice::RestoredQueue>> enabled) const {
     for (uint32_t at = 0; at < registers->size(); at += 4) registers->word32(at).store(other[at / 4]);
     queues->suspend();
-    queues->restore(state, settings(), std::move(effects));
+    queues->restore(state, enabled, std::move(effects));
     CHECK(words() == other);
     // It says what it was told.
     const std::vector<std::byte> again = queues->state();

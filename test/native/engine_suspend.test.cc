@@ -7,6 +7,8 @@
 
 #include <stdexcept>
 
+#include "memory/reader_exclusion.h"
+
 // Of the address sanitizer, whose header compilers do not always bring.
 extern "C" std::size_t __sanitizer_get_current_allocated_bytes();
 
@@ -65,6 +67,17 @@ struct Scene {
   std::vector<int> eventfds;
   std::unique_ptr<Host> host;
 };
+
+bool refused(const QueueDevice& device, const std::function<void()>& action) {
+  const std::vector<std::byte> before = device.state();
+  try {
+    action();
+  } catch (const std::invalid_argument&) {
+    CHECK(device.state() == before);
+    return true;
+  }
+  return false;
+}
 
 /// What was to be written is written, even if the source is something else by then: the guest may have been told.
 void testWriteIsMadeAgain() {
@@ -310,6 +323,96 @@ void testAbortWhileStatusIsSent() {
   }
 }
 
+/// A device whose queue 0 was reset while a record's status was on its way, or in the first of two members of a batch.
+/// `before`: the command comes before the device stands still, and no engine has a turn in between.
+std::vector<std::byte> stateOfReset(Scene& scene, bool inBatch, bool before) {
+  const Build told = noOp().record(kBehind).interrupt(1);
+  for (uint64_t member = 0; member < 2; ++member) {
+    std::memcpy(scene.guest.memory.at(kLists + member * 64), told.descriptor().bytes.data(), 64);
+  }
+  scene.submit(0, inBatch ? batchOf(kBase + kLists, 2).record(kBase + kRecord) : told);
+  scene.awaitRequests(1);
+  CHECK(scene.host->client->answer());
+  scene.awaitRequests(1);
+  // Nothing of this is seen, so nothing is due.
+  scene.submit(0, move(kBehind + 0x2000, kBase + kData, 64).interrupt(2));
+  scene.awaitRequests(2);
+  const auto reset = [&] { CHECK(!scene.host->queues->command({{0}, true, true, kEffects})); };
+  {
+    ReaderExclusion exclusion(scene.host->dma->readers());
+    await("the engine", [&] { return exclusion.complete(); });
+    if (before) reset();
+    scene.host->queues->suspend();
+  }
+  scene.host->queues->cancelMessages();
+  if (!before) reset();
+  return scene.host->queues->state();
+}
+
+/// A queue that a command resets is not configured any more where the device goes on: the interrupts of what the guest
+/// may have seen to end are all that is left of it.
+void testResetWhileStatusIsSent() {
+  for (const bool before : {false, true}) {
+    for (const bool inBatch : {false, true}) {
+      for (const bool gone : {false, true}) {
+        Scene scene;
+        const std::vector<std::byte> state = stateOfReset(scene, inBatch, before);
+        const QueueCounters& old = scene.counters(0);
+        CHECK_EQUAL(old.submitted - old.completed - old.abandoned, 2u);
+        auto enabled = scene.host->settings();
+        const std::vector<uint32_t> words = scene.host->words();
+        scene.host = std::make_unique<Host>(scene.guest, 1, scene.eventfds);
+        enabled = scene.host->settings();
+        enabled[0].reset();
+        scene.host->take(words, state, kEffects, enabled);
+        CHECK_EQUAL(scene.raised(1), 0u);
+        CHECK(scene.host->queues->commandPending());
+        CHECK_EQUAL(scene.counters(0).submitted.load(), 2u);
+        CHECK_EQUAL(scene.counters(0).completed.load(), inBatch ? 0u : 1u);
+        CHECK_EQUAL(scene.counters(0).abandoned.load(), inBatch ? 2u : 1u);
+        CHECK_THROWS(std::logic_error, scene.host->queues->enable(0, Host::config(), scene.host->group));
+        // The next client is not to hear of what was this one's.
+        if (gone) scene.host->queues->portal()->clientGone();
+        scene.host->queues->resume();
+        CHECK(!scene.host->queues->commandPending());
+        CHECK_EQUAL(scene.raised(1), gone ? 0u : 1u);
+        CHECK_EQUAL(scene.raised(0), 1u);
+        CHECK_EQUAL(scene.raised(2), 0u);
+        CHECK_EQUAL(scene.host->client->waiting(), 0u);
+        scene.host->queues->suspend();
+        scene.host->queues->resume();
+        CHECK_EQUAL(scene.raised(1), 0u);
+        scene.host->queues->enable(0, Host::config(), scene.host->group);
+        scene.submit(0, noOp().record(kBase + kRecord + 64));
+        scene.awaitCompleted(0, inBatch ? 1 : 2);
+      }
+    }
+  }
+}
+
+/// A reset of the device forgets what is due, and a state may not make it raise what the device has not.
+void testDueInterrupts() {
+  Scene scene;
+  const std::vector<std::byte> state = stateOfReset(scene, false, false);
+  QueueDevice& device = *scene.host->queues;
+  const auto settings = scene.host->settings();
+  for (std::size_t size = 0; size < state.size(); ++size) {
+    CHECK(refused(device, [&] { device.restore(std::span(state).first(size), settings, kEffects); }));
+  }
+  // Behind header, counters and their number: one handle.
+  constexpr std::size_t kHandle = 12 + 5 * 8 + 1 + 4;
+  CHECK_EQUAL(unsigned(state[kHandle]), 1u);
+  for (const uint8_t handle : {uint8_t{0}, uint8_t{kVectors}}) {
+    std::vector<std::byte> other = state;
+    other[kHandle] = std::byte{handle};
+    CHECK_EQUAL(refused(device, [&] { device.restore(other, settings, kEffects); }), handle == kVectors);
+  }
+  device.restore(state, settings, kEffects);
+  device.reset();
+  device.resume();
+  CHECK_EQUAL(scene.raised(0) + scene.raised(1), 0u);
+}
+
 /// A reset ends what stands still, in the device that it began in or in another one.
 void testReset() {
   for (const bool moved : {false, true}) {
@@ -352,17 +455,6 @@ std::vector<std::byte> busyState(Scene& scene, std::vector<uint32_t>& words) {
   scene.host->suspend(false);
   words = scene.host->words();
   return scene.host->queues->state();
-}
-
-bool refused(const QueueDevice& device, const std::function<void()>& action) {
-  const std::vector<std::byte> before = device.state();
-  try {
-    action();
-  } catch (const std::invalid_argument&) {
-    CHECK(device.state() == before);
-    return true;
-  }
-  return false;
 }
 
 void testRefusals() {
@@ -518,6 +610,8 @@ int main() {
   testCommandAndSubmissionsWait();
   testCommandsWhileSuspended();
   testAbortWhileStatusIsSent();
+  testResetWhileStatusIsSent();
+  testDueInterrupts();
   testReset();
   testRefusals();
   testSizes();

@@ -107,6 +107,10 @@ class Job {
   /// Its record's status went by message, and the guest may have seen it: even if the descriptor is aborted, its
   /// interrupt is to come. Nothing is outstanding.
   bool revealed() const;
+  /// Of one that is revealed: the handle of that interrupt, if there is one to come.
+  std::optional<uint16_t> dueInterrupt() const;
+  /// It ends as completed then, and not a batch as abandoned.
+  bool completesRevealed() const { return revealed() && &activeUnit() == &own_; }
   /// How far the descriptor has come. Nothing is outstanding. Throws std::bad_alloc.
   void save(StateWriter& archive) const;
   /// The same for one whose client has gone: as if it had not begun, so that nothing of it is told. Its run says that

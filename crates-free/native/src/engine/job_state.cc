@@ -100,6 +100,12 @@ bool Job::revealed() const {
          (memory_.sent(kRecordSlot) == dsa::AccessResult::ready || memory_.mayHaveArrived(kRecordSlot));
 }
 
+std::optional<uint16_t> Job::dueInterrupt() const {
+  const Unit& unit = activeUnit();
+  if (!revealed() || !unit.handleGood) return std::nullopt;
+  return unit.execution.descriptor.interruptHandle();
+}
+
 void Job::save(StateWriter& archive) const { exchange(*this, archive, aborted()); }
 
 void Job::saveForgotten(StateWriter& archive) const {

@@ -1,9 +1,10 @@
 // The state of a suspended device as bytes: what `state` of one device gives, `restore` of another takes.
 //
-// Magic, version; the number of queues, per queue its counters and, if it is enabled, its configuration and run; halves
-// in portals; what the pending command waits for; counts of software errors. So far as release 0.1.0 wrote it. Then, if
-// the device has an event log: its counts, and if it is open, what is on its way there and what has to follow it. What
-// registers say is not among it, nor what the command will do to them: who restores it says that.
+// Magic, version; the number of queues, per queue its counters and, if it is enabled, its configuration and run, else
+// (from version 3 on) the interrupts that are due; halves in portals; what the pending command waits for; counts of
+// software errors. Then, if the device has an event log: its counts, and if it is open, what is on its way there and
+// what has to follow it. What registers say is not among it, nor what the command will do to them: who restores it says
+// that.
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -58,12 +59,33 @@ std::array<std::atomic<uint64_t>*, kCounters> countersOf(QueueCounters& counters
   return {&counters.submitted, &counters.completed, &counters.abandoned, &counters.dropped, &counters.full};
 }
 
+/// As they will be when what is left of the run has ended.
+void writeCounters(StateWriter& archive, QueueCounters& counters, const QueueRun::Remains& left) {
+  for (const std::atomic<uint64_t>* counter : countersOf(counters)) {
+    uint64_t value = counter->load();
+    if (counter == &counters.completed) value += left.completed;
+    if (counter == &counters.abandoned) value += left.abandoned;
+    archive.value(value);
+  }
+}
+
+std::vector<uint16_t> readInterrupts(StateReader& archive, uint32_t handles) {
+  std::vector<uint16_t> interrupts(exchangeCount(archive, 0, QueueRun::kMostJobs));
+  for (uint16_t& handle : interrupts) {
+    archive.value(handle);
+    archive.require(handle < handles);
+  }
+  return interrupts;
+}
+
 /// What is read of a state before anything changes.
 struct Restored {
   struct Queue {
     /// New ones: engines may still count what the reset device abandons.
     std::shared_ptr<QueueCounters> counters = std::make_shared<QueueCounters>();
     std::shared_ptr<QueueRun> run;
+    /// Without a run.
+    std::vector<uint16_t> interrupts;
   };
   std::vector<Queue> queues;
   std::vector<PortalRegion::Halves> halves;
@@ -169,19 +191,28 @@ std::vector<std::byte> QueueDevice::state() const {
   if (!suspended() || !settled()) throw std::logic_error("the device is not suspended");
   StateWriter archive;
   const bool pending = commandPending();
+  const auto isSelective = [](const auto& queue) {
+    const std::shared_ptr<QueueRun>& run = queue->run();
+    return run != nullptr && run->worthSaving() ? run->abortedSelectively() : !queue->remains().interrupts.empty();
+  };
   const bool selective =
-      std::any_of(queues_.begin(), queues_.end(),
-                  [](const auto& queue) { return queue->run() != nullptr && queue->run()->abortedSelectively(); }) ||
+      std::any_of(queues_.begin(), queues_.end(), isSelective) ||
       (pending && std::any_of(device_->command.targets().begin(), device_->command.targets().end(),
                               [](const auto& target) { return target.selection.pasid.has_value(); }));
   const uint32_t version = selective ? kSelectiveState : kPlainState;
   writeHeader(archive, version, queues());
   for (const auto& queue : queues_) {
-    for (const std::atomic<uint64_t>* counter : countersOf(queue->counters())) archive.value(counter->load());
     const std::shared_ptr<QueueRun>& run = queue->run();
     const bool present = run != nullptr && run->worthSaving();
+    const QueueRun::Remains left = present ? QueueRun::Remains{} : queue->remains();
+    writeCounters(archive, queue->counters(), left);
     archive.choice(present);
-    if (!present) continue;
+    if (!present) {
+      if (version < kSelectiveState) continue;
+      exchangeCount(archive, left.interrupts.size(), QueueRun::kMostJobs);
+      for (const uint16_t handle : left.interrupts) archive.value(handle);
+      continue;
+    }
     archive.bytes(describe(run->config));
     run->save(archive, version);
   }
@@ -245,7 +276,10 @@ void QueueDevice::restore(std::span<const std::byte> state, std::span<const std:
     }
     bool present = false;
     archive.choice(present);
-    if (!present) continue;
+    if (!present) {
+      if (version >= kSelectiveState) queue.interrupts = readInterrupts(archive, device_->handles);
+      continue;
+    }
     if (index >= settings.size() || !settings[index]) {
       refuse("work queue " + std::to_string(index) + " is enabled there, and not in the registers");
     }
@@ -304,6 +338,7 @@ void QueueDevice::restore(std::span<const std::byte> state, std::span<const std:
   for (uint32_t index = 0; index < count; ++index) {
     Restored::Queue& queue = restored.queues[index];
     queues_[index]->adopt(std::move(queue.counters));
+    queues_[index]->adoptDue(std::move(queue.interrupts));
     if (queue.run == nullptr) continue;
     queue.run->showOccupancy();
     queues_[index]->adopt(std::move(queue.run), settings[index]->group);

@@ -32,6 +32,9 @@ class StateWriter;
 /// The lock is that of the group: of dispatch and end of descriptors, which jobs are in flight, and which of them wait.
 class QueueRun {
  public:
+  /// Descriptors in flight of which a state may tell; releases that had a job for each engine read no more.
+  static constexpr uint32_t kMostJobs = 64;
+
   QueueRun(std::shared_ptr<DeviceContext> device, std::shared_ptr<QueueCounters> counters, uint32_t index,
            const QueueConfig& config, const std::shared_ptr<Group>& group);
   ~QueueRun();
@@ -85,8 +88,18 @@ class QueueRun {
   bool releaseMessages();
   /// That has been done. The descriptors make them again when the device goes on.
   void messagesCancelled();
-  /// Something is left of it that a guest could see. While the device is suspended.
+  /// It takes descriptors, or has some that were not aborted. While the device is suspended.
   bool worthSaving() const;
+  /// What is left of one that is not worth saving: how its descriptors will have ended, and the interrupts that the
+  /// guest is to get for what it may have seen to end. A device that goes on in this one's place needs no queue for
+  /// that: a reset may have taken its configuration away.
+  struct Remains {
+    uint64_t completed = 0;
+    uint64_t abandoned = 0;
+    /// Handles, at most kMostJobs, in the order in which they are due.
+    std::vector<uint16_t> interrupts;
+  };
+  Remains remains() const;
   /// Some were given up, and others that were dispatched before one of those were not: only a state of version
   /// kSelectiveState can say so.
   bool abortedSelectively() const;

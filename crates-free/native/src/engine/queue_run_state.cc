@@ -16,9 +16,7 @@ namespace {
 
 /// More than any device submits; far below what would wrap.
 constexpr uint64_t kMostSequences = uint64_t{1} << 62;
-/// What a state may say; releases that had a job for each engine read no more.
-constexpr uint32_t kMostJobs = 64;
-static_assert(Group::kMostInProgress <= kMostJobs);
+static_assert(Group::kMostInProgress <= QueueRun::kMostJobs);
 
 }  // namespace
 
@@ -65,11 +63,20 @@ void QueueRun::messagesCancelled() {
 bool QueueRun::worthSaving() const {
   if (accepting_) return true;
   const std::lock_guard lock(*mutex_);
-  const auto alive = [this](const Job* job) {
-    return !job->aborted() || (job->revealed() && !forgotten(job->sequence()));
-  };
   const std::span<Job* const> busy = jobs_.busy();
-  return head_.load() != tail_.load() || std::any_of(busy.begin(), busy.end(), alive);
+  return head_.load() != tail_.load() ||
+         std::any_of(busy.begin(), busy.end(), [](const Job* job) { return !job->aborted(); });
+}
+
+QueueRun::Remains QueueRun::remains() const {
+  Remains remains;
+  const std::lock_guard lock(*mutex_);
+  for (const Job* job : jobs_.busy()) {
+    const bool told = !forgotten(job->sequence());
+    ++(told && job->completesRevealed() ? remains.completed : remains.abandoned);
+    if (const std::optional<uint16_t> due = job->dueInterrupt(); told && due) remains.interrupts.push_back(*due);
+  }
+  return remains;
 }
 
 bool QueueRun::abortedSelectively() const {

@@ -8,7 +8,8 @@ namespace mdev {
 
 /// Everything is aborted that was submitted before something that was.
 inline constexpr uint32_t kPlainState = 2;
-/// Each descriptor in flight says whether it is aborted, and a command which descriptors it waits for.
+/// Each descriptor in flight says whether it is aborted, a command which descriptors it waits for, and each queue of
+/// which nothing else is left which interrupts are due.
 inline constexpr uint32_t kSelectiveState = 3;
 
 }  // namespace mdev

@@ -16,7 +16,7 @@ WorkQueue::WorkQueue(std::shared_ptr<DeviceContext> device, uint32_t index)
 WorkQueue::~WorkQueue() { reset(); }
 
 void WorkQueue::enable(const QueueConfig& config, const std::shared_ptr<Group>& group) {
-  if (run_ != nullptr && !run_->ended()) {
+  if ((run_ != nullptr && !run_->ended()) || !due_.empty()) {
     throw std::logic_error("work queue " + std::to_string(index_) + " is enabled, or still has descriptors in flight");
   }
   auto run = makeRun(config, group, counters_);
@@ -36,7 +36,15 @@ void WorkQueue::adopt(std::shared_ptr<QueueRun> run, std::shared_ptr<Group> grou
   threshold_ = run_->config.threshold;
 }
 
+QueueRun::Remains WorkQueue::remains() const {
+  if (run_ != nullptr) return run_->remains();
+  QueueRun::Remains remains;
+  remains.interrupts = due_;
+  return remains;
+}
+
 void WorkQueue::resume() {
+  for (const uint16_t handle : std::exchange(due_, {})) device_->raiseCompletion(handle);
   if (run_ == nullptr) return;
   unannounced_ = 0;
   run_->endAbandoned();
@@ -44,6 +52,7 @@ void WorkQueue::resume() {
 }
 
 void WorkQueue::abort(const Selection& selection, bool clientGone) {
+  if (clientGone) due_.clear();
   if (run_ == nullptr) return;
   if (run_->abort(selection, clientGone)) {
     // A driver may wait for the end without doing anything else.
@@ -63,6 +72,7 @@ void WorkQueue::abandon() {
 void WorkQueue::reset() {
   abandon();
   run_.reset();
+  due_.clear();
   group_.reset();
   unannounced_ = 0;
 }

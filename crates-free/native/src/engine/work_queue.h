@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "dsa/descriptor.h"
 #include "engine/device_context.h"
@@ -24,10 +25,14 @@ class WorkQueue {
 
   /// Throws std::logic_error when an earlier enable has not ended, or std::bad_alloc: then the queue is not enabled.
   void enable(const QueueConfig& config, const std::shared_ptr<Group>& group);
-  /// Tells engines of everything that waits, after a suspension.
+  /// Raises what is due, and tells engines of everything that waits, after a suspension.
   void resume();
+  /// What a state of the device tells instead of the run, which is none or not worth saving.
+  QueueRun::Remains remains() const;
   /// Goes on with the counts of another. What engines still have of earlier runs is counted elsewhere.
   void adopt(std::shared_ptr<QueueCounters> counters) { counters_ = std::move(counters); }
+  /// Interrupts of a run in another device, for `resume`; it is reset.
+  void adoptDue(std::vector<uint16_t> handles) { due_ = std::move(handles); }
   /// Becomes enabled with a run that is attached to the group; it is reset.
   void adopt(std::shared_ptr<QueueRun> run, std::shared_ptr<Group> group);
   /// A run that is not attached yet. Throws std::bad_alloc.
@@ -73,6 +78,8 @@ class WorkQueue {
   std::shared_ptr<QueueRun> run_;
   std::shared_ptr<Group> group_;
   uint32_t threshold_ = 0;
+  /// See QueueRun::Remains. There is no run then.
+  std::vector<uint16_t> due_;
   /// Descriptors of the run that no engine was told of.
   uint32_t unannounced_ = 0;
 };

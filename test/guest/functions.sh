@@ -44,10 +44,12 @@ dsa_address() {
   echo "$addresses" | head -n 1
 }
 
-# Loads idxd and the emulation of the one instruction that the emulated CPU lacks; waits for as many devices as given.
+# Loads idxd and the emulation of the instructions that the emulated CPU lacks ($EMULATION is for that module); waits for
+# as many devices as given.
 load_idxd() {
   local last=$((${1:-1} - 1))
-  modprobe movdir64b_emul
+  # shellcheck disable=SC2086
+  modprobe movdir64b_emul ${EMULATION:-}
   modprobe idxd
   wait_for 10 test -e "$DSA_BUS/devices/dsa$last/state"
 }
@@ -80,12 +82,14 @@ request_reboot() {
   : > /run/reboot
 }
 
-# Sets up work queue 0 as a dedicated queue for the kernel, with one engine, all in group 0.
+# Sets up work queue 0 as a dedicated queue for the kernel, or a shared one if $THRESHOLD is set, with one engine, all
+# in group 0.
 configure_queue() {
   local device=$DSA_BUS/devices/dsa$DSA
   echo 0 > "$device/engine$DSA.0/group_id"
-  echo dedicated > "$device/wq$DSA.0/mode"
+  if [ -n "${THRESHOLD:-}" ]; then echo shared; else echo dedicated; fi > "$device/wq$DSA.0/mode"
   echo "${WQ_SIZE:-32}" > "$device/wq$DSA.0/size"
+  [ -z "${THRESHOLD:-}" ] || echo "$THRESHOLD" > "$device/wq$DSA.0/threshold"
   echo 0 > "$device/wq$DSA.0/group_id"
   echo 10 > "$device/wq$DSA.0/priority"
 }

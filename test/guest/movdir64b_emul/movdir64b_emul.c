@@ -16,13 +16,11 @@
  * prefix and no segment override.
  *
  * With enqcmds=1 (boot with "setcpuid=movdir64b,enqcmd") ENQCMDS, F3 0F 38 F8
- * /r, is completed for the kernel too. Stores carry no answer, so it always
- * reports success, except that every enqcmds_retry_every-th stores nothing and
- * asks for a retry.
+ * /r, is completed for the kernel too. Stores carry no answer, so the slot is
+ * read behind them: the device says 0x00 there when it took the descriptor.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/atomic.h>
 #include <linux/io.h>
 #include <linux/kdebug.h>
 #include <linux/module.h>
@@ -42,14 +40,15 @@ MODULE_PARM_DESC(hits_user, "64-byte stores made for user space");
 MODULE_PARM_DESC(misses, "invalid opcode traps passed on");
 
 static bool do_enqcmds;
-static unsigned int enqcmds_retry_every;
-static atomic_t enqcmds_seen = ATOMIC_INIT(0);
-/* Keeps the stores of one instruction together, and the counts exact. */
+static unsigned long enqcmds_taken, enqcmds_retried;
+/* Keeps the stores of one instruction together and with its read, and the counts exact. */
 static DEFINE_RAW_SPINLOCK(store_lock);
 module_param_named(enqcmds, do_enqcmds, bool, 0644);
-module_param(enqcmds_retry_every, uint, 0644);
+module_param(enqcmds_taken, ulong, 0444);
+module_param(enqcmds_retried, ulong, 0444);
 MODULE_PARM_DESC(enqcmds, "emulate ENQCMDS too");
-MODULE_PARM_DESC(enqcmds_retry_every, "report retry on every n-th ENQCMDS (0: never)");
+MODULE_PARM_DESC(enqcmds_taken, "ENQCMDS that the device took");
+MODULE_PARM_DESC(enqcmds_retried, "ENQCMDS that the device answered with Retry");
 
 #define INSN_MAX 15
 
@@ -171,23 +170,22 @@ static bool emulate_kernel(struct pt_regs *regs)
 	if (copy_from_kernel_nofault(data, (void *)in.src, sizeof(data)))
 		return false;
 
-	if (in.prefix == 0xf3) {
-		unsigned int n = atomic_inc_return(&enqcmds_seen);
-
-		if (!do_enqcmds)
-			return false;
-		regs->flags &= ~(X86_EFLAGS_CF | X86_EFLAGS_PF | X86_EFLAGS_AF |
-				 X86_EFLAGS_ZF | X86_EFLAGS_SF | X86_EFLAGS_OF);
-		if (enqcmds_retry_every && n % enqcmds_retry_every == 0) {
-			regs->flags |= X86_EFLAGS_ZF;
-			regs->ip += in.len;
-			return true;
-		}
-	}
+	if (in.prefix == 0xf3 && !do_enqcmds)
+		return false;
 	raw_spin_lock_irqsave(&store_lock, irqflags);
 	for (i = 0; i < 8; i++)
 		writeq(data[i], (void __iomem *)(dst + 8 * i));
 	hits_kernel++;
+	if (in.prefix == 0xf3) {
+		regs->flags &= ~(X86_EFLAGS_CF | X86_EFLAGS_PF | X86_EFLAGS_AF |
+				 X86_EFLAGS_ZF | X86_EFLAGS_SF | X86_EFLAGS_OF);
+		if (readb((void __iomem *)dst)) {
+			regs->flags |= X86_EFLAGS_ZF;
+			enqcmds_retried++;
+		} else {
+			enqcmds_taken++;
+		}
+	}
 	raw_spin_unlock_irqrestore(&store_lock, irqflags);
 	regs->ip += in.len;
 	return true;

@@ -21,6 +21,8 @@ export interface ServerOptions {
   readonly type: string;
   /** Attributes of the instance, as `--set NAME=VALUE` takes them. */
   readonly set?: Readonly<Record<string, string | number>>;
+  /** Switches of the platform, as `--platform NAME=VALUE` takes them. */
+  readonly platform?: Readonly<Record<string, string | number>>;
 }
 
 /** A server of one device. */
@@ -116,10 +118,24 @@ async function startServer(options: ServerOptions, shared?: string): Promise<Ser
   const folder = shared ?? (await mkdtemp(join(tmpdir(), 'mdev-serve-')));
   const handover = shared === undefined ? [] : ['--handover', join(folder, 'handover')];
   const attributes = Object.entries(options.set ?? {}).flatMap(([name, value]) => ['--set', `${name}=${value}`]);
+  const platform = Object.entries(options.platform ?? {}).flatMap(([name, value]) => [
+    '--platform',
+    `${name}=${value}`,
+  ]);
   const [program = '', ...prefix] = command;
   const child = spawn(
     program,
-    [...prefix, 'serve', '--type', options.type, '--socket-path', join(folder, 'socket'), ...attributes, ...handover],
+    [
+      ...prefix,
+      'serve',
+      '--type',
+      options.type,
+      '--socket-path',
+      join(folder, 'socket'),
+      ...attributes,
+      ...platform,
+      ...handover,
+    ],
     { stdio: ['ignore', 'pipe', 'pipe'] },
   );
   let diagnostics = '';

@@ -1,4 +1,5 @@
 import type { DsaDescription } from './description.ts';
+import { eventLogCode } from './event-log.ts';
 import { GRPCFG_OFFSET, MSIXPERM_OFFSET, OFFSET_UNIT, WQCFG_OFFSET, WQCFG_SIZE_CODE } from './layout.ts';
 import { supportedCommands } from './command-codes.ts';
 import { READ_BUFFERS } from './values.ts';
@@ -21,7 +22,7 @@ function at(bit: number, value: number | boolean): bigint {
 }
 
 /**
- * What the registers say of a device. Only what exists is there: no block-on-fault, no readback, no event log, no
+ * What the registers say of a device. Only what exists is there: no block-on-fault, no readback, no
  * occupancy interrupt, no IMS, no performance monitor.
  */
 export function capabilityValues(device: DsaDescription): CapabilityValues {
@@ -32,6 +33,8 @@ export function capabilityValues(device: DsaDescription): CapabilityValues {
       at(1, device.overlappingMove) |
       at(2, true) | // cache-write hint: taken, and without effect on memory that is always coherent
       at(4, true) | // CMDCAP
+      at(13, eventLogCode(device)) |
+      at(32, eventLogCode(device) !== 0) | // what does not fit into the event log is dropped
       at(16, device.maxTransferShift) |
       at(21, device.maxBatchShift) |
       at(31, device.configurable),

@@ -44,6 +44,8 @@ export const EnableDeviceError = {
   groupEngines: 0x17,
   readBuffers: 0x18,
   eventLog: 0x19,
+  /** In EVLCFG. */
+  pasid: 0x1b,
 } as const;
 
 /** Errors of Enable Queue. */

@@ -1,3 +1,4 @@
+import type { QueueCommand } from '../../engine/index.ts';
 import { CommandError } from './command-codes.ts';
 import type { CommandContext } from './command-context.ts';
 import { COMMAND_VECTOR, completionEffects } from './completion.ts';
@@ -12,6 +13,12 @@ export interface Work {
   readonly pasid?: number;
   readonly disableDevice?: boolean;
   readonly resetDevice?: boolean;
+}
+
+/** The log's memory is the guest's own when the device is Disabled; what drains work drains its errors. */
+function eventLogUse({ abort, disableDevice }: Work): Pick<QueueCommand, 'eventLog'> {
+  if (disableDevice === true) return { eventLog: 'close' };
+  return abort ? {} : { eventLog: 'drain' };
 }
 
 /** The error of a command that has ended (0 is success), or `pending` when it ends by itself, now or later. */
@@ -60,6 +67,7 @@ export class CommandRun {
       stopAccepting: work.stopAccepting,
       abort: work.abort,
       ...(work.pasid !== undefined && { pasid: work.pasid }),
+      ...(registers.EVLS.length > 0 && eventLogUse(work)),
       effects: completionEffects(region, {
         queues: work.stopAccepting ? work.queues : [],
         disableDevice: work.disableDevice === true,

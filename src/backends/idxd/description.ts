@@ -1,3 +1,5 @@
+import type { EVENT_LOGS } from './values.ts';
+
 /** What one virtual DSA has and can do; every capability register follows from it. */
 export interface DsaDescription {
   /** Work queues, 1 to 63. */
@@ -30,6 +32,8 @@ export interface DsaDescription {
   readonly interruptHandles: boolean;
   /** What its queues may be (WQCAP bits 48 and 49). Dedicated when absent. */
   readonly queueModes?: 'dedicated' | 'shared' | 'both';
+  /** Bytes of an entry of its event log (GENCAP bits 14:13). Off when absent. */
+  readonly eventLog?: (typeof EVENT_LOGS)[number];
   /**
    * The function has ATS, PASID and PRI, which a platform may hide. Its engines reach the function's own memory by every
    * PASID. False when absent.

@@ -2,18 +2,24 @@ import { CommandError } from './command-codes.ts';
 import type { CommandContext } from './command-context.ts';
 import type { CommandResult, CommandRun } from './command-run.ts';
 import { checkEnableDevice, enginesOf } from './enable-device-checks.ts';
+import { eventLogConfiguration } from './event-log-configuration.ts';
 import { bitsOf, enabledQueues } from './queue-selection.ts';
 import { restoreLocks } from './region.ts';
 import { DeviceState } from './values.ts';
 
 /** Enable Device. */
 export function enableDevice(context: CommandContext): number {
-  const { busMaster, device, groups, region } = context;
+  const { busMaster, device, groups, pasids, queues, region } = context;
   const { registers } = region;
-  const error = checkEnableDevice(registers, device, busMaster());
+  const error = checkEnableDevice(registers, device, busMaster(), pasids());
   if (error !== CommandError.none) return error;
   groups.assign(registers.GRPCFG.map((group) => bitsOf(enginesOf(group))));
   registers.GENSTS.state = DeviceState.enabled;
+  const eventLog = eventLogConfiguration(context);
+  if (eventLog !== undefined) {
+    for (const { STATUS } of registers.EVLS) STATUS.value = 0n;
+    queues.openEventLog(eventLog);
+  }
   restoreLocks(region);
   return CommandError.none;
 }

@@ -3,6 +3,7 @@ import { QueueDevice } from '../../engine/index.ts';
 import { type MdevBehaviour, type MdevContext, MdevError, mmio, portal } from '../../mdev/index.ts';
 import { CommandProcessor } from './commands.ts';
 import type { DsaDescription } from './description.ts';
+import { eventLogCode } from './event-log.ts';
 import type { EngineAllocation } from './engine-pool.ts';
 import { DsaGuestErrors } from './guest-errors.ts';
 import { MSIXPERM_STRIDE, portalSize, vectorCount, WQCFG_STRIDE } from './layout.ts';
@@ -40,13 +41,17 @@ function pasidState({ config, platform }: DsaContext, device: DsaDescription): P
 }
 
 /** Byte offsets of the registers that engines change. */
-function sharedRegisters(block: DsaRegisterBlock): ConstructorParameters<typeof QueueDevice>[1]['registers'] {
+function sharedRegisters(
+  block: DsaRegisterBlock,
+  device: DsaDescription,
+): ConstructorParameters<typeof QueueDevice>[1]['registers'] {
   return {
     softwareError: offsetOf(block, 'SWERROR0'),
     interruptCause: offsetOf(block, 'INTCAUSE'),
     generalControl: offsetOf(block, 'GENCTRL'),
     workQueueStatus: { offset: offsetOf(block, 'WQCFG[0].STATUS'), stride: WQCFG_STRIDE },
     msixPermissions: { offset: offsetOf(block, 'MSIXPERM[0].ENTRY'), stride: MSIXPERM_STRIDE },
+    ...(eventLogCode(device) !== 0 && { eventLogStatus: offsetOf(block, 'EVLS[0].STATUS') }),
   };
 }
 
@@ -67,7 +72,7 @@ export function createDsa(context: DsaContext, device: DsaDescription): DsaBehav
     registerRegion: CONTROL_REGION,
     queues: device.queues,
     vectors,
-    registers: sharedRegisters(bar0.table.block),
+    registers: sharedRegisters(bar0.table.block, device),
     capabilities: {
       overlappingMove: device.overlappingMove,
       maxTransferShift: device.maxTransferShift,
@@ -88,7 +93,7 @@ export function createDsa(context: DsaContext, device: DsaDescription): DsaBehav
       irqs.msix.trigger(vector);
     },
   });
-  const guestErrors = new DsaGuestErrors(bar0, (queue) => queues.statistics(queue));
+  const guestErrors = new DsaGuestErrors(bar0, queues);
   restoreLocks(bar0);
 
   /** Forbidden while the device is not Disabled, as a change of bus master is (DSA specification 5.8.3). */

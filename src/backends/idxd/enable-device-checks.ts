@@ -1,6 +1,8 @@
 import type { RegisterFile } from '../../emulation/index.ts';
 import { CommandError, EnableDeviceError } from './command-codes.ts';
 import type { DsaDescription } from './description.ts';
+import { checkEventLog, checkEventLogPasid } from './event-log.ts';
+import { NO_PASIDS, type PasidState } from './pasid-state.ts';
 import type { DsaRegisterBlock } from './registers.ts';
 import { DeviceState, READ_BUFFERS, READ_BUFFERS_PER_ENGINE } from './values.ts';
 
@@ -53,14 +55,18 @@ function readBuffersFit(registers: Registers): boolean {
  * The error that Enable Device gives for the configuration that the guest wrote, or `none`. The specification lets a
  * device check in any order.
  */
-export function checkEnableDevice(registers: Registers, device: DsaDescription, busMaster: boolean): number {
+export function checkEnableDevice(
+  registers: Registers,
+  device: DsaDescription,
+  busMaster: boolean,
+  pasids: PasidState = NO_PASIDS,
+): number {
   if (registers.GENSTS.state !== DeviceState.disabled) return EnableDeviceError.notDisabled;
   if (!busMaster) return EnableDeviceError.busMaster;
-  if (registers.GENCFG.eventLogEnable) return EnableDeviceError.eventLog;
-  return checkDeviceConfiguration(registers, device);
+  return checkEventLogPasid(registers, pasids) || checkDeviceConfiguration(registers, device);
 }
 
-/** What of {@link checkEnableDevice} holds as long as the device is not Disabled: sizes of queues, groups and read buffers. */
+/** What of {@link checkEnableDevice} holds as long as the device is not Disabled: sizes of queues and event log, groups and read buffers. */
 export function checkDeviceConfiguration(registers: Registers, device: DsaDescription): number {
   let active = 0n;
   let size = 0;
@@ -69,6 +75,8 @@ export function checkDeviceConfiguration(registers: Registers, device: DsaDescri
     if (queue.SIZE.size > 0) active |= 1n << BigInt(index);
   }
   if (size > device.entries) return EnableDeviceError.queueSizes;
+  const eventLog = checkEventLog(registers);
+  if (eventLog !== CommandError.none) return eventLog;
 
   const queues = registers.GRPCFG.map(queuesOf);
   const engines = registers.GRPCFG.map(enginesOf);

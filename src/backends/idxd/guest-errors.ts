@@ -1,4 +1,4 @@
-import type { QueueStatistics } from '../../engine/index.ts';
+import type { QueueDevice } from '../../engine/index.ts';
 import type { GuestError } from '../../mdev/index.ts';
 import type { DsaRegion } from './region.ts';
 
@@ -11,14 +11,14 @@ type HeldError = Pick<
 /** What the guest of one device did wrong. SWERROR holds one error at a time, so each is noted before it goes. */
 export class DsaGuestErrors {
   readonly #region: DsaRegion;
-  readonly #statistics: (queue: number) => QueueStatistics;
+  readonly #queues: Pick<QueueDevice, 'statistics' | 'eventLogStatistics'>;
   readonly #software = new Map<number, GuestError>();
   /** The one in SWERROR is noted. */
   #isNoted = false;
 
-  constructor(region: DsaRegion, statistics: (queue: number) => QueueStatistics) {
+  constructor(region: DsaRegion, queues: Pick<QueueDevice, 'statistics' | 'eventLogStatistics'>) {
     this.#region = region;
-    this.#statistics = statistics;
+    this.#queues = queues;
   }
 
   /** Looks at SWERROR; to be called before and after it is reset. */
@@ -35,7 +35,11 @@ export class DsaGuestErrors {
   /** Everything, counted since the device was made. */
   all(): readonly GuestError[] {
     this.look();
-    return [...this.#software.values(), ...this.#region.registers.WQCFG.flatMap((_, queue) => this.#ofQueue(queue))];
+    return [
+      ...this.#software.values(),
+      ...this.#ofEventLog(),
+      ...this.#region.registers.WQCFG.flatMap((_, queue) => this.#ofQueue(queue)),
+    ];
   }
 
   #note({ valid, error, queueIndexValid, queueIndex, descriptorValid, operation }: HeldError): void {
@@ -51,8 +55,17 @@ export class DsaGuestErrors {
     });
   }
 
+  #ofEventLog(): readonly GuestError[] {
+    if (this.#region.registers.EVLS.length === 0) return [];
+    const { written, lost } = this.#queues.eventLogStatistics();
+    return [
+      { kind: 'event log', message: 'the event log has an error', count: written },
+      { kind: 'event log lost', message: 'the event log did not take an error', count: lost },
+    ];
+  }
+
   #ofQueue(queue: number): readonly GuestError[] {
-    const { dropped, full } = this.#statistics(queue);
+    const { dropped, full } = this.#queues.statistics(queue);
     return [
       { kind: `WQ ${queue} full`, message: `WQ ${queue} is full and refused a descriptor`, count: full },
       { kind: `WQ ${queue} disabled`, message: `WQ ${queue} takes nothing and dropped a portal write`, count: dropped },

@@ -5,6 +5,10 @@ export const CONTROL_SIZE = 0x1_0000;
 /** Unit of the offsets in the OFFSETS register, bytes. */
 export const OFFSET_UNIT = 0x100;
 
+/** EVLCFG, then EVLSTATUS. */
+export const EVENT_LOG_OFFSET = 0xe0;
+/** Bytes of both. */
+export const EVENT_LOG_STRIDE = 0x20;
 /** One 8-byte entry per MSI-X vector; room for 64. */
 export const MSIXPERM_OFFSET = 0x400;
 /** Bytes of an entry. */

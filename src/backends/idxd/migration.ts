@@ -5,6 +5,7 @@ import type { CommandProcessor } from './commands.ts';
 import type { DsaBehaviour } from './device.ts';
 import { type CompletionEffects, completionEffects } from './completion.ts';
 import { enginesOf, queuesOf } from './enable-device-checks.ts';
+import { eventLogConfiguration } from './event-log-configuration.ts';
 import { checkCompatibility, compatibilityBytes, PAYLOAD_VERSION } from './compatibility.ts';
 import { queueConfiguration } from './queue-configuration.ts';
 import { bitsOf } from './queue-selection.ts';
@@ -70,7 +71,7 @@ export function dsaMigration(
       checkRestoredRegisters(region, device, context.pasids());
       resetsDevice = (flags & RunningCommand.resetsDevice) !== 0;
       const configurations = registers.WQCFG.map((_, index) => configurationOf(index));
-      queues.restore(payload.subarray(1), configurations, remainingEffects(flags));
+      queues.restore(payload.subarray(1), configurations, remainingEffects(flags), eventLogConfiguration(context));
       commands.interrupts = (flags & RunningCommand.interrupts) !== 0;
       if (registers.GENSTS.state === DeviceState.disabled) return;
       groups.assign(registers.GRPCFG.map((group) => bitsOf(enginesOf(group))));

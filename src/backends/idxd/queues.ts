@@ -1,7 +1,10 @@
 import type { Group, QueueDevice } from '../../engine/index.ts';
 
 /** What the device's behaviour needs of the engine's side of the instance. */
-export type Queues = Pick<QueueDevice, 'enable' | 'setThreshold' | 'command' | 'reset' | 'recordError' | 'close'>;
+export type Queues = Pick<
+  QueueDevice,
+  'enable' | 'openEventLog' | 'setThreshold' | 'command' | 'reset' | 'recordError' | 'close'
+>;
 
 /** The engines behind the groups of one device. */
 export interface GroupBacking {

@@ -1,8 +1,11 @@
 import { array, lockedBy, msixRegisters, reg32, reg64, registerBlock, ro, rw, w1c, wo } from '../../emulation/index.ts';
 import { capabilityValues } from './capabilities.ts';
 import type { DsaDescription } from './description.ts';
+import { eventLogCode } from './event-log.ts';
 import {
   CONTROL_SIZE,
+  EVENT_LOG_OFFSET,
+  EVENT_LOG_STRIDE,
   GRPCFG_OFFSET,
   GRPCFG_STRIDE,
   msixPlaces,
@@ -48,6 +51,7 @@ export function dsaRegisters(device: DsaDescription) {
         maxBatchShift: ro(24, 21),
         imsEntries: ro(30, 25),
         configurable: ro(31),
+        eventLogOverflow: ro(32),
         batchOfOne: ro(52),
       },
       { reset: capability.general, constant: true },
@@ -97,7 +101,7 @@ export function dsaRegisters(device: DsaDescription) {
     ),
     GENCTRL: reg32(
       0x88,
-      { softwareErrorInterruptEnable: rw(0), haltInterruptEnable: rw(1) },
+      { softwareErrorInterruptEnable: rw(0), haltInterruptEnable: rw(1), eventLogInterruptEnable: rw(2) },
       { shared: true, lockedBy: 'resetActive' },
     ),
     // A software reset passes through draining: the command's completion sets the state.
@@ -151,6 +155,16 @@ export function dsaRegisters(device: DsaDescription) {
     SWERROR1: reg64(0xc8, { batchIndex: ro(15, 0), information: ro(63, 32) }, { shared: true, survives: ['software'] }),
     SWERROR2: reg64(0xd0, { faultAddress: ro(63, 0) }, { shared: true, survives: ['software'] }),
     SWERROR3: reg64(0xd8, {}, { shared: true, survives: ['software'] }),
+    // EVLCFG and EVLSTATUS, in a device that has them: others keep the layout of releases without.
+    EVLS: array(EVENT_LOG_OFFSET, EVENT_LOG_STRIDE, eventLogCode(device) === 0 ? 0 : 1, {
+      BASE: reg64(0x00, { pasidEnable: rw(0), privileged: rw(1), page: rw(63, 12) }, { lockedBy: 'deviceEnabled' }),
+      SIZE: reg64(0x08, { entries: rw(15, 0), pasid: rw(35, 16) }, { lockedBy: 'deviceEnabled' }),
+      STATUS: reg64(
+        0x10,
+        { head: rw(15, 0), tail: ro(47, 32), interruptPending: w1c(62) },
+        { shared: true, survives: ['software'] },
+      ),
+    }),
     MSIXPERM: array(MSIXPERM_OFFSET, MSIXPERM_STRIDE, vectorCount(device.queues), {
       ENTRY: reg32(
         0x00,

@@ -4,6 +4,7 @@ import { createDsa, dsaRegions } from './device.ts';
 import type { EnginePool } from './engine-pool.ts';
 import { pciDeclaration } from './pci.ts';
 import type { ResourceBooks } from './resources.ts';
+import { EVENT_LOGS } from './values.ts';
 
 /** What every virtual DSA of a parent has in common. */
 type CommonDescription = Pick<DsaDescription, 'overlappingMove' | 'operations'>;
@@ -95,6 +96,11 @@ export function configurableType({ books, pool, common }: TypeContext): MdevType
     entries: upTo(total.entries, 'Descriptors that all queues hold together'),
     groups: upTo(total.groups, 'Groups'),
     engines: upTo(total.engines, 'Engines'),
+    eventLog: choice({
+      values: EVENT_LOGS,
+      default: 'off',
+      description: 'Bytes of an entry of the event log, in which the guest can have its errors',
+    }),
     queueModes: choice({
       values: ['dedicated', 'shared', 'both'],
       default: 'dedicated',

@@ -21,3 +21,6 @@ export const SoftwareError = {
 export const READ_BUFFERS = 96;
 /** Read buffers that every engine of a group needs. */
 export const READ_BUFFERS_PER_ENGINE = 4;
+
+/** What an instance's event log may be: there is none, or it has entries of so many bytes. In the order of GENCAP's codes. */
+export const EVENT_LOGS = ['off', '64', '128', '256'] as const;

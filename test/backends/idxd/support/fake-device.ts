@@ -21,6 +21,7 @@ export class FakeDevice {
   readonly errors: { readonly code: number }[] = [];
   readonly enabled: { readonly index: number; readonly request: EnableRequest }[] = [];
   readonly requests: CommandRequest[] = [];
+  readonly eventLogs: Parameters<Queues['openEventLog']>[0][] = [];
   readonly assignments: (readonly (readonly number[])[])[] = [];
   resets = 0;
   busMaster = true;
@@ -64,6 +65,9 @@ export class FakeDevice {
           this.errors.push(error);
         },
         setThreshold: () => undefined,
+        openEventLog: (config) => {
+          this.eventLogs.push(config);
+        },
         close: () => undefined,
       },
       groups: {

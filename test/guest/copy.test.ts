@@ -46,4 +46,14 @@ describe('dmatest', () => {
     });
     expectCleanCopies(guest, 1, 4, ITERATIONS);
   });
+  it('copies without a failure while the driver has the event log in use', async () => {
+    const guest = await bootGuest({
+      devices: [mdevDevice({ type: 'dsa-cfg-v1', set: { eventLog: 64 } })],
+      script: 'copy.sh',
+      env: { CONFIGURE: 'yes', ITERATIONS, THREADS: 4 },
+    });
+    // Only of a device that has one. 64 entries are what the driver takes when nobody asks for more.
+    expect(guest.part('event_log_size')).toEqual(['64']);
+    expectCleanCopies(guest, 1, 4, ITERATIONS);
+  });
 });

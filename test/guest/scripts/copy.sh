@@ -17,6 +17,8 @@ part iommu
 cat "/sys/bus/pci/devices/$(dsa_address)/iommu_group/type" 2>/dev/null || echo none
 claim_queue
 enable_queue
+part event_log_size
+cat "$DSA_BUS/devices/dsa0/event_log_size" 2>/dev/null || echo none
 run_dmatest "$ITERATIONS" "$THREADS"
 show_errors
 disable_queue

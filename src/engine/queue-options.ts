@@ -43,8 +43,21 @@ export interface QueueCapabilities {
   readonly batchOfOne?: boolean;
   /** GENCAP bit 2: the cache-write hint may be set; memory here is always coherent. True when absent. */
   readonly cacheControl?: boolean;
+  /**
+   * Address translation services are on: translations may be fetched. Without, that operation is not supported, whatever
+   * `operations` says (8.3.11). False when absent.
+   */
+  readonly addressTranslation?: boolean;
+  /** GENCAP bit 7: translations may be fetched a stride apart. False when absent. */
+  readonly translationStride?: boolean;
   /** GENCAP bit 8: a readback of the destination may be asked for; memory here is always coherent. False when absent. */
   readonly destinationReadback?: boolean;
+  /** GENCAP bit 9: a drain may name addresses that are read back when all is done. False when absent. */
+  readonly drainReadback?: boolean;
+  /** GENCAP bit 10: the pattern of a fill may have 16 bytes. False when absent. */
+  readonly fillPattern16?: boolean;
+  /** GENCAP bit 11: checksums may have 64 bits. False when absent. */
+  readonly crc64?: boolean;
   /** GENCAP bit 12: records name the operand that faulted. False when absent. */
   readonly faultInfo?: boolean;
   /** GENCAP bit 15: batches can be continued, and their records have a result. False when absent. */

@@ -16,6 +16,11 @@ export function capabilityBits(capabilities: QueueCapabilities): number {
     capabilities.faultInfo === true,
     capabilities.batchContinuation === true,
     capabilities.batchOfOne === true,
+    capabilities.addressTranslation === true,
+    capabilities.translationStride === true,
+    capabilities.drainReadback === true,
+    capabilities.fillPattern16 === true,
+    capabilities.crc64 === true,
   ];
   return flags.reduce((bits, flag, bit) => bits | (Number(flag) << bit), 0);
 }

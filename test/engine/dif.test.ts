@@ -140,6 +140,57 @@ it('what is inserted passes the check, can be stripped, and can be updated to ot
   fc.assert(property, { numRuns: 12 });
 });
 
+it('what DIX generates is what an insertion puts behind the blocks', () => {
+  const property = fc.property(
+    fc.record({ ...tags, flags: counting }),
+    difFlags,
+    count,
+    fc.nat({ max: 100 }),
+    fc.integer(),
+    (side, flags, wanted, shift, seed) => {
+      const block = blockOf(flags);
+      const blocks = Math.min(wanted, Math.floor((4 << 20) / block));
+      const [from, to] = [SOURCE + shift, DESTINATION + 8 * shift] as const;
+      scramble(from, blocks * block, seed);
+      const whole = inserted(from, blocks, flags, side);
+      device.memory.fill(0xee, to - 8, to + 8 * blocks + 8);
+      const record = run(Opcode.dixGenerate, from, to, blocks * block, { difFlags: flags, destinationDif: side });
+      expect(record).toMatchObject({ status: Status.success, completed: 0, destinationTags: tagsAt(side, blocks) });
+      const expected = Buffer.alloc(8 * blocks + 16, 0xee);
+      for (let index = 0; index < blocks; index++) {
+        const field = index * (block + 8) + block;
+        expected.set(whole.subarray(field, field + 8), 8 + 8 * index);
+      }
+      expect(Buffer.compare(device.memory.subarray(to - 8, to + 8 * blocks + 8), expected)).toBe(0);
+    },
+  );
+  fc.assert(property, { numRuns: 15 });
+});
+
+describe('DIX', () => {
+  const side = { flags: 0, reference: 1, mask: 0xff, application: 0x1234 };
+  const status = (second: number, size: number): number =>
+    device.execute({
+      opcode: Opcode.dixGenerate,
+      first: BASE + SOURCE,
+      second: BASE + second,
+      size,
+      destinationDif: side,
+    }).status;
+  it('the worked example of an insertion, without the block', () => {
+    device.memory.fill(0, SOURCE, SOURCE + 512);
+    expect(status(DESTINATION, 512)).toBe(Status.success);
+    expect([...device.memory.subarray(DESTINATION, DESTINATION + 8)]).toEqual([0, 0, 0x12, 0, 0, 0, 0, 1]);
+  });
+  it('refuses parts of blocks, fields that are not aligned, and fields in the blocks', () => {
+    expect(status(DESTINATION, 520)).toBe(Status.transferSize);
+    expect(status(DESTINATION + 4, 512)).toBe(Status.alignment);
+    expect(status(SOURCE + 504, 512)).toBe(Status.overlap);
+    expect(status(SOURCE - 8, 512)).toBe(Status.success);
+    expect(status(SOURCE - 8, 1024)).toBe(Status.overlap);
+  });
+});
+
 it('a block that is spoilt ends it there, with what is wrong, and what comes before is written', () => {
   const part = fc.constantFrom({ at: -1, bit: 1 }, { at: 0, bit: 1 }, { at: 2, bit: 2 }, { at: 4, bit: 4 });
   const property = fc.property(

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { Flag, Opcode, Status } from './support/descriptor.ts';
-import { BASE, type Map, PAGE, TestDevice } from './support/device.ts';
+import { BASE, type Map, PAGE, TestDevice, VERSION_2 } from './support/device.ts';
 
 // Transfers of several chunks, over many maps. The byte-by-byte model covers the small ones.
 const PAGES = 512;
@@ -14,7 +14,7 @@ for (let page = 0, size = 1; page < PAGES; page += size, size = (size % 7) + 1) 
 
 let device: TestDevice;
 beforeAll(() => {
-  device = new TestDevice({ pages: PAGES, maps });
+  device = new TestDevice({ pages: PAGES, maps, capabilities: VERSION_2 });
   device.enable();
 });
 afterAll(() => {
@@ -63,6 +63,20 @@ describe('large transfers', () => {
       const expected = device.memory.slice();
       for (let i = 0; i < length; i++) expected[second + i] = Number((value >> BigInt(8 * (i % 8))) & 0xffn);
       const fields = { opcode: Opcode.fill, first: value, second: BASE + second, size: length };
+      expect(device.execute(fields).status).toBe(Status.success);
+      expect(Buffer.compare(device.memory.subarray(DATA), expected.subarray(DATA))).toBe(0);
+    });
+    fc.assert(property, { numRuns: 20 });
+  });
+
+  it('fill with 16 bytes likewise', () => {
+    const pattern = fc.uint8Array({ minLength: 16, maxLength: 16 });
+    const property = fc.property(transfer, pattern, ({ size: length, second }, bytes) => {
+      scramble(length);
+      const expected = device.memory.slice();
+      for (let i = 0; i < length; i++) expected[second + i] = bytes[i % 16] ?? 0;
+      const [first = 0n, third = 0n] = new BigUint64Array(bytes.slice().buffer);
+      const fields = { opcode: Opcode.fill, flags: Flag.pattern16, first, third, second: BASE + second, size: length };
       expect(device.execute(fields).status).toBe(Status.success);
       expect(Buffer.compare(device.memory.subarray(DATA), expected.subarray(DATA))).toBe(0);
     });

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 
-import { crc32c } from './reference/crc.ts';
+import { crc32c, crc64 } from './reference/crc.ts';
 import { SIZES } from './reference/typed/elements.ts';
 import { type CompletionRecord, type DescriptorFields, Flag, Opcode, Status } from './support/descriptor.ts';
-import { BASE, PAGE, TestDevice } from './support/device.ts';
+import { BASE, PAGE, TestDevice, VERSION_2 } from './support/device.ts';
 
 // Records, and the tests' other needs, are always mapped; data pages come and go.
 const FIXED = 4;
@@ -82,6 +82,27 @@ const cases: readonly Resumable[] = [
     }),
   },
   {
+    name: 'fill with 16 bytes',
+    fields: {
+      opcode: Opcode.fill,
+      flags: Flag.pattern16,
+      first: 0x1122334455667788n,
+      third: 0x99aabbccddeeff01n,
+      second: BASE + LOW,
+      size: SIZE,
+    },
+    next: (fields, { completed }) => {
+      const pattern = rotate(BigInt(fields.first ?? 0) | (BigInt(fields.third ?? 0) << 64n), completed % 16, 128);
+      return {
+        ...fields,
+        first: BigInt.asUintN(64, pattern),
+        third: pattern >> 64n,
+        second: at(fields.second) + completed,
+        size: fields.size - completed,
+      };
+    },
+  },
+  {
     name: 'compare',
     fields: { opcode: Opcode.compare, first: BASE + LOW, second: BASE + HIGH, size: SIZE },
     next: forward,
@@ -124,6 +145,24 @@ const cases: readonly Resumable[] = [
       seed: record.completed === 0 ? (fields.seed ?? 0) : record.extra,
     }),
     result: (memory) => ({ extra: crc32c(9, memory.subarray(LOW, LOW + SIZE), { raw: true, straightData: false }) }),
+  },
+  {
+    name: 'copy with CRC of 64 bits',
+    fields: {
+      opcode: Opcode.copyWithCrc,
+      flags: Flag.crc64,
+      first: BASE + LOW,
+      second: BASE + HIGH,
+      size: SIZE,
+      third: 0x1234_5678_9abc_def0n,
+    },
+    next: (fields, record) => ({
+      ...forward(fields, record),
+      third: record.completed === 0 ? (fields.third ?? 0) : record.crc64,
+    }),
+    result: (memory) => ({
+      crc64: crc64(0x1234_5678_9abc_def0n, memory.subarray(LOW, LOW + SIZE), { raw: false, straightData: false }),
+    }),
   },
   {
     name: 'cache flush',
@@ -192,6 +231,22 @@ const cases: readonly Resumable[] = [
       destinationDif: made,
     },
     next: dif(4112, 4112),
+  },
+  {
+    name: 'DIX generate',
+    fields: {
+      opcode: Opcode.dixGenerate,
+      first: BASE + LOW,
+      // Fields on both sides of a page's end.
+      second: BASE + 30 * PAGE - 256,
+      size: 70 * 512,
+      difFlags: 0,
+      destinationDif: made,
+    },
+    next: dif(512, 8),
+    result: () => ({
+      destinationTags: { ...tags, reference: tags.reference + 70, application: tags.application + 70 },
+    }),
   },
   {
     name: 'type conversion to a wider type',
@@ -288,9 +343,9 @@ function bytesOf({ opcode, seed, size, typed: elements }: Resumable['fields']): 
   return elements === undefined ? size : size * (SIZES[elements.from] ?? 0);
 }
 
-function rotate(pattern: bigint, bytes: number): bigint {
+function rotate(pattern: bigint, bytes: number, width = 64): bigint {
   const shift = BigInt(8 * bytes);
-  return shift === 0n ? pattern : ((pattern >> shift) | (pattern << (64n - shift))) & ((1n << 64n) - 1n);
+  return shift === 0n ? pattern : BigInt.asUintN(width, (pattern >> shift) | (pattern << (BigInt(width) - shift)));
 }
 
 function fill(device: TestDevice, compare: boolean): void {
@@ -307,7 +362,7 @@ describe.each(cases)('$name', ({ fields, next, result, prepare: put }) => {
   };
 
   it('faults at every page that is missing, and goes on to the same end', () => {
-    using whole = new TestDevice({ pages: PAGES });
+    using whole = new TestDevice({ pages: PAGES, capabilities: VERSION_2 });
     whole.enable();
     prepare(whole);
     const source = whole.memory.slice();
@@ -316,7 +371,7 @@ describe.each(cases)('$name', ({ fields, next, result, prepare: put }) => {
     const expected = result?.(source) ?? {};
     if (!compare) expect(undisturbed).toMatchObject(expected);
 
-    using device = new TestDevice({ pages: PAGES, maps: [fixed] });
+    using device = new TestDevice({ pages: PAGES, maps: [fixed], capabilities: VERSION_2 });
     device.enable();
     for (let missing = FIXED; missing < PAGES; missing++) {
       // All data but one page, which comes after the first fault.
@@ -349,13 +404,13 @@ describe.each(cases)('$name', ({ fields, next, result, prepare: put }) => {
   });
 
   it('goes on page by page from nothing', () => {
-    using whole = new TestDevice({ pages: PAGES });
+    using whole = new TestDevice({ pages: PAGES, capabilities: VERSION_2 });
     whole.enable();
     prepare(whole);
     const source = whole.memory.slice();
     whole.execute(fields);
 
-    using device = new TestDevice({ pages: PAGES, maps: [fixed] });
+    using device = new TestDevice({ pages: PAGES, maps: [fixed], capabilities: VERSION_2 });
     device.enable();
     prepare(device);
     let left = fields;

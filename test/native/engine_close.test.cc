@@ -1,4 +1,4 @@
-// sources: dsa/*.cc dsa/operations/*.cc dsa/typed/*.cc engine/*.cc memory/*.cc registers/*.cc irq/*.cc base/*.cc
+// sources: dsa/*.cc dsa/crc/*.cc dsa/operations/*.cc dsa/typed/*.cc engine/*.cc memory/*.cc registers/*.cc irq/*.cc base/*.cc
 // sanitize: address,undefined
 //
 // Engines that end while they have descriptors: others go on where they stopped, or nobody until there is one. Memory

@@ -1,4 +1,4 @@
-// sources: engine/*.cc dsa/*.cc dsa/operations/*.cc dsa/typed/*.cc memory/*.cc registers/*.cc irq/*.cc base/*.cc
+// sources: engine/*.cc dsa/*.cc dsa/crc/*.cc dsa/operations/*.cc dsa/typed/*.cc memory/*.cc registers/*.cc irq/*.cc base/*.cc
 // sanitize: thread
 //
 // The event log: what its entries say of batches and drains, in memory that a client answers for, and with errors from

@@ -1,4 +1,4 @@
-// sources: dsa/*.cc dsa/operations/*.cc dsa/typed/*.cc engine/*.cc memory/*.cc registers/*.cc irq/*.cc base/*.cc
+// sources: dsa/*.cc dsa/crc/*.cc dsa/operations/*.cc dsa/typed/*.cc engine/*.cc memory/*.cc registers/*.cc irq/*.cc base/*.cc
 // sanitize: address,undefined
 //
 // Descriptors from the portal to the record: what each operation does, also where guest memory ends or is not mapped.

@@ -1,4 +1,4 @@
-// sources: dsa/*.cc dsa/operations/*.cc dsa/typed/*.cc engine/*.cc memory/*.cc registers/*.cc irq/*.cc base/*.cc
+// sources: dsa/*.cc dsa/crc/*.cc dsa/operations/*.cc dsa/typed/*.cc engine/*.cc memory/*.cc registers/*.cc irq/*.cc base/*.cc
 // sanitize: address,undefined
 //
 // Portals: how descriptors are put together from writes, and what is dropped. Shared queues: engine_portal_shared.

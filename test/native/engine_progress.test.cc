@@ -1,4 +1,4 @@
-// sources: dsa/*.cc dsa/operations/*.cc dsa/typed/*.cc engine/*.cc memory/*.cc registers/*.cc irq/*.cc base/*.cc
+// sources: dsa/*.cc dsa/crc/*.cc dsa/operations/*.cc dsa/typed/*.cc engine/*.cc memory/*.cc registers/*.cc irq/*.cc base/*.cc
 // sanitize: thread
 //
 // Many descriptors of one queue in progress at once, each waiting for the client: what is on the wire, in which orders

@@ -1,4 +1,4 @@
-// sources: dsa/*.cc dsa/operations/*.cc dsa/typed/*.cc engine/*.cc memory/*.cc registers/*.cc irq/*.cc base/*.cc
+// sources: dsa/*.cc dsa/crc/*.cc dsa/operations/*.cc dsa/typed/*.cc engine/*.cc memory/*.cc registers/*.cc irq/*.cc base/*.cc
 // sanitize: address,undefined
 //
 // Operations that go on from a state that somebody made up. Whatever it says: it is refused, or the operation ends, and
@@ -22,14 +22,15 @@ constexpr uint64_t kThird = kBase + 16 * kPage;
 /// Steps of an operation: each moves on, by a chunk or the end of what is staged.
 constexpr uint32_t kMostSteps = 100;
 
-constexpr uint8_t kOpcodes[] = {dsa::kOpCreateDelta, dsa::kOpApplyDelta, dsa::kOpDifCheck,  dsa::kOpDifInsert,
-                                dsa::kOpDifStrip,    dsa::kOpDifUpdate,  dsa::kOpCacheFlush};
+constexpr uint8_t kOpcodes[] = {dsa::kOpCreateDelta, dsa::kOpApplyDelta, dsa::kOpDifCheck,    dsa::kOpDifInsert,
+                                dsa::kOpDifStrip,    dsa::kOpDifUpdate,  dsa::kOpDixGenerate, dsa::kOpCacheFlush};
 
 /// A descriptor that passes the checks, and where it may write.
 struct Subject {
   Subject(uint8_t opcode, uint32_t number) : descriptor(Build(opcode).record(kBase)) {
     constexpr uint32_t kBlocks[] = {512, 520, 4096, 4104};
-    const bool insert = opcode == dsa::kOpDifInsert;
+    const bool apart = opcode == dsa::kOpDixGenerate;
+    const bool insert = opcode == dsa::kOpDifInsert || apart;
     const uint32_t plain = kBlocks[number % 4];
     const uint32_t blocks = 1 + number / 4 % 3;
     switch (opcode) {
@@ -57,7 +58,7 @@ struct Subject {
         size = blocks * unit;
         if (opcode != dsa::kOpDifCheck) {
           destination = kSecond;
-          room = blocks * (plain + (opcode == dsa::kOpDifStrip ? 0 : 8));
+          room = blocks * ((apart ? 0 : plain) + (opcode == dsa::kOpDifStrip ? 0 : 8));
         }
         descriptor.addresses(kFirst, opcode == dsa::kOpDifCheck ? 0 : kSecond).size(size);
         descriptor.set<uint8_t>(42, static_cast<uint8_t>(number % 4));

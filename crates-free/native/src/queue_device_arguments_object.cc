@@ -36,6 +36,11 @@ enum CapabilityBit : uint32_t {
   kFaultInfo = 8,
   kBatchContinuation = 16,
   kBatchOfOne = 32,
+  kAddressTranslation = 64,
+  kTranslationStride = 128,
+  kDrainReadback = 256,
+  kFillPattern16 = 512,
+  kCrc64 = 1024,
 };
 
 /// `configuration` of a queue.
@@ -115,6 +120,11 @@ dsa::Capabilities capabilitiesArgument(napi_env env, napi_value value) {
   capabilities.faultInfo = (bits & kFaultInfo) != 0;
   capabilities.batchContinuation = (bits & kBatchContinuation) != 0;
   capabilities.batchOfOne = (bits & kBatchOfOne) != 0;
+  capabilities.addressTranslation = (bits & kAddressTranslation) != 0;
+  capabilities.translationStride = (bits & kTranslationStride) != 0;
+  capabilities.drainReadback = (bits & kDrainReadback) != 0;
+  capabilities.fillPattern16 = (bits & kFillPattern16) != 0;
+  capabilities.crc64 = (bits & kCrc64) != 0;
   return capabilities;
 }
 

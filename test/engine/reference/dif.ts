@@ -1,4 +1,4 @@
-/** Data integrity fields, block by block: DSA specification 8.3.14 to 8.3.17 and appendix B. */
+/** Data integrity fields, block by block: DSA specification 8.3.14 to 8.3.18 and appendix B. */
 import { type DifSide, type DifTags, Opcode, readTags, Status } from '../support/descriptor.ts';
 import { faultOf, type ReferenceMemory } from './memory.ts';
 import type { Ending } from './model.ts';
@@ -66,8 +66,9 @@ function problems(data: readonly number[], field: Field, side: DifSide, difFlags
 
 export function dif(memory: ReferenceMemory, view: DataView): Ending {
   const opcode = view.getUint8(7);
-  const checks = opcode !== Opcode.difInsert;
-  const makes = opcode === Opcode.difInsert || opcode === Opcode.difUpdate;
+  const apart = opcode === Opcode.dixGenerate;
+  const checks = opcode !== Opcode.difInsert && !apart;
+  const makes = opcode === Opcode.difInsert || opcode === Opcode.difUpdate || apart;
   const difFlags = view.getUint8(42);
   const source: DifSide = { flags: view.getUint8(40), ...readTags(view, 48) };
   const destination: DifSide = { flags: view.getUint8(41), ...readTags(view, 56) };
@@ -102,7 +103,7 @@ export function dif(memory: ReferenceMemory, view: DataView): Ending {
         };
       }
       if (opcode === Opcode.difCheck) continue;
-      for (const byte of [...data, ...(makes ? encodeField(field) : [])]) memory.write(to++, byte);
+      for (const byte of [...(apart ? [] : data), ...(makes ? encodeField(field) : [])]) memory.write(to++, byte);
     } catch (error) {
       const { address, write } = faultOf(error);
       const status = Status.pageFault | (write ? 0x80 : 0);

@@ -40,6 +40,12 @@ export class ReferenceMemory {
     return this.bytes[offset] ?? 0;
   }
 
+  /** Faults where nothing is mapped, whatever may be done there. */
+  translate(address: number): void {
+    const page = Math.floor((address - BASE) / PAGE);
+    if (this.#readable[page] !== 1 && this.#writable[page] !== 1) throw new Fault(address, false);
+  }
+
   /** Faults as a write would, without writing. */
   probe(address: number): void {
     if (this.#writable[Math.floor((address - BASE) / PAGE)] !== 1) throw new Fault(address, true);

@@ -1,6 +1,6 @@
 /** A device that executes descriptors one after the other, byte by byte, in JavaScript. */
 import { DESCRIPTOR_SIZE, type DifTags, Flag, Opcode, putTags, RECORD_SIZE, Status } from '../support/descriptor.ts';
-import { crc32c } from './crc.ts';
+import { crc32c, crc64 } from './crc.ts';
 import { applyDelta, createDelta } from './delta.ts';
 import { dif } from './dif.ts';
 import { Fault, faultOf, type ReferenceMemory } from './memory.ts';
@@ -15,6 +15,8 @@ export interface Ending {
   readonly faultAddress?: number;
   /** Bytes 16 to 19 of the record. */
   readonly extra?: number;
+  /** Bytes 16 to 23. */
+  readonly crc64?: bigint;
   readonly sourceTags?: DifTags;
   readonly destinationTags?: DifTags;
 }
@@ -115,8 +117,9 @@ export class Model {
 
   #operate(view: DataView, flags: number): Ending {
     const opcode = view.getUint8(7);
-    if (opcode === Opcode.noOp || opcode === Opcode.drain) return { status: Status.success };
-    if (opcode === Opcode.batch) return this.#batch(view);
+    if (opcode === Opcode.noOp) return { status: Status.success };
+    if (opcode === Opcode.drain) return this.#drain(view, flags);
+    if (opcode === Opcode.batch) return this.#batch(view, (flags & Flag.batchError) !== 0);
     const size = view.getUint32(32, true);
     const first = Number(view.getBigUint64(16, true));
     const second = Number(view.getBigUint64(24, true));
@@ -138,10 +141,21 @@ export class Model {
           memory.write(second + i, value);
           memory.write(third + i, value);
         });
-      case Opcode.fill:
+      case Opcode.fill: {
+        const pattern = [16, 17, 18, 19, 20, 21, 22, 23].map((at) => view.getUint8(at));
+        const upper = [40, 41, 42, 43, 44, 45, 46, 47].map((at) => view.getUint8(at));
+        if ((flags & Flag.pattern16) !== 0) pattern.push(...upper);
         return walk(size, false, (i) => {
-          memory.write(second + i, view.getUint8(16 + (i % 8)));
+          memory.write(second + i, pattern[i % pattern.length] ?? 0);
         });
+      }
+      case Opcode.translationFetch: {
+        const stride = (flags & Flag.useStride) !== 0 ? view.getUint32(48, true) : 4096;
+        return walk(size, false, (i) => {
+          if (i % stride !== 0) return;
+          memory.translate(first + i - ((first + i) % 4096));
+        });
+      }
       case Opcode.compare:
       case Opcode.comparePattern: {
         const other = (i: number): number =>
@@ -166,6 +180,7 @@ export class Model {
       case Opcode.difInsert:
       case Opcode.difStrip:
       case Opcode.difUpdate:
+      case Opcode.dixGenerate:
         return dif(memory, view);
       case Opcode.typeConversion:
       case Opcode.reduce:
@@ -182,12 +197,13 @@ export class Model {
     { size, first, second, copy }: { size: number; first: number; second: number; copy: boolean },
   ): Ending {
     const { memory } = this;
-    let seed = view.getUint32(40, true);
+    const wide = (flags & Flag.crc64) !== 0;
+    let seed = wide ? view.getBigUint64(40, true) : BigInt(view.getUint32(40, true));
     if ((flags & Flag.readSeed) !== 0) {
       const address = Number(view.getBigUint64(48, true));
       try {
-        const parts = [...memory.range(address, 4)];
-        seed = parts.reduceRight((value, byte) => value * 256 + byte, 0);
+        const parts = [...memory.range(address, wide ? 8 : 4)];
+        seed = parts.reduceRight((value, byte) => value * 256n + BigInt(byte), 0n);
       } catch (error) {
         return { status: Status.pageFault, faultAddress: faultOf(error).address };
       }
@@ -199,26 +215,44 @@ export class Model {
       done.push(value);
     });
     const modes = { raw: (flags & Flag.rawCrc) !== 0, straightData: (flags & Flag.straightData) !== 0 };
-    return { ...ending, extra: crc32c(seed, done, modes) };
+    if (wide) return { ...ending, crc64: crc64(seed, done, modes) };
+    return { ...ending, extra: crc32c(Number(seed), done, modes) };
   }
 
-  #batch(view: DataView): Ending {
+  #drain(view: DataView, flags: number): Ending {
+    for (const [flag, at] of [
+      [Flag.readback1, 16],
+      [Flag.readback2, 24],
+    ] as const) {
+      try {
+        if ((flags & flag) !== 0) this.memory.read(Number(view.getBigUint64(at, true)));
+      } catch (error) {
+        return { status: Status.readbackFault, faultAddress: faultOf(error).address };
+      }
+    }
+    return { status: Status.success };
+  }
+
+  #batch(view: DataView, continued: boolean): Ending {
+    const version2 = this.limits.version2 === true;
     const list = Number(view.getBigUint64(16, true));
     const count = view.getUint32(32, true);
-    let failed = false;
+    let failed = continued;
+    const result = (): number => (version2 && failed ? 1 : 0);
     for (let index = 0; index < count; index++) {
       const address = list + index * DESCRIPTOR_SIZE;
       let member: Uint8Array;
       try {
         member = Uint8Array.from(this.memory.range(address, DESCRIPTOR_SIZE));
       } catch (error) {
-        return { status: Status.batchListFault, completed: index, faultAddress: faultOf(error).address };
+        const { address: faultAddress } = faultOf(error);
+        return { status: Status.batchListFault, completed: index, faultAddress, result: result() };
       }
       if (failed && ((member[4] ?? 0) & Flag.fence) !== 0)
-        return { status: Status.batchMemberFailed, completed: index };
+        return { status: Status.batchMemberFailed, completed: index, result: result() };
       if (!this.#process(member, { batchIndex: index })) failed = true;
     }
-    return { status: failed ? Status.batchMemberFailed : Status.success, completed: count };
+    return { status: failed ? Status.batchMemberFailed : Status.success, completed: count, result: result() };
   }
 }
 
@@ -248,6 +282,7 @@ function encode(ending: Ending): Uint8Array {
   view.setUint32(4, ending.completed ?? 0, true);
   view.setBigUint64(8, BigInt(ending.faultAddress ?? 0), true);
   view.setUint32(16, ending.extra ?? 0, true);
+  if (ending.crc64 !== undefined) view.setBigUint64(16, ending.crc64, true);
   if (ending.sourceTags !== undefined) putTags(view, 16, ending.sourceTags);
   if (ending.destinationTags !== undefined) putTags(view, 24, ending.destinationTags);
   return bytes;

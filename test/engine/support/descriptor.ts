@@ -11,12 +11,14 @@ export const Opcode = {
   createDelta: 0x07,
   applyDelta: 0x08,
   dualcast: 0x09,
+  translationFetch: 0x0a,
   crcGeneration: 0x10,
   copyWithCrc: 0x11,
   difCheck: 0x12,
   difInsert: 0x13,
   difStrip: 0x14,
   difUpdate: 0x15,
+  dixGenerate: 0x17,
   typeConversion: 0x18,
   reduce: 0x19,
   reduceDualcast: 0x1a,
@@ -32,9 +34,17 @@ export const Flag = {
   requestInterrupt: 1 << 4,
   checkResult: 1 << 7,
   cacheControl: 1 << 8,
+  cacheControl2: 1 << 14,
+  cacheControl3: 1 << 5,
+  batchError: 1 << 16,
+  readback1: 1 << 16,
+  readback2: 1 << 17,
+  useStride: 1 << 16,
+  pattern16: 1 << 18,
   readSeed: 1 << 16,
   rawCrc: 1 << 17,
   straightData: 1 << 18,
+  crc64: 1 << 19,
 } as const;
 
 export const Status = {
@@ -59,6 +69,7 @@ export const Status = {
   recordFault: 0x1a,
   recordAlignment: 0x1b,
   alignment: 0x1c,
+  readbackFault: 0x1f,
 } as const;
 
 export const DESCRIPTOR_SIZE = 64;
@@ -93,12 +104,14 @@ export interface DescriptorFields {
   readonly expected?: number;
   /** Bytes 40 to 43. */
   readonly seed?: number;
-  /** Bytes 40 to 47. */
+  /** Bytes 40 to 47: second destination, upper half of a pattern, 64-bit seed. */
   readonly third?: number | bigint;
   /** Bytes 48 to 55. */
   readonly seedAddress?: number | bigint;
   /** Bytes 48 to 51: the most bytes of a delta record. */
   readonly most?: number;
+  /** Bytes 48 to 51. */
+  readonly stride?: number;
   /** Byte 56: results of creating a delta that are expected. */
   readonly expectedMask?: number;
   /** Byte 40, and what is checked: bytes 48 to 55. */
@@ -134,6 +147,7 @@ export function descriptor(fields: DescriptorFields): Uint8Array {
   if (fields.expected !== undefined) view.setUint8(40, fields.expected);
   if (fields.seedAddress !== undefined) view.setBigUint64(48, BigInt(fields.seedAddress), true);
   if (fields.most !== undefined) view.setUint32(48, fields.most, true);
+  if (fields.stride !== undefined) view.setUint32(48, fields.stride, true);
   if (fields.expectedMask !== undefined) view.setUint8(56, fields.expectedMask);
   if (fields.fourth !== undefined) view.setBigUint64(48, BigInt(fields.fourth), true);
   if (fields.typed !== undefined) {
@@ -170,10 +184,14 @@ export function readTags(view: DataView, at: number): DifTags {
 export interface CompletionRecord {
   readonly status: number;
   readonly result: number;
+  /** Bits 3:1 of byte 2. */
+  readonly operand: number;
   readonly completed: number;
   readonly faultAddress: number;
   /** Bytes 16 to 19. */
   readonly extra: number;
+  /** Bytes 16 to 23. */
+  readonly crc64: bigint;
   /** Bytes 16 to 23, of what was checked. */
   readonly sourceTags: DifTags;
   /** Bytes 24 to 31, of what was made. */
@@ -185,9 +203,11 @@ export function readRecord(bytes: Uint8Array): CompletionRecord {
   return {
     status: view.getUint8(0),
     result: view.getUint8(1),
+    operand: view.getUint8(2) >> 1,
     completed: view.getUint32(4, true),
     faultAddress: Number(view.getBigUint64(8, true)),
     extra: view.getUint32(16, true),
+    crc64: view.getBigUint64(16, true),
     sourceTags: readTags(view, 16),
     destinationTags: readTags(view, 24),
   };

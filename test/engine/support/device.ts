@@ -29,6 +29,16 @@ export const PORTAL_REGION = 2;
 const REGION_READ_WRITE = 3;
 const MSIX = 2;
 const EVENTFD_TRIGGER = 0x24;
+/** What a device of version 2.0 shows, and one of version 1.0 does not. */
+export const VERSION_2 = {
+  destinationReadback: true,
+  drainReadback: true,
+  fillPattern16: true,
+  crc64: true,
+  faultInfo: true,
+  batchContinuation: true,
+  batchOfOne: true,
+} as const;
 /** Bytes of portals for each queue. */
 export const PORTAL_STRIDE = 4 * PAGE;
 const TIME_LIMIT_MS = 60_000;
@@ -207,6 +217,11 @@ export class TestDevice implements Disposable {
     this.memory.fill(0, at, at + RECORD_SIZE);
     this.run(descriptor({ ...fields, record: BASE + at }));
     return this.record(at);
+  }
+
+  /** Writes a descriptor to memory, as a member of a list. */
+  put(at: number, fields: DescriptorFields): void {
+    this.memory.set(descriptor(fields), at);
   }
 
   record(at: number): CompletionRecord {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "dsa/completion_record.h"
+#include "dsa/flag_facts.h"
 #include "dsa/flags.h"
 #include "dsa/operation_facts.h"
 #include "dsa/status.h"
@@ -13,15 +14,17 @@ namespace {
 constexpr uint32_t kCommonFlags = kFlagFence | kFlagCompletionAddressValid | kFlagRequestCompletionRecord |
                                   kFlagRequestCompletionInterrupt | kFlagTrafficClassCompletion;
 constexpr uint64_t kListAlignment = kDescriptorSize;
-constexpr ByteRange kCrcSeed = {40, 43};
-constexpr ByteRange kCrcSeedAddress = {48, 55};
 
 bool allZero(const Descriptor& descriptor, ByteRange range) {
   return std::all_of(descriptor.bytes.begin() + range.first, descriptor.bytes.begin() + range.last + 1,
                      [range](std::byte value) { return (value & std::byte{range.bits}) == std::byte{0}; });
 }
 
-bool isChecksum(uint8_t opcode) { return opcode == kOpCrcGeneration || opcode == kOpCopyWithCrc; }
+/// Durable memory does not exist here, so of the combinations with cache control 3 only memory with readback is not
+/// reserved (110).
+bool mayUseCacheControl3(uint32_t flags, const Capabilities& capabilities) {
+  return capabilities.destinationReadback && (flags & kFlagCacheControl2) != 0 && (flags & kFlagCacheControl1) == 0;
+}
 
 uint32_t invalidFlags(const Descriptor& descriptor, const OperationFacts& facts, const Capabilities& capabilities,
                       const QueueLimits& limits, bool inBatch) {
@@ -33,12 +36,10 @@ uint32_t invalidFlags(const Descriptor& descriptor, const OperationFacts& facts,
   if ((flags & kFlagCompletionAddressValid) == 0) {
     allowed &= ~(kFlagRequestCompletionRecord | kFlagTrafficClassCompletion);
   }
-  // No durable memory here, so every combination with cache control 3 is reserved.
-  allowed &= ~kFlagCacheControl3;
+  if (!mayUseCacheControl3(flags, capabilities)) allowed &= ~kFlagCacheControl3;
   if (!capabilities.cacheControl) allowed &= ~kFlagCacheControl1;
   if (!capabilities.destinationReadback) allowed &= ~kFlagCacheControl2;
-  if (facts.opcode == kOpBatch && !capabilities.batchContinuation) allowed &= ~kFlagBatchError;
-  if (isChecksum(facts.opcode) && (flags & kFlagReadCrcSeed) == 0) allowed &= ~kFlagTrafficClass3;
+  allowed &= ~unavailableFlags(facts.opcode, flags, capabilities);
 
   uint32_t invalid = (flags & ~allowed) | (facts.requiredFlags & ~flags);
   constexpr uint32_t kTold = kFlagRequestCompletionRecord | kFlagRequestCompletionInterrupt;
@@ -49,16 +50,16 @@ uint32_t invalidFlags(const Descriptor& descriptor, const OperationFacts& facts,
 bool reservedFieldsAreZero(const Descriptor& descriptor, const OperationFacts& facts) {
   if (!descriptor.has(kFlagRequestCompletionInterrupt) && descriptor.interruptHandle() != 0) return false;
   if (!descriptor.has(kFlagCompletionAddressValid) && descriptor.completionAddress() != 0) return false;
-  // Seed and seed address: the one that is not used is reserved.
-  if (isChecksum(facts.opcode) && !allZero(descriptor, descriptor.has(kFlagReadCrcSeed) ? kCrcSeed : kCrcSeedAddress)) {
-    return false;
-  }
   const ReservedBits& reserved = reservedBitsOf(facts.opcode);
   uint64_t found = 0;
   for (std::size_t word = 0; word < reserved.size(); ++word) {
     found |= descriptor.at<uint64_t>(word * sizeof(uint64_t)) & reserved[word];
   }
-  return found == 0;
+  if (found != 0) return false;
+  const std::span<const ReservedByFlag> rows = reservedByFlags(facts.opcode);
+  return std::all_of(rows.begin(), rows.end(), [&](const ReservedByFlag& row) {
+    return descriptor.has(row.flag) != row.set || allZero(descriptor, row.range);
+  });
 }
 
 uint8_t checkBatch(const Descriptor& descriptor, const Capabilities& capabilities, const QueueLimits& limits) {
@@ -77,7 +78,9 @@ Failure check(const Descriptor& descriptor, const Capabilities& capabilities, co
   }
   const OperationFacts* facts = factsOf(descriptor.opcode());
   const bool alone = descriptor.opcode() == kOpBatch || descriptor.opcode() == kOpDrain;
-  if (facts == nullptr || !limits.operations.test(descriptor.opcode()) || (inBatch && alone)) {
+  const bool translates = descriptor.opcode() == kOpTranslationFetch;
+  if (facts == nullptr || !limits.operations.test(descriptor.opcode()) || (inBatch && alone) ||
+      (translates && !capabilities.addressTranslation)) {
     return {kStatusUnsupportedOperation, 0};
   }
   if (const uint32_t invalid = invalidFlags(descriptor, *facts, capabilities, limits, inBatch); invalid != 0) {

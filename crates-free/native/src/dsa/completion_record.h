@@ -13,7 +13,7 @@ inline constexpr std::size_t kCompletionRecordSize = 32;
 inline constexpr std::size_t kCompletionSpecific = 16;
 /// 32 bits, with kStatusInvalidFlags: the flags at fault.
 inline constexpr std::size_t kCompletionInvalidFlags = 16;
-/// 32 bits, of an operation with checksum.
+/// Of an operation with checksum: as many bits as that has.
 inline constexpr std::size_t kCompletionCrc = 16;
 /// 32 bits, of a created delta: bytes of the record.
 inline constexpr std::size_t kCompletionDeltaSize = 16;
@@ -24,8 +24,8 @@ inline constexpr std::size_t kCompletionDestinationTags = 24;
 /// Operand of a fault, bits 3:1 of the record's fault information.
 enum class FaultOperand : uint8_t {
   unknown = 0,
-  source1 = 1,  ///< also a descriptor list
-  source2 = 2,  ///< also a CRC seed
+  source1 = 1,  ///< also a descriptor list, the first readback, translations that are fetched
+  source2 = 2,  ///< also a CRC seed, the second readback
   destination1 = 3,
   destination2 = 4,
   record = 5,

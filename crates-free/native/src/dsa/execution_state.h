@@ -55,11 +55,13 @@ void readState(OperationState& state, std::size_t index, auto& archive, std::ind
 
 }  // namespace detail
 
-/// What an operation that uses staging has besides, while it is executed. No operation of release 0.1.0 does.
+/// What an operation that uses staging, or has a state of its own, has besides, while it is executed. Nothing that
+/// release 0.1.0 executes does.
 template <typename Self, typename Staged, typename Archive>
 void exchangeStaged(Self& execution, Staged& staging, Archive& archive) {
   const Operation* const operation = operationOf(execution.descriptor.opcode());
-  if (operation == nullptr || !operation->staged) return;
+  if (operation == nullptr) return;
+  if (!operation->staged && !execution.descriptor.has(operation->flagsWithState)) return;
   Staging::exchange(staging, archive);
   auto index = static_cast<uint8_t>(execution.state.index());
   constexpr std::size_t kStates = std::variant_size_v<OperationState>;

@@ -25,6 +25,14 @@ inline constexpr uint32_t kFlagBatchError = 1u << 16;
 inline constexpr uint32_t kFlagReadCrcSeed = 1u << 16;
 inline constexpr uint32_t kFlagBypassCrcInversionAndReflection = 1u << 17;
 inline constexpr uint32_t kFlagBypassDataReflection = 1u << 18;
+inline constexpr uint32_t kFlagCrc64 = 1u << 19;
+inline constexpr uint32_t kFlagUseStride = 1u << 16;
+inline constexpr uint32_t kFlagPattern16 = 1u << 18;
+inline constexpr uint32_t kFlagReadback1 = 1u << 16;
+inline constexpr uint32_t kFlagReadback2 = 1u << 17;
+/// No implicit readback for a traffic class. There is none here: memory is always coherent.
+inline constexpr uint32_t kFlagSuppressReadbackA = 1u << 18;
+inline constexpr uint32_t kFlagSuppressReadbackB = 1u << 19;
 
 /// Of reduce dualcast; bit 16 of typed operations and bits 16 and 17 of others ask for the memory of another domain.
 inline constexpr uint32_t kFlagTrafficClassDestination2 = 1u << 17;

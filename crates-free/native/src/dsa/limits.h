@@ -18,8 +18,19 @@ struct Capabilities {
   bool overlappingMove = false;
   /// GENCAP bit 2: the cache-write hint may be set. It has no effect on memory that is always coherent.
   bool cacheControl = true;
+  /// Translations can be fetched, as by a function whose address translation services are on: without, the operation
+  /// is not supported.
+  bool addressTranslation = false;
+  /// GENCAP bit 7: translations may be fetched a stride apart.
+  bool translationStride = false;
   /// GENCAP bit 8: the destination may be asked to be read back, which coherent memory makes a no-op.
   bool destinationReadback = false;
+  /// GENCAP bit 9: a drain may say what it reads back.
+  bool drainReadback = false;
+  /// GENCAP bit 10: the pattern of a fill may have 16 bytes.
+  bool fillPattern16 = false;
+  /// GENCAP bit 11: checksums may have 64 bits.
+  bool crc64 = false;
   /// GENCAP bit 12: records name the operand that faulted.
   bool faultInfo = false;
   /// GENCAP bit 15: the batch-error flag exists, and a batch's record has a result.

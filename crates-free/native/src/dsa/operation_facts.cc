@@ -10,21 +10,24 @@ namespace {
 constexpr uint32_t kWrites = kFlagsCacheControl | kFlagStrictOrdering;
 constexpr uint32_t kTyped = kFlagBlockOnFault | kFlagCheckResult | kWrites | kFlagTrafficClass1 | kFlagTrafficClass2;
 constexpr uint32_t kRecordRequired = kFlagCompletionAddressValid | kFlagRequestCompletionRecord;
-constexpr uint32_t kCrcModes =
-    kFlagReadCrcSeed | kFlagTrafficClass3 | kFlagBypassCrcInversionAndReflection | kFlagBypassDataReflection;
+constexpr uint32_t kCrcModes = kFlagReadCrcSeed | kFlagTrafficClass3 | kFlagBypassCrcInversionAndReflection |
+                               kFlagBypassDataReflection | kFlagCrc64;
+constexpr uint32_t kReadbacks = kFlagReadback1 | kFlagTrafficClass1 | kFlagReadback2 | kFlagTrafficClass2 |
+                                kFlagSuppressReadbackA | kFlagSuppressReadbackB;
 
 constexpr ByteRange kNoOpReserved[] = {{16, 35}, {38, 63}};
 constexpr ByteRange kBatchReserved[] = {{24, 31}, {38, 63}};
-// Bytes 16 to 31 are readback addresses where a device has them.
-constexpr ByteRange kDrainReserved[] = {{16, 35}, {38, 63}};
+constexpr ByteRange kDrainReserved[] = {{32, 35}, {38, 63}};
 constexpr ByteRange kBehindHandle[] = {{38, 63}};
+constexpr ByteRange kFillReserved[] = {{38, 39}, {48, 63}};
 constexpr ByteRange kCompareReserved[] = {{38, 39}, {41, 63}};
 constexpr ByteRange kCreateDeltaReserved[] = {{38, 39}, {52, 55}, {57, 63}};
 constexpr ByteRange kApplyDeltaReserved[] = {{38, 39}, {44, 63}};
 constexpr ByteRange kDualcastReserved[] = {{38, 39}, {48, 63}};
-// Of the seed and its address (bytes 40 to 43 and 48 to 55) one is reserved, as a flag says.
-constexpr ByteRange kCrcReserved[] = {{24, 31}, {38, 39}, {44, 47}, {56, 63}};
-constexpr ByteRange kCopyCrcReserved[] = {{38, 39}, {44, 47}, {56, 63}};
+// The stride is there, and not looked at, without its flag, too.
+constexpr ByteRange kTranslationFetchReserved[] = {{24, 31}, {38, 47}, {52, 63}};
+constexpr ByteRange kCrcReserved[] = {{24, 31}, {38, 39}, {56, 63}};
+constexpr ByteRange kCopyCrcReserved[] = {{38, 39}, {56, 63}};
 // Bits 7 to 4 of the DIF flags, and 2 to 0 of the destination's flags.
 constexpr ByteRange kDifCheckReserved[] = {{24, 31}, {38, 39}, {41, 41}, {42, 42, 0xf0}, {43, 47}, {56, 63}};
 constexpr ByteRange kDifInsertReserved[] = {{38, 40}, {41, 41, 0x07}, {42, 42, 0xf0}, {43, 55}};
@@ -39,10 +42,10 @@ constexpr ByteRange kCacheFlushReserved[] = {{16, 23}, {38, 63}};
 constexpr OperationFacts kFacts[] = {
     {kOpNoOp, 0, 0, false, kNoOpReserved},
     {kOpBatch, kFlagTrafficClass1 | kFlagBatchError, 0, false, kBatchReserved},
-    {kOpDrain, 0, 0, false, kDrainReserved},
+    {kOpDrain, kReadbacks, 0, false, kDrainReserved},
     {kOpMemoryMove, kFlagBlockOnFault | kWrites | kFlagTrafficClass1 | kFlagTrafficClass2, 0, true, kBehindHandle,
      &kMemoryMove},
-    {kOpFill, kFlagBlockOnFault | kWrites | kFlagTrafficClass2, 0, true, kBehindHandle, &kFill},
+    {kOpFill, kFlagBlockOnFault | kWrites | kFlagTrafficClass2 | kFlagPattern16, 0, true, kFillReserved, &kFill},
     {kOpCompare, kFlagBlockOnFault | kFlagCheckResult | kFlagTrafficClass1 | kFlagTrafficClass2, kRecordRequired, true,
      kCompareReserved, &kCompare},
     {kOpComparePattern, kFlagBlockOnFault | kFlagCheckResult | kFlagTrafficClass1, kRecordRequired, true,
@@ -54,6 +57,7 @@ constexpr OperationFacts kFacts[] = {
      &kApplyDelta},
     {kOpDualcast, kFlagBlockOnFault | kWrites | kFlagTrafficClass1 | kFlagTrafficClass2 | kFlagTrafficClass3, 0, true,
      kDualcastReserved, &kDualcast},
+    {kOpTranslationFetch, kFlagBlockOnFault | kFlagUseStride, 0, true, kTranslationFetchReserved, &kTranslationFetch},
     {kOpCrcGeneration, kFlagBlockOnFault | kFlagTrafficClass1 | kCrcModes, kRecordRequired, true, kCrcReserved,
      &kCrcGeneration},
     {kOpCopyWithCrc, kFlagBlockOnFault | kWrites | kFlagTrafficClass1 | kFlagTrafficClass2 | kCrcModes, kRecordRequired,
@@ -65,6 +69,8 @@ constexpr OperationFacts kFacts[] = {
      &kDifStrip},
     {kOpDifUpdate, kFlagBlockOnFault | kWrites | kFlagTrafficClass1 | kFlagTrafficClass2, 0, true, kDifUpdateReserved,
      &kDifUpdate},
+    {kOpDixGenerate, kFlagBlockOnFault | kWrites | kFlagTrafficClass1 | kFlagTrafficClass2, 0, true, kDifInsertReserved,
+     &kDixGenerate},
     {kOpTypeConversion, kTyped, 0, true, kTypeConversionReserved, &kTypeConversion},
     {kOpReduce, kTyped | kFlagTrafficClass3, 0, true, kReduceReserved, &kReduce},
     {kOpReduceDualcast, kTyped | kFlagTrafficClass3 | kFlagTrafficClassDestination2, 0, true, kReduceDualcastReserved,

@@ -7,10 +7,11 @@
 namespace mdev::dsa {
 
 /// CRC generation, with copy or without, once it has its seed.
-struct ChecksumState {
-  uint32_t crc = 0;
+template <typename Register>
+struct ChecksumStateOf {
+  Register crc = 0;
   /// The checksum's register before the piece that was worked on last, and where that piece began.
-  uint32_t before = 0;
+  Register before = 0;
   uint64_t from = 0;
 
   template <typename Self, typename Archive>
@@ -20,6 +21,9 @@ struct ChecksumState {
     archive.value(self.from);
   }
 };
+
+using ChecksumState = ChecksumStateOf<uint32_t>;
+using Checksum64State = ChecksumStateOf<uint64_t>;
 
 /// Creating a delta record.
 struct DeltaCreateState {
@@ -65,6 +69,7 @@ struct ElementsState {
 
 /// The state of the operation that runs; none before its first turn, and of operations that need none. Their order is
 /// part of the saved state: new ones come last.
-using OperationState = std::variant<std::monostate, ChecksumState, DeltaCreateState, DeltaApplyState, ElementsState>;
+using OperationState =
+    std::variant<std::monostate, ChecksumState, DeltaCreateState, DeltaApplyState, ElementsState, Checksum64State>;
 
 }  // namespace mdev::dsa

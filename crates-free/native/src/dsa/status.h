@@ -27,6 +27,7 @@ inline constexpr uint8_t kStatusRecordFault = 0x1a;
 inline constexpr uint8_t kStatusRecordAlignment = 0x1b;
 inline constexpr uint8_t kStatusPrivilege = 0x1d;
 inline constexpr uint8_t kStatusAlignment = 0x1c;
+inline constexpr uint8_t kStatusReadbackFault = 0x1f;
 
 /// Set beside a fault's code when the faulting access was a write.
 inline constexpr uint8_t kStatusFaultOnWrite = 0x80;
@@ -51,7 +52,8 @@ constexpr bool endedWell(uint8_t status) {
 /// Faults carry an address, and the direction of the access that failed.
 constexpr bool isFault(uint8_t status) {
   const uint8_t code = status & kStatusCodeMask;
-  return code == kStatusPageFault || code == kStatusBatchListFault || code == kStatusRecordFault;
+  return code == kStatusPageFault || code == kStatusBatchListFault || code == kStatusRecordFault ||
+         code == kStatusReadbackFault;
 }
 
 }  // namespace mdev::dsa

@@ -201,7 +201,7 @@ Step Job::operate(Unit& unit, Budget& budget) {
       unit.execution.completion.status = dsa::kStatusSuccess;
       return Step::finished;
     case dsa::kOpDrain:
-      return drain(unit);
+      return drain(unit, budget);
     default:
       if (unit.execution.descriptor.has(dsa::kFlagCompletionAddressValid)) {
         memory_.prefetchRecord(unit.execution.descriptor.completionAddress());
@@ -234,13 +234,6 @@ void Job::lookAhead(const Unit& unit) {
   if (next.size < kWorthPreparing || unit.execution.upcoming != nullptr) return;
   memory_.prefetchOperand(next.address1, next.passesCaches ? dsa::kCopyAhead : kOperandHead);
   if (!next.passesCaches) memory_.prefetchOperand(next.address2, kOperandHead);
-}
-
-Step Job::drain(Unit& unit) {
-  if (!run_->waitForEarlier(*this)) return Step::parked;
-  unit.execution.completion.status = dsa::kStatusSuccess;
-  if (run_->recordLogged()) endsInLog_ = true;
-  return Step::finished;
 }
 
 }  // namespace mdev

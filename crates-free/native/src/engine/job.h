@@ -192,7 +192,7 @@ class Job {
   dsa::Step advance(Unit& unit, dsa::Budget& budget);
   void check(Unit& unit);
   dsa::Step operate(Unit& unit, dsa::Budget& budget);
-  dsa::Step drain(Unit& unit);
+  dsa::Step drain(Unit& unit, dsa::Budget& budget);
   dsa::Step batch(Unit& unit, dsa::Budget& budget);
   dsa::Step fetchList(Unit& unit, dsa::Budget& budget);
   void endBatch(Unit& unit, uint8_t status);

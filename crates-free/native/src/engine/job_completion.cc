@@ -186,7 +186,9 @@ void Job::reportError(const Unit& unit) {
     error.information = descriptor.interruptHandle();
     error.unfinished = {.interruptHandle = descriptor.interruptHandle(), .interrupt = true};
   }
-  if (error.code == dsa::kStatusPageFault && run_->device->capabilities.faultInfo) {
+  // A record that cannot be written needs no operand.
+  const bool hasOperand = dsa::isFault(completion.status) && error.code != dsa::kStatusRecordFault;
+  if (hasOperand && run_->device->capabilities.faultInfo) {
     error.information = static_cast<uint32_t>(completion.faultOperand) << kOperandShift;
   }
   reveal(unit);

@@ -1,8 +1,9 @@
-// Check, insert, strip and update the data integrity field of blocks. DSA specification 8.3.14 to 8.3.17, appendix B.
+// Check, insert, strip and update the data integrity field of blocks, and generate them apart from their blocks (DIX).
+// DSA specification 8.3.14 to 8.3.18, appendix B.
 #include <array>
 #include <cstring>
 
-#include "dsa/crc16_t10.h"
+#include "dsa/crc/crc.h"
 #include "dsa/operations/operation.h"
 #include "dsa/operations/staged.h"
 #include "dsa/status.h"
@@ -89,7 +90,9 @@ uint32_t blockSize(const Descriptor& descriptor) {
 
 uint16_t guardOf(const Descriptor& descriptor, const std::byte* block, uint32_t size) {
   const auto flags = descriptor.at<uint8_t>(kDifFlagsField);
-  const uint16_t guard = crc16T10((flags & kInvertSeed) != 0 ? 0xffff : 0, block, size);
+  // All ones are all ones in either order.
+  const uint16_t seed = (flags & kInvertSeed) != 0 ? 0xffff : 0;
+  const uint16_t guard = reverseBits(crc<Crc16T10>(seed, block, size, DataBits::straight));
   return static_cast<uint16_t>((flags & kInvertResult) != 0 ? ~guard : guard);
 }
 
@@ -131,15 +134,20 @@ struct Plan {
   /// The destination has integrity fields, which are made.
   bool makes;
   bool hasDestination;
+  /// The destination has the blocks, not only their integrity fields.
+  bool keepsData = true;
   /// Flags of what may be kept of the source's fields.
   uint8_t passable = 0;
 
   uint32_t sourceBlock(const Descriptor& descriptor) const { return blockSize(descriptor) + (checks ? kField : 0); }
-  uint32_t destinationBlock(const Descriptor& descriptor) const { return blockSize(descriptor) + (makes ? kField : 0); }
+  uint32_t destinationBlock(const Descriptor& descriptor) const {
+    return (keepsData ? blockSize(descriptor) : 0) + (makes ? kField : 0);
+  }
 };
 
 constexpr Plan kCheckPlan = {.checks = true, .makes = false, .hasDestination = false};
 constexpr Plan kInsertPlan = {.checks = false, .makes = true, .hasDestination = true};
+constexpr Plan kDixPlan = {.checks = false, .makes = true, .hasDestination = true, .keepsData = false};
 constexpr Plan kStripPlan = {.checks = true, .makes = false, .hasDestination = true};
 constexpr Plan kUpdatePlan = {
     .checks = true, .makes = true, .hasDestination = true, .passable = kPassApplication | kPassGuard | kPassReference};
@@ -150,6 +158,7 @@ uint8_t checkDif(const Descriptor& descriptor, const Capabilities&, const QueueL
   const uint32_t sourceBlock = plan.sourceBlock(descriptor);
   if (size % sourceBlock != 0) return kStatusTransferSize;
   if (!plan.hasDestination) return 0;
+  if (!plan.keepsData && descriptor.address2() % kField != 0) return kStatusAlignment;
   const uint64_t written = size / sourceBlock * plan.destinationBlock(descriptor);
   return overlap(descriptor.address1(), size, descriptor.address2(), written) ? kStatusOverlap : 0;
 }
@@ -213,6 +222,7 @@ Step eachBlock(Execution& execution, GuestAccess& memory, Budget& budget) {
       if (plan.makes) {
         make(descriptor, block, data, size, plan.passable & descriptor.at<uint8_t>(kDestinationFlagsField));
       }
+      if (!plan.keepsData) std::memmove(data, data + size, kField);
       if (plan.hasDestination) staging.drain(destinationBlock);
     }
     if (plan.hasDestination) {
@@ -248,5 +258,6 @@ const Operation kDifCheck = kOperationOf<kCheckPlan>;
 const Operation kDifInsert = kOperationOf<kInsertPlan>;
 const Operation kDifStrip = kOperationOf<kStripPlan>;
 const Operation kDifUpdate = kOperationOf<kUpdatePlan>;
+const Operation kDixGenerate = kOperationOf<kDixPlan>;
 
 }  // namespace mdev::dsa

@@ -17,6 +17,8 @@ struct Operation {
   bool (*plausible)(const Execution& execution, const Staging& staging) = nullptr;
   /// It uses staging: that, and its state, are saved behind what every descriptor has.
   bool staged = false;
+  /// With one of these flags it has a state of its own, which is saved as if it used staging.
+  uint32_t flagsWithState = 0;
 };
 
 /// Whether the descriptor's data goes to memory, past the caches: a move of some size whose cache control says so (DSA
@@ -30,12 +32,14 @@ extern const Operation kComparePattern;
 extern const Operation kCreateDelta;
 extern const Operation kApplyDelta;
 extern const Operation kDualcast;
+extern const Operation kTranslationFetch;
 extern const Operation kCrcGeneration;
 extern const Operation kCopyWithCrc;
 extern const Operation kDifCheck;
 extern const Operation kDifInsert;
 extern const Operation kDifStrip;
 extern const Operation kDifUpdate;
+extern const Operation kDixGenerate;
 extern const Operation kTypeConversion;
 extern const Operation kReduce;
 extern const Operation kReduceDualcast;

@@ -34,7 +34,7 @@ const PROGRAMS = {
  */
 const NATIVE_PROGRAMS = {
   maps: ['memory', 'base'],
-  portal: ['memory', 'base', 'registers', 'irq', 'engine', 'dsa', 'dsa/crc', 'dsa/operations'],
+  portal: ['memory', 'base', 'registers', 'irq', 'engine', 'dsa', 'dsa/crc', 'dsa/typed', 'dsa/operations'],
 };
 
 /**

@@ -22,22 +22,30 @@ function at(bit: number, value: number | boolean): bigint {
 }
 
 /**
- * What the registers say of a device. Only what exists is there: no block-on-fault, no readback, no
- * occupancy interrupt, no IMS, no performance monitor.
+ * What the registers say of a device. Only what exists is there: no block-on-fault, no occupancy
+ * interrupt, no IMS, no performance monitor.
  */
 export function capabilityValues(device: DsaDescription): CapabilityValues {
-  const { queueModes = 'dedicated' } = device;
+  const { features, queueModes = 'dedicated' } = device;
   return {
-    version: 0x100,
+    version: device.version,
     general:
-      at(1, device.overlappingMove) |
+      at(1, features.overlappingMove) |
       at(2, true) | // cache-write hint: taken, and without effect on memory that is always coherent
       at(4, true) | // CMDCAP
+      at(7, features.translationStride) |
+      at(8, features.destinationReadback) |
+      at(9, features.drainReadback) |
+      at(10, features.fillPattern16) |
+      at(11, features.crc64) |
+      at(12, features.faultInfo) |
       at(13, eventLogCode(device)) |
-      at(32, eventLogCode(device) !== 0) | // what does not fit into the event log is dropped
+      at(15, features.batchContinuation) |
       at(16, device.maxTransferShift) |
       at(21, device.maxBatchShift) |
-      at(31, device.configurable),
+      at(31, device.configurable) |
+      at(32, eventLogCode(device) !== 0) | // what does not fit into the event log is dropped
+      at(52, features.batchOfOne),
     queues:
       at(0, device.entries) |
       at(16, device.queues) |

@@ -1,4 +1,5 @@
 import type { EVENT_LOGS } from './values.ts';
+import type { DsaFeatures, DsaVersion } from './versions.ts';
 
 /** What one virtual DSA has and can do; every capability register follows from it. */
 export interface DsaDescription {
@@ -24,8 +25,10 @@ export interface DsaDescription {
   readonly maxTransferShift: number;
   /** The most descriptors of one batch, as a power of two. */
   readonly maxBatchShift: number;
-  /** GENCAP bit 1: Memory Move takes overlapping buffers. */
-  readonly overlappingMove: boolean;
+  /** Of the specification: VERSION. */
+  readonly version: DsaVersion['code'];
+  /** What GENCAP says of descriptors, besides their sizes. */
+  readonly features: DsaFeatures;
   /** The operations, one bit per opcode, 64 opcodes per word (OPCAP). */
   readonly operations: readonly [bigint, bigint, bigint, bigint];
   /** Commands 13 and 14: the guest must ask for interrupt handles. */

@@ -74,7 +74,7 @@ export function createDsa(context: DsaContext, device: DsaDescription): DsaBehav
     vectors,
     registers: sharedRegisters(bar0.table.block, device),
     capabilities: {
-      overlappingMove: device.overlappingMove,
+      ...device.features,
       maxTransferShift: device.maxTransferShift,
       maxBatchShift: device.maxBatchShift,
       operations: operationBytes(device.operations),

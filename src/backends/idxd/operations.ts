@@ -21,11 +21,3 @@ export function operationWords(bytes: Uint8Array): OperationWords {
     view.getBigUint64(24, true),
   ];
 }
-
-/** Operations that version 3.0 of the specification adds: a device of version 1.0 does not have them. */
-const VERSION_3_OPERATIONS = [0x18, 0x19, 0x1a, 0x1b, 0x1c, 0x1d, 0x1e];
-
-/** Those of the operations that a device of version 1.0 has. All of them are in the first word. */
-export function version1Operations([first, ...rest]: OperationWords): OperationWords {
-  return [VERSION_3_OPERATIONS.reduce((word, opcode) => word & ~(1n << BigInt(opcode)), first), ...rest];
-}

@@ -2,7 +2,6 @@ import { supportedOperations } from '../../engine/index.ts';
 import { MdevError, ParentDevice } from '../../mdev/index.ts';
 import { EnginePool } from './engine-pool.ts';
 import { MAX_ENGINES, MAX_ENTRIES, MAX_GROUPS, MAX_QUEUES } from './layout.ts';
-import { operationWords, version1Operations } from './operations.ts';
 import { ResourceBooks } from './resources.ts';
 import { oneSharedQueueType } from './shared-queue-type.ts';
 import { configurableType, oneDedicatedQueueType, type TypeContext } from './types.ts';
@@ -46,7 +45,7 @@ export function softwareDsa(options: SoftwareDsaOptions = {}): ParentDevice {
   const context: TypeContext = {
     books,
     pool: new EnginePool(name, books),
-    common: { overlappingMove: true, operations: version1Operations(operationWords(supportedOperations())) },
+    operations: supportedOperations(),
   };
   return new ParentDevice({
     name,

@@ -21,7 +21,7 @@ import { DeviceState, QueueMode, QueueState, READ_BUFFERS, ResetType } from './v
 const WHILE_QUEUE_DISABLED = ['queueEnabled', 'fixed', 'resetActive'] as const;
 
 /**
- * BAR0 of one virtual DSA 1.0 (DSA specification 9.2). Register names as printed there.
+ * BAR0 of one virtual DSA (DSA specification 9.2). Register names as printed there.
  *
  * Locks: `fixed` is held for ever where GENCAP.configurable is 0, `deviceEnabled` while the device is not Disabled,
  * `resetActive` while Reset Device waits for what is in flight (its configuration has power-on values already), and per
@@ -43,8 +43,12 @@ export function dsaRegisters(device: DsaDescription) {
         overlappingMove: ro(1),
         cacheWriteHint: ro(2),
         commandCapabilities: ro(4),
+        translationStride: ro(7),
         destinationReadback: ro(8),
         drainReadback: ro(9),
+        fillPattern16: ro(10),
+        crc64: ro(11),
+        faultInfo: ro(12),
         eventLogEntrySize: ro(14, 13),
         batchContinuation: ro(15),
         maxTransferShift: ro(20, 16),

@@ -2,7 +2,7 @@ import { type AttributeValues, defineMdevType, type MdevType } from '../../mdev/
 import type { DsaDescription } from './description.ts';
 import { createDsa, dsaRegions } from './device.ts';
 import { pciDeclaration } from './pci.ts';
-import { limits, pasids, shareOfEngine, type TypeContext } from './types.ts';
+import { limits, pasids, shareOfEngine, type TypeContext, versionOf } from './types.ts';
 
 /**
  * `dsa-1swq-v1`: one shared queue on an engine that other instances share. The guest configures it (GENCAP bit 31 set),
@@ -10,16 +10,16 @@ import { limits, pasids, shareOfEngine, type TypeContext } from './types.ts';
  * operator's.
  */
 export function oneSharedQueueType(context: TypeContext): MdevType {
-  const { books, pool, common } = context;
+  const { books, pool, operations } = context;
   const attributes = { ...shareOfEngine(context), ...limits, ...pasids };
   const describe = (values: AttributeValues<typeof attributes>): DsaDescription => ({
-    ...common,
     queues: 1,
     groups: 1,
     engines: 1,
     configurable: true,
     queueModes: 'shared',
     ...values,
+    ...versionOf(values.version, operations),
   });
   return defineMdevType({
     id: 'dsa-1swq-v1',

@@ -5,15 +5,14 @@ import type { EnginePool } from './engine-pool.ts';
 import { pciDeclaration } from './pci.ts';
 import type { ResourceBooks } from './resources.ts';
 import { EVENT_LOGS } from './values.ts';
-
-/** What every virtual DSA of a parent has in common. */
-type CommonDescription = Pick<DsaDescription, 'overlappingMove' | 'operations'>;
+import { DSA_VERSIONS, type DsaVersionName, operationsOf } from './versions.ts';
 
 /** What the parent's types are made of. */
 export interface TypeContext {
   readonly books: ResourceBooks;
   readonly pool: EnginePool;
-  readonly common: CommonDescription;
+  /** What the parent's engines execute, as the bytes of OPCAP. */
+  readonly operations: Uint8Array;
 }
 
 /** Largest value of WQCFG.MODE.priority. */
@@ -25,6 +24,11 @@ export const limits = {
   maxTransferShift: integer({ minimum: 12, maximum: 31, default: 31, description: 'Largest transfer, 2^N bytes' }),
   // Without "batch of one" (GENCAP bit 52) a queue with shift 0 cannot be enabled.
   maxBatchShift: integer({ minimum: 1, maximum: 10, default: 10, description: 'Largest batch, 2^N descriptors' }),
+  version: choice({
+    values: ['1.0', '2.0'],
+    default: '1.0',
+    description: 'Version of the DSA specification: operations and flags that there are',
+  }),
   interruptHandles: flag({ default: false, description: 'The guest must request its interrupt handles' }),
 };
 
@@ -36,6 +40,15 @@ export const pasids = {
       "Has ATS, PASID and PRI, without which Linux uses no shared queue. Engines reach the function's own memory by every PASID: for work of the guest's kernel alone",
   }),
 };
+
+/** What follows from the version. */
+export function versionOf(
+  name: DsaVersionName,
+  operations: Uint8Array,
+): Pick<DsaDescription, 'version' | 'features' | 'operations'> {
+  const { code, features } = DSA_VERSIONS[name];
+  return { version: code, features, operations: operationsOf(name, operations) };
+}
 
 /** Attributes of types with one queue on an engine that other instances share. */
 export function shareOfEngine({ books }: TypeContext) {
@@ -61,15 +74,15 @@ export function shareOfEngine({ books }: TypeContext) {
  * clear). The guest can use it as it comes, and can change nothing about it.
  */
 export function oneDedicatedQueueType(context: TypeContext): MdevType {
-  const { books, pool, common } = context;
+  const { books, pool, operations } = context;
   const attributes = { ...shareOfEngine(context), ...limits };
   const describe = (values: AttributeValues<typeof attributes>): DsaDescription => ({
-    ...common,
     queues: 1,
     groups: 1,
     engines: 1,
     configurable: false,
     ...values,
+    ...versionOf(values.version, operations),
   });
   return defineMdevType({
     id: 'dsa-1dwq-v1',
@@ -87,7 +100,7 @@ export function oneDedicatedQueueType(context: TypeContext): MdevType {
 }
 
 /** `dsa-cfg-v1`: queues, groups and engines of its own, configured by the guest. All of the parent by default. */
-export function configurableType({ books, pool, common }: TypeContext): MdevType {
+export function configurableType({ books, pool, operations }: TypeContext): MdevType {
   const { total } = books;
   const upTo = (maximum: number, description: string): ReturnType<typeof integer> =>
     integer({ minimum: 1, maximum, default: maximum, description });
@@ -110,10 +123,10 @@ export function configurableType({ books, pool, common }: TypeContext): MdevType
     ...pasids,
   };
   const describe = (values: AttributeValues<typeof attributes>): DsaDescription => ({
-    ...common,
     configurable: true,
     priority: 0,
     ...values,
+    ...versionOf(values.version, operations),
   });
   return defineMdevType({
     id: 'dsa-cfg-v1',

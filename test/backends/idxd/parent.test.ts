@@ -24,6 +24,7 @@ test('a parent as it comes', () => {
     maxTransferShift: 31,
     maxBatchShift: 10,
     interruptHandles: false,
+    version: '1.0',
   });
   expect(parent.type('idxd-dsa-cfg-v1').parseAttributes({})).toMatchObject({
     queues: 8,

@@ -1,6 +1,6 @@
 import type { DsaDescription } from '../../../../src/backends/idxd/description.ts';
-import { operationWords } from '../../../../src/backends/idxd/operations.ts';
 import { type DsaRegisterBlock, dsaRegisters } from '../../../../src/backends/idxd/registers.ts';
+import { DSA_VERSIONS, operationsOf } from '../../../../src/backends/idxd/versions.ts';
 import { RegisterRegion } from '../../../../src/emulation/index.ts';
 import { supportedOperations } from '../../../../src/engine/index.ts';
 
@@ -32,7 +32,9 @@ export function altered(stream: Uint8Array, change: (bar0: RegisterRegion<DsaReg
 }
 
 function describe({ attributes, type }: Header): DsaDescription {
-  const common = { overlappingMove: true, operations: operationWords(supportedOperations()), priority: 0 };
-  if (type.endsWith('dsa-cfg-v1')) return { ...common, configurable: true, ...attributes } as DsaDescription;
-  return { ...common, configurable: false, queues: 1, groups: 1, engines: 1, ...attributes } as DsaDescription;
+  const { code: version, features } = DSA_VERSIONS['1.0'];
+  const common = { version, features, operations: operationsOf('1.0', supportedOperations()) };
+  if (type.endsWith('dsa-cfg-v1'))
+    return { configurable: true, priority: 0, ...attributes, ...common } as DsaDescription;
+  return { configurable: false, queues: 1, groups: 1, engines: 1, ...attributes, ...common } as DsaDescription;
 }

@@ -1,4 +1,5 @@
 import type { DsaDescription } from '../../../../src/backends/idxd/description.ts';
+import { DSA_VERSIONS } from '../../../../src/backends/idxd/versions.ts';
 
 /** Opcodes 0 to 3, and a few of other words. */
 const operations = [0x1_003f_003fn, 0n, 0n, 1n] as const;
@@ -13,7 +14,8 @@ export const configurable: DsaDescription = {
   priority: 0,
   maxTransferShift: 31,
   maxBatchShift: 10,
-  overlappingMove: true,
+  version: 0x100,
+  features: DSA_VERSIONS['1.0'].features,
   operations,
   interruptHandles: false,
 };

@@ -77,8 +77,7 @@ function quietDevice(): TestDevice {
 
 function configOf({ mode, size: entries, threshold }: ModelQueue, device: TestDevice): WorkQueueConfig | undefined {
   if (mode === 'off') return undefined;
-  const limits = { priority: 1, maxTransferShift: 31, maxBatchShift: 10 };
-  return { group: device.group, mode, size: entries, threshold: Math.min(threshold, entries), ...limits };
+  return device.configuration({ mode, size: entries, threshold: Math.min(threshold, entries) });
 }
 
 class Scene {

@@ -69,16 +69,7 @@ async function successor(device: TestDevice): Promise<TestDevice> {
 }
 
 function configOf(device: TestDevice, changes: Partial<WorkQueueConfig> = {}): WorkQueueConfig {
-  return {
-    group: device.group,
-    size: 64,
-    mode: 'dedicated',
-    threshold: 0,
-    priority: 1,
-    maxTransferShift: 31,
-    maxBatchShift: 10,
-    ...changes,
-  };
+  return device.configuration(changes);
 }
 
 describe('suspend', () => {

@@ -184,7 +184,12 @@ export class TestDevice implements Disposable {
   }
 
   enable(queue = 0, config: Partial<WorkQueueConfig> = {}): void {
-    this.queues.enable(queue, {
+    this.queues.enable(queue, this.configuration(config));
+  }
+
+  /** How {@link enable} configures a queue. */
+  configuration(config: Partial<WorkQueueConfig> = {}): WorkQueueConfig {
+    return {
       group: this.group,
       size: 64,
       mode: 'dedicated',
@@ -194,7 +199,7 @@ export class TestDevice implements Disposable {
       maxBatchShift: this.#capabilities.maxBatchShift,
       maxListShift: maxListShift(this.#capabilities.typed),
       ...config,
-    });
+    };
   }
 
   /** Writes a descriptor to a portal, in pieces of `width` bytes. */

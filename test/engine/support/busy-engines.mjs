@@ -22,8 +22,9 @@ core.dmaMap(0n, BigInt(32 * MIB), 3, memory.fd, 0n);
 
 const group = new Group(32);
 group.setEngines([new Engine('busy'), new Engine('busy')]);
-const queues = new QueueDevice(core, 2, 0, 1, 9, Uint32Array.of(0xc0, 0x98, 0x88, 0x418, 32, 0x200, 8, 0xffffffff), 1);
-queues.enable(0, group, Uint32Array.of(0xffff, 1, 1, 31, 10, 0, 1, 0, 0, 0, 0), supportedOperations());
+const registers = Uint32Array.of(0xc0, 0x98, 0x88, 0x418, 32, 0x200, 8, 0xffffffff);
+const queues = new QueueDevice(core, 2, 0, 1, 9, registers, 1, new Uint32Array(6));
+queues.enable(0, group, Uint32Array.of(0xffff, 1, 1, 31, 10, 0, 1, 0, 0, 0, 0, 0), supportedOperations());
 
 const copy = new Uint8Array(64);
 const view = new DataView(copy.buffer);

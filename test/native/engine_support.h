@@ -171,6 +171,8 @@ class Client final : public MessageDma {
 
   /// Called in each `submit`, before it does anything. To be set while nothing is submitted.
   std::function<void()> beforeSubmit;
+  /// Called when requests were cancelled, before the canceller goes on.
+  std::function<void()> afterCancel;
 
   std::size_t waiting() const {
     const std::lock_guard lock(mutex_);
@@ -227,6 +229,7 @@ class Client final : public MessageDma {
       }
     }
     for (const auto& request : ended) request->finished(ECANCELED);
+    if (afterCancel) afterCancel();
   }
 
   GuestMemory& memory_;

@@ -42,6 +42,7 @@ void Job::begin(std::shared_ptr<QueueRun> run, Engine& engine, uint64_t sequence
   waitsForEarlier_ = false;
   ending_.store(false, std::memory_order_relaxed);
   parked_.store(false, std::memory_order_relaxed);
+  aborted_.store(false, std::memory_order_relaxed);
   abandoned_ = false;
   retry_ = adopted_ = endsInLog_ = false;
   own_.member = false;

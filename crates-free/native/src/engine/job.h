@@ -68,9 +68,12 @@ class Job {
   /// Not that of a batch's member.
   const dsa::Descriptor& descriptor() const { return own_.execution.descriptor; }
   /// Gives the descriptor up: it is abandoned at its chunk, and its requests by message can be cancelled.
-  void abort() { messages_.abandonedBefore.store(sequence_ + 1); }
+  void abort() {
+    aborted_.store(true);
+    messages_.abandonedBefore.store(sequence_ + 1);
+  }
   /// While its device is suspended: its requests by message can be cancelled, and it is given up no more than before.
-  void releaseMessages() { abortedBefore_ = messages_.abandonedBefore.exchange(sequence_ + 1); }
+  void releaseMessages() { messages_.abandonedBefore.store(sequence_ + 1); }
   bool waitsForEarlier() const { return waitsForEarlier_; }
   void setWaitsForEarlier(bool waits) { waitsForEarlier_ = waits; }
   /// The guest can see, or is about to, that the descriptor has ended, or its last turn is over: its engine ends it
@@ -78,7 +81,7 @@ class Job {
   bool ending() const { return ending_.load(std::memory_order_acquire); }
 
   /// Any thread: it was given up.
-  bool aborted() const { return sequence_ < messages_.abandonedBefore.load(); }
+  bool aborted() const { return aborted_.load(); }
 
   /// Its engine has nothing to do for it: it waits for an answer to a request by message, or for other descriptors.
   bool parked() const { return parked_.load(); }
@@ -235,7 +238,8 @@ class Job {
   const std::shared_ptr<Waker> waker_ = jobWaker_;
   /// Whose the requests are. Outlives them, as long as the run does: none is left when that goes (QueueDevice::reset).
   MessageOwner messages_;
-  uint64_t abortedBefore_ = 0;
+  /// Not what `messages_` says: an engine may look while only requests are given up.
+  std::atomic<bool> aborted_{false};
   std::shared_ptr<QueueRun> run_;
   bool busy_ = false;
   Engine* engine_ = nullptr;

@@ -54,7 +54,7 @@ const Job::Unit& Job::activeUnit() const {
 }
 
 void Job::interrupted() {
-  messages_.abandonedBefore.store(abortedBefore_);
+  messages_.abandonedBefore.store(aborted() ? sequence_ + 1 : 0);
   retry_ = true;
   // What the client has refused is a fault.
   if (activeUnit().stage == Stage::recordStatus && memory_.wasCancelled(kRecordSlot) &&

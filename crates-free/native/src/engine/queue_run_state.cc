@@ -46,8 +46,7 @@ bool QueueRun::outstanding() const {
 
 bool QueueRun::releaseMessages() {
   if (!outstanding()) return false;
-  // All that were made count as given up while the channel looks at them; nobody else asks meanwhile, because no engine
-  // has a turn.
+  // All that were made count as given up while the channel looks at them, though no descriptor is.
   const std::lock_guard lock(*mutex_);
   for (Job* const job : jobs_.busy()) job->releaseMessages();
   messagesReleased_ = true;

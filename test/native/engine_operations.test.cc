@@ -297,6 +297,17 @@ void testBatch() {
   CHECK_EQUAL(device.softwareError(0) >> 32 & 0xff, 0x10u);
   CHECK_EQUAL(device.softwareError(1), uint64_t{0x0c} << 32 | 1);
 
+  // A list that is not there, of a batch without a record: the error says which operand that is.
+  for (const bool tells : {false, true}) {
+    Device faulting(64, {.overlappingMove = true, .faultInfo = tells});
+    setUp(faulting);
+    faulting.submit(0, batchOf(0x1000, 2));
+    await("the error", [&] { return (faulting.softwareError(0) & 1) != 0; });
+    CHECK_EQUAL(faulting.softwareError(0) & 0xffff, tells ? 0x068du : 0x060du);
+    CHECK_EQUAL(faulting.softwareError(1), tells ? uint64_t{1} << 61 : 0u);
+    CHECK_EQUAL(faulting.softwareError(2), 0x1000u);
+  }
+
   // The list ends where memory ends: what lies before is done.
   const uint64_t end = device.memory.size();
   for (uint32_t i = 0; i < 3; ++i) {

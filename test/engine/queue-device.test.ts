@@ -274,6 +274,10 @@ describe('command', () => {
       { queues: [], effects: { registers: [{ offset: 2, operation: 'or', value: 0 }], vectors: [] } },
     ],
     [
+      'effect at offset 16: expected a register that is declared shared, or a word of locks',
+      { queues: [], effects: { registers: [{ offset: 0x10, operation: 'or', value: 0 }], vectors: [] } },
+    ],
+    [
       'effect value is 4294967296',
       { queues: [], effects: { registers: [{ offset: 0, operation: 'or', value: 2 ** 32 }], vectors: [] } },
     ],

@@ -539,6 +539,30 @@ std::vector<std::byte> madeUp(uint32_t jobs, uint8_t outcome, const std::vector<
   return state;
 }
 
+/// A queue that could not have been enabled so is none, whatever the state says: one without priority would never have
+/// its turn.
+void testImpossibleConfigurations() {
+  Scene scene;
+  const std::vector<std::byte> state = scene.idleState();
+  QueueDevice& device = *scene.host->queues;
+  const auto settings = scene.host->settings();
+  // Behind header, counters and whether there is a run.
+  constexpr std::size_t kConfig = 12 + 5 * 8 + 1;
+  constexpr std::size_t kPriority = kConfig + 4 + 1;
+  const auto restores = [&](uint32_t size, uint32_t priority) {
+    std::vector<std::byte> other = state;
+    std::memcpy(&other[kConfig], &size, sizeof size);
+    std::memcpy(&other[kPriority], &priority, sizeof priority);
+    auto configured = settings;
+    configured[0]->config.size = size;
+    configured[0]->config.priority = priority;
+    return !refused(device, [&] { device.restore(other, configured); });
+  };
+  for (const uint32_t priority : {0u, 16u}) CHECK(!restores(16, priority));
+  for (const uint32_t size : {0u, 0x10000u}) CHECK(!restores(size, 1));
+  CHECK(restores(8, 15));
+}
+
 /// What a state makes its device allocate is in proportion to its size, and to what the device could have by itself.
 void testSizes() {
   constexpr uint8_t kNone = 0;
@@ -614,6 +638,7 @@ int main() {
   testDueInterrupts();
   testReset();
   testRefusals();
+  testImpossibleConfigurations();
   testSizes();
   testMadeUpStates();
 }

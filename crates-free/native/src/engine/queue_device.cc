@@ -44,6 +44,7 @@ std::vector<std::shared_ptr<WorkQueue>> makeQueues(const std::shared_ptr<DeviceC
 
 QueueDevice::QueueDevice(const QueueDeviceOptions& options)
     : device_(makeContext(options)),
+      table_(options.table),
       queues_(makeQueues(device_, options.queues)),
       logQueue_(std::make_shared<WorkQueue>(device_, DeviceContext::kLogQueue)),
       everyQueue_(queues_),
@@ -53,13 +54,17 @@ QueueDevice::QueueDevice(const QueueDeviceOptions& options)
 
 QueueDevice::~QueueDevice() { close(); }
 
-void QueueDevice::enable(uint32_t queue, const QueueConfig& config, const std::shared_ptr<Group>& group) {
-  require(queue < queues_.size(),
-          "work queue " + std::to_string(queue) + ": the device has " + std::to_string(queues_.size()));
+void QueueDevice::requireConfig(const QueueConfig& config) {
   require(config.size >= 1 && config.size <= kMaxSize,
           "size is " + std::to_string(config.size) + ": expected 1 to " + std::to_string(kMaxSize));
   require(config.priority >= 1 && config.priority <= kMaxPriority,
           "priority is " + std::to_string(config.priority) + ": expected 1 to " + std::to_string(kMaxPriority));
+}
+
+void QueueDevice::enable(uint32_t queue, const QueueConfig& config, const std::shared_ptr<Group>& group) {
+  require(queue < queues_.size(),
+          "work queue " + std::to_string(queue) + ": the device has " + std::to_string(queues_.size()));
+  requireConfig(config);
   require(!closed_, "the device is closed");
   queues_[queue]->enable(config, group);
   portal_->clear(queue);
@@ -99,6 +104,9 @@ void QueueDevice::requireEffects(const CommandEffects& effects) const {
     require(effect.fits(*device_->registers), "effect at offset " + std::to_string(effect.offset) +
                                                   ": expected an aligned word inside the region's " +
                                                   std::to_string(device_->registers->size()) + " bytes");
+    require(table_ == nullptr || isChangedByEngines(*table_, effect.offset),
+            "effect at offset " + std::to_string(effect.offset) +
+                ": expected a register that is declared shared, or a word of locks");
   }
   for (const uint32_t vector : effects.vectors) {
     require(vector < device_->irqs->count(),

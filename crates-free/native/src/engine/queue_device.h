@@ -139,12 +139,15 @@ class QueueDevice {
   void close();
 
  private:
+  /// What a queue may be enabled with. Throws std::invalid_argument.
+  static void requireConfig(const QueueConfig& config);
   void requireEffects(const CommandEffects& effects) const;
   void requireEventLog(const EventLogConfig& config) const;
   bool keepsEventLog() const;
   void saveEventLog(StateWriter& archive) const;
 
   const std::shared_ptr<DeviceContext> device_;
+  const std::shared_ptr<const RegisterTable> table_;
   std::vector<std::shared_ptr<WorkQueue>> queues_;
   /// Errors on their way to the event log.
   const std::shared_ptr<WorkQueue> logQueue_;

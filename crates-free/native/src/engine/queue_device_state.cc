@@ -250,6 +250,9 @@ void QueueDevice::restore(std::span<const std::byte> state, std::span<const std:
   if (log) requireEventLog(log->config);
   if (closed_ || !suspended()) throw std::logic_error("the device is not suspended");
   if (effects) requireEffects(*effects);
+  for (const std::optional<RestoredQueue>& queue : settings) {
+    if (queue) requireConfig(queue->config);
+  }
   const auto refuse = [](const std::string& why) { throw std::invalid_argument("state of the queues: " + why); };
   StateReader archive(state);
   uint32_t magic = 0;

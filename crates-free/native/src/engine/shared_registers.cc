@@ -40,6 +40,11 @@ void requireArray(const QueueDeviceOptions& options, const RegisterArray& array,
 
 }  // namespace
 
+bool isChangedByEngines(const RegisterTable& table, uint32_t offset) {
+  const bool isLock = offset >= table.blockSize() && offset >= table.lockOffset() && offset < table.stageOffset();
+  return isLock || isShared(table, offset, sizeof(uint32_t));
+}
+
 void requireSharedRegisters(const QueueDeviceOptions& options) {
   const RegisterOffsets& offsets = options.offsets;
   for (uint32_t word = 0; word < 4; ++word) {

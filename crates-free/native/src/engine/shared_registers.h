@@ -10,4 +10,8 @@ namespace mdev {
 /// names the first that is not.
 void requireSharedRegisters(const QueueDeviceOptions& options);
 
+/// Whether an engine may change the 32-bit word at `offset`: of a register that is declared `shared`, or of locks,
+/// which the owner thread reads as such words only.
+bool isChangedByEngines(const RegisterTable& table, uint32_t offset);
+
 }  // namespace mdev

@@ -28,10 +28,10 @@ struct Case {
     for (uint64_t page = 0; page < kPages; ++page) present.push_back(page < kData || roll(24) != 0);
     // Of little variety, so that there is much that is equal.
     for (std::byte& byte : contents) byte = static_cast<std::byte>(roll(64) == 0 ? random() : 0);
-    constexpr uint8_t kOpcodes[] = {dsa::kOpCreateDelta, dsa::kOpApplyDelta,     dsa::kOpDifCheck,    dsa::kOpDifInsert,
-                                    dsa::kOpDifStrip,    dsa::kOpDifUpdate,      dsa::kOpDixGenerate, dsa::kOpCopyWithCrc,
-                                    dsa::kOpFill,        dsa::kOpCacheFlush,     dsa::kOpTypeConversion,
-                                    dsa::kOpReduce,      dsa::kOpReduceDualcast};
+    constexpr uint8_t kOpcodes[] = {
+        dsa::kOpCreateDelta,    dsa::kOpApplyDelta,  dsa::kOpDifCheck,      dsa::kOpDifInsert, dsa::kOpDifStrip,
+        dsa::kOpDifUpdate,      dsa::kOpDixGenerate, dsa::kOpCopyWithCrc,   dsa::kOpFill,      dsa::kOpCacheFlush,
+        dsa::kOpTypeConversion, dsa::kOpReduce,      dsa::kOpReduceDualcast};
     const uint8_t opcode = kOpcodes[seed % std::size(kOpcodes)];
     descriptor = Build(opcode);
     switch (opcode) {

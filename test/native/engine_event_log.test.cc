@@ -71,7 +71,7 @@ struct Scene {
   void drainAll() const {
     const CommandEffects effects{{{0xa8, RegisterEffect::Operation::store, 1}}, {}};
     registers->word32(0xa8).store(0);
-    queues->command({{0, 1, 2, 3}, false, false, effects, true, false});
+    queues->command({{0, 1, 2, 3}, false, false, effects, std::nullopt, true, false});
     await("a command", [&] { return registers->word32(0xa8).load() == 1; });
   }
   uint64_t softwareError() const { return registers->word64(kRegisters.softwareError).load(); }
@@ -203,7 +203,7 @@ void testReset() {
     await("a request", [&] { return scene.client->waiting() == 1; });
     if (command) {
       scene.queues->command(
-          {{0, 1, 2, 3}, true, true, {{{0xa8, RegisterEffect::Operation::store, 1}}, {}}, false, true});
+          {{0, 1, 2, 3}, true, true, {{{0xa8, RegisterEffect::Operation::store, 1}}, {}}, std::nullopt, false, true});
       await("the command", [&] { return scene.registers->word32(0xa8).load() == 1; });
     } else {
       scene.queues->reset();
@@ -227,10 +227,10 @@ void testCommands() {
   scene.open();
   fail(scene, 2);
   await("a request", [&] { return scene.client->waiting() == 1; });
-  CHECK(scene.queues->command({{0}, false, true, {}, true, false}) || true);
+  CHECK(scene.queues->command({{0}, false, true, {}, std::nullopt, true, false}) || true);
   await("the abort", [&] { return !scene.queues->commandPending(); });
   CHECK_EQUAL(scene.client->waiting(), 1u);
-  CHECK(!scene.queues->command({{0, 1, 2, 3}, true, false, {}, false, true}));
+  CHECK(!scene.queues->command({{0, 1, 2, 3}, true, false, {}, std::nullopt, false, true}));
   CHECK(scene.client->answer());
   await("a request", [&] { return scene.client->waiting() == 1; });
   CHECK(scene.queues->commandPending());
@@ -252,7 +252,7 @@ void testSuspended() {
     scene.submit(batch.record(kBase + 0x3040));
     await("a request", [&] { return scene.client->waiting() == 2; });
     const CommandEffects effects{{{0xa8, RegisterEffect::Operation::store, 1}}, {}};
-    CHECK(!scene.queues->command({{0}, false, false, effects, true, false}));
+    CHECK(!scene.queues->command({{0}, false, false, effects, std::nullopt, true, false}));
     scene.queues->suspend();
     scene.queues->cancelMessages();
     CHECK(scene.queues->settled());
@@ -288,6 +288,50 @@ void testSuspended() {
     CHECK_EQUAL(batchNumber(member), batchNumber(end));
     CHECK_EQUAL(next.registers->word32(0xa8).load(), 1u);
     CHECK_EQUAL(next.queues->eventLog().written(), 3u);
+  }
+}
+
+/// A command that closes the log, or would if one was open, waits while the device is suspended. Its state has no log,
+/// and goes on elsewhere.
+void testStateWhileClosing() {
+  enum class Log : uint8_t { none, earlier, open };
+  for (const Log log : {Log::none, Log::earlier, Log::open}) {
+    for (const bool abort : {false, true}) {
+      // A command that waits for what is in a log keeps that open.
+      if (log == Log::open && !abort) continue;
+      const Scene scene(kBehind + kLog);
+      if (log == Log::earlier) {
+        scene.open();
+        CHECK(scene.queues->command({{0, 1, 2, 3}, true, false, {}, std::nullopt, false, true}));
+      }
+      if (log == Log::open) {
+        scene.open();
+        fail(scene, 3);
+        await("a request", [&] { return scene.client->waiting() == 1; });
+      } else {
+        for (uint32_t queue = 0; queue < kQueues; ++queue) scene.queues->enable(queue, Device::config(), scene.group);
+      }
+      scene.submit(move(kBehind, kBase, 64).record(kBase + 0x40));
+      await("a request", [&] { return scene.client->waiting() == (log == Log::open ? 2 : 1); });
+      scene.queues->suspend();
+      const CommandEffects effects{{{0xa8, RegisterEffect::Operation::store, 1}}, {}};
+      CHECK(!scene.queues->command({{0, 1, 2, 3}, true, abort, effects, std::nullopt, false, true}));
+      scene.queues->cancelMessages();
+      const std::vector<std::byte> state = scene.queues->state();
+      const Scene other(kBehind + kLog);
+      other.queues->suspend();
+      const std::vector<std::optional<QueueDevice::RestoredQueue>> settings(
+          kQueues, QueueDevice::RestoredQueue{Device::config(), other.group});
+      other.queues->restore(state, settings, effects);
+      other.queues->resume();
+      await("the command", [&] {
+        other.client->answer();
+        return !other.queues->commandPending();
+      });
+      CHECK_EQUAL(other.registers->word32(0xa8).load(), 1u);
+      CHECK_EQUAL(unsigned{other.memory.status(0x40)}, abort ? 0u : 1u);
+      CHECK(!other.queues->eventLog().isOpen());
+    }
   }
 }
 
@@ -339,5 +383,6 @@ int main() {
   testReset();
   testCommands();
   testSuspended();
+  testStateWhileClosing();
   testUnderLoad();
 }

@@ -327,6 +327,40 @@ void testDrainOfOneSubmitter() {
   finish(0);
 }
 
+/// What a privileged submitter of a shared queue may ask for, its descriptor may have asked for in a state, too: here
+/// an interrupt, which those of users may not have.
+void testPrivilegedState() {
+  Guest guest;
+  const auto config = [] {
+    QueueConfig own = configOf(2);
+    own.pasid->privileged = true;
+    own.limits.completionInterrupts = false;
+    return own;
+  }();
+  // The interrupt is that submitter's.
+  const auto allow = [](const Host& own) {
+    own.registers->word32(kRegisters.msixPermissions.at(1)).store(1u << 3 | 6u << 12);
+  };
+  Host host(guest, 1);
+  allow(host);
+  host.queues->enable(2, config, host.group);
+  host.submit(2, move(kBehind, kBase, 64).set<uint32_t>(0, 6 | 1u << 31).record(kBase + kRecords).interrupt(1));
+  await("a request", [&] { return host.client->waiting() == 1; });
+  host.queues->suspend();
+  host.queues->cancelMessages();
+  Host other(guest, 1);
+  allow(other);
+  std::vector<std::optional<QueueDevice::RestoredQueue>> settings(kQueues);
+  settings[2] = QueueDevice::RestoredQueue{config, other.group};
+  other.queues->suspend();
+  other.queues->restore(host.queues->state(), settings);
+  other.queues->resume();
+  await("its end", [&] {
+    other.client->answer();
+    return guest.memory.status(kRecords) == 1;
+  });
+}
+
 /// A state is one that releases before could read, as long as nothing in it is new.
 void testStateVersions() {
   const auto version = [](const Host& host) {
@@ -357,6 +391,7 @@ void testStateVersions() {
 
 int main() {
   testDrainOfOneSubmitter();
+  testPrivilegedState();
   testStateVersions();
   for (uint32_t seed = 1; seed <= 24; ++seed) {
     std::printf("seed %u\n", seed);

@@ -55,6 +55,8 @@ void DeviceCore::clientGone() {
   endClientsWork();
   // Turns that had begun on that work: memory that is asked for by message has no map whose end would wait for them.
   dma_->awaitReaders();
+  // What those turns have told still: an entry in the event log would reach the memory of the next client.
+  endClientsWork();
   const std::shared_ptr<MessageDma> channel = dma_->takeMessageDma();
   dma_->unmapAll();
   dma_->resetClient();

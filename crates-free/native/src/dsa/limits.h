@@ -38,7 +38,7 @@ struct Capabilities {
   /// GENCAP bit 52: a batch may have one descriptor.
   bool batchOfOne = false;
   /// DSACAP0 to DSACAP2.
-  TypedCapabilities typed;
+  TypedCapabilities typed{};
 };
 
 /// Limits of one enabled work queue. DSA specification 9.2.24.

@@ -121,7 +121,7 @@ class Job {
   void saveForgotten(StateWriter& archive) const;
   /// Becomes what another job was. What it then has cannot make an engine do anything that the device's capabilities
   /// and these limits do not allow; the reader says whether that is so. Throws std::bad_alloc.
-  void restore(StateReader& archive, const DeviceContext& device, const dsa::QueueLimits& limits);
+  void restore(StateReader& archive, const QueueRun& run);
   /// Of a batch that the event log has an entry of: its number there.
   std::optional<uint8_t> loggedBatch() const { return endsInLog_ ? std::optional(logBatch_) : std::nullopt; }
   /// The batch's end goes to the event log, under this number.
@@ -183,7 +183,7 @@ class Job {
   template <typename Self, typename Archive>
   static void exchange(Self& self, Archive& archive, bool aborted);
   Turn takeTurn();
-  bool plausible(const DeviceContext& device, const dsa::QueueLimits& limits) const;
+  bool plausible(const QueueRun& run) const;
   const Unit& activeUnit() const;
 
   /// Whom the descriptor acts for, and the members of its batch.

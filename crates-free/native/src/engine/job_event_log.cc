@@ -108,7 +108,11 @@ bool Job::logRecord(const Unit& unit, uint8_t code) {
   }
   if (unit.member || code == dsa::kErrorBatchAfterFaults) error.batch = logBatch_;
   reveal(unit);
-  if (!device.reportInLog(error)) return false;
+  // Closed just now, by an abort of everything: nobody waits for what is left of it.
+  if (!device.reportInLog(error)) {
+    abandoned_ = true;
+    return true;
+  }
   if (unit.member) endsInLog_ = true;
   if (code == dsa::kStatusRecordFault) run_->noteRecordLogged();
   return true;

@@ -8,6 +8,7 @@
 #include "dsa/opcode.h"
 #include "engine/device_context.h"
 #include "engine/job.h"
+#include "engine/queue_run.h"
 
 namespace mdev {
 namespace {
@@ -64,7 +65,10 @@ void Job::interrupted() {
 }
 
 /// What the operations take for granted, because `check` has seen to it, or because they have left it so.
-bool Job::plausible(const DeviceContext& device, const dsa::QueueLimits& limits) const {
+bool Job::plausible(const QueueRun& run) const {
+  const DeviceContext& device = *run.device;
+  // Members act for whom their batch does.
+  const dsa::QueueLimits& limits = run.limitsOf(submitterOf(run.config, own_.execution.descriptor));
   const auto unitPlausible = [&](const Unit& unit) {
     const Execution& execution = unit.execution;
     const dsa::Descriptor& descriptor = execution.descriptor;
@@ -116,14 +120,14 @@ void Job::saveForgotten(StateWriter& archive) const {
   anew.save(archive);
 }
 
-void Job::restore(StateReader& archive, const DeviceContext& device, const dsa::QueueLimits& limits) {
+void Job::restore(StateReader& archive, const QueueRun& run) {
   exchange(*this, archive, false);
   busy_ = retry_ = true;
   // A batch has at most 2^15 members, if this is one.
   own_.member = false;
   member_.member = true;
   member_.batchIndex = static_cast<uint16_t>(batch_.begun - 1);
-  archive.require(archive.good() && plausible(device, limits));
+  archive.require(archive.good() && plausible(run));
 }
 
 }  // namespace mdev

@@ -145,6 +145,8 @@ bool QueueDevice::command(Command command) {
   }
   using LogUse = CommandCompletion::LogUse;
   LogUse use = command.closeEventLog ? LogUse::close : command.drainEventLog ? LogUse::drain : LogUse::none;
+  // What an earlier one has left says nothing.
+  if (!device_->log.isOpen()) use = LogUse::none;
   if (const std::shared_ptr<QueueRun>& run = logQueue_->run(); run != nullptr && use != LogUse::none) {
     if (command.abort) {
       use = LogUse::none;

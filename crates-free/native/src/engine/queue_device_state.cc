@@ -223,6 +223,8 @@ std::vector<std::byte> QueueDevice::state() const {
     // By queue; the last descriptor decides.
     std::map<uint32_t, std::pair<uint64_t, Selection>> targets;
     for (const auto& [run, sequence, selection] : device_->command.targets()) {
+      // What is left of a closed event log is given up: it is not saved.
+      if (run->isLog()) continue;
       // Of an earlier run, or of one that has nothing left, there is nothing to wait for.
       if (run != queues_[run->index]->run() || !run->worthSaving()) continue;
       auto& [last, which] = targets[run->index];
@@ -298,14 +300,20 @@ void QueueDevice::restore(std::span<const std::byte> state, std::span<const std:
   }
   restored.halves = PortalRegion::read(archive, count);
   readCommand(archive, version, restored);
+  // They are due of queues that a command has reset, which has not ended.
+  const auto due = [](const Restored::Queue& queue) { return !queue.interrupts.empty(); };
+  archive.require(restored.commandPending || std::none_of(restored.queues.begin(), restored.queues.end(), due));
   archive.value(restored.errors);
   archive.value(restored.errorsLost);
   if (device_->log.present()) {
     bool open = false;
-    archive.value(restored.logWritten);
-    archive.value(restored.logLost);
-    archive.value(restored.logBatches);
-    archive.choice(open);
+    // A device without an event log ends here, such as those of releases that had none.
+    if (archive.left() > 0) {
+      archive.value(restored.logWritten);
+      archive.value(restored.logLost);
+      archive.value(restored.logBatches);
+      archive.choice(open);
+    }
     if (archive.good() && open != log.has_value()) {
       refuse(open ? "the event log is open there, and not in the registers"
                   : "the event log is not open there, but in the registers");

@@ -164,7 +164,7 @@ void QueueRun::restore(StateReader& archive, uint32_t version) {
     auto job = std::make_unique<Job>();
     bool aborted = false;
     if (version >= kSelectiveState) archive.choice(aborted);
-    job->restore(archive, *device, config.limits);
+    job->restore(archive, *this);
     archive.require(job->sequence() < later);
     later = job->sequence();
     if (aborted || later < abandonedBefore) job->abort();

@@ -190,6 +190,7 @@ class Connection final : public MessageStream, public TwinStream::Owner {
   /// Counts, and passes on.
   void reject(int error);
   /// The error of a part of the device that counted it already.
+  void replyError(int error);
   void passOn(int error);
   /// The handler's answer is out.
   void answered();

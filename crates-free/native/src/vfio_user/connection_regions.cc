@@ -56,6 +56,11 @@ bool Connection::serveRegion() {
               : core_->read(body.region, offset, std::span(reply_).subspan(kRegionReplyFront + progress_, size));
     // A hook may have closed the connection; then nobody is left to answer.
     if (closed_) return true;
+    // Of a write: nothing was refused, it may be tried again.
+    if (error == EAGAIN && write) {
+      replyError(error);
+      return true;
+    }
     if (error != 0) {
       passOn(error);
       return true;

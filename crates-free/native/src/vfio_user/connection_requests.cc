@@ -199,12 +199,16 @@ void Connection::reject(int error) {
   passOn(error);
 }
 
+void Connection::replyError(int error) {
+  const Header header = current_->header;
+  if ((header.flags & kNoReply) != 0) return;
+  output_.append(
+      encoded(Header{header.id, header.command, sizeof(Header), kTypeReply | kError, static_cast<uint32_t>(error)}));
+}
+
 void Connection::passOn(int error) {
   const Header header = current_->header;
-  if ((header.flags & kNoReply) == 0) {
-    output_.append(
-        encoded(Header{header.id, header.command, sizeof(Header), kTypeReply | kError, static_cast<uint32_t>(error)}));
-  }
+  replyError(error);
   const uint64_t bit = uint64_t{1} << std::min<uint32_t>(header.command, 63);
   if ((refusedCommands_ & bit) != 0) return;
   refusedCommands_ |= bit;

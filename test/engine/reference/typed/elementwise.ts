@@ -4,11 +4,11 @@ import { faultOf, type ReferenceMemory } from '../memory.ts';
 import type { Ending } from '../model.ts';
 import { canConvert, Compute, Elements, readTyped, SIZES, type TypedFields } from './elements.ts';
 
-export function readElement(memory: ReferenceMemory, address: number, size: number): bigint {
+function readElement(memory: ReferenceMemory, address: number, size: number): bigint {
   return [...memory.range(address, size)].reduceRight((bits, byte) => (bits << 8n) | BigInt(byte), 0n);
 }
 
-export function elementBytes(bits: bigint, size: number): Uint8Array {
+function elementBytes(bits: bigint, size: number): Uint8Array {
   return Uint8Array.from({ length: size }, (_, i) => Number((bits >> BigInt(8 * i)) & 0xffn));
 }
 
@@ -53,7 +53,7 @@ const meet = (first: bigint, firstSize: bigint, second: bigint, secondSize: bigi
   first < second + secondSize && second < first + firstSize;
 
 /** What is wrong with types and computations of a device that has all of them. */
-export function badFields({ from, to, compute, flags }: TypedFields, computes: boolean): boolean {
+function badFields({ from, to, compute, flags }: TypedFields, computes: boolean): boolean {
   if (from > 9 || to > 9 || !canConvert(from, to)) return true;
   if (flags >= 512 || ((flags >> 4) & 7) > 3) return true;
   const known: readonly number[] = from > 3 ? [Compute.add, Compute.minimum, Compute.maximum] : Object.values(Compute);

@@ -247,8 +247,7 @@ class Both implements Disposable {
     for (const [page, mapped] of this.#mapped.entries()) if (mapped) this.#map((LOG_PAGE + page) * PAGE, PAGE);
     await next.queues.suspend();
     this.#config &&= { ...this.#config, group: next.group };
-    const queue = { group: next.group, size: 64, mode: 'dedicated', threshold: 0, priority: 1 } as const;
-    next.queues.restore(state, [{ ...queue, maxTransferShift: 31, maxBatchShift: 10 }], undefined, this.#config);
+    next.queues.restore(state, [next.configuration()], undefined, this.#config);
     expect(next.queues.state()).toEqual(state);
     this.#earlier += old.raised(0);
     old.queues.close();

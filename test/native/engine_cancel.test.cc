@@ -1,4 +1,4 @@
-// sources: dsa/*.cc dsa/operations/*.cc engine/*.cc memory/*.cc registers/*.cc irq/*.cc base/*.cc
+// sources: dsa/*.cc dsa/crc/*.cc dsa/operations/*.cc dsa/typed/*.cc engine/*.cc memory/*.cc registers/*.cc irq/*.cc base/*.cc
 // sanitize: thread
 //
 // A suspended device whose requests by message are cancelled while its engine looks at what it has.

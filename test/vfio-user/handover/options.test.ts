@@ -28,7 +28,9 @@ describe.each(['within', 'prepareWithin'] as const)('a handover whose %s', (name
     expect(() => listenForSuccessor(relay.server, path, { [name]: value })).toThrow(
       expect.objectContaining({ code: 'EINVAL', message }),
     );
-    expect([existsSync(path), openFiles()]).toEqual([false, before]);
+    expect(existsSync(path)).toBe(false);
+    // Fewer, when what an earlier case has left is collected meanwhile.
+    expect(openFiles()).toBeLessThanOrEqual(before);
     await relay.handOver();
   });
 });
@@ -56,7 +58,8 @@ describe('a server that is closed', () => {
     expect(() => listenForSuccessor(relay.server, path)).toThrow(
       expect.objectContaining({ code: 'EBUSY', message: expect.stringContaining('the server is closed') as string }),
     );
-    expect([existsSync(path), openFiles()]).toEqual([false, before]);
+    expect(existsSync(path)).toBe(false);
+    expect(openFiles()).toBeLessThanOrEqual(before);
   });
 
   it('listens for none any more', async () => {

@@ -91,8 +91,8 @@ describe('the device that was handed over', () => {
     await generous(relay);
     const own = openFiles();
     const husk = await relay.leaveHusk();
-    // Both sides are in this process: the successor has what the husk had.
-    await until(() => openFiles() === own, 'the husk letting go');
+    // Both sides are in this process: the successor has what the husk had. Fewer, when something earlier is collected.
+    await until(() => openFiles() <= own, 'the husk letting go');
     expect(own).toBeGreaterThan(before);
     expect(husk.device.state).not.toBe('closed');
   });
